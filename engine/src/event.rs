@@ -1,0 +1,101 @@
+//! Events, and the records that carry them in the log.
+
+use crate::log::Position;
+use crate::object::{Kek, Object, ObjectId};
+use crate::ring::Ring;
+use minicbor::{Decode, Encode};
+use sha2::{Digest, Sha256};
+use tandem_values::Template;
+
+/// A change to what the virtual token holds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Event {
+    /// A key ring was made and is on every member. Always the first event of a log.
+    #[n(0)]
+    Paired(#[n(0)] Box<Ring>),
+    /// An object was made; its secret part is the record's wrapped bytes.
+    #[n(1)]
+    Created(#[n(0)] Box<Object>),
+    /// Attributes of an object were set.
+    #[n(2)]
+    Changed {
+        /// The object.
+        #[n(0)]
+        id: ObjectId,
+        /// The attributes that were set.
+        #[n(1)]
+        template: Template,
+        /// The key was tightened: the record's wrapped bytes, under this key of the ring, take the old ones' place.
+        #[n(2)]
+        kek: Option<Kek>,
+    },
+    /// An object was destroyed: a tombstone.
+    #[n(3)]
+    Destroyed(#[n(0)] ObjectId),
+}
+
+/// A SHA-256 hash or MAC.
+pub type Hash = [u8; 32];
+
+/// Where a log ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Position of the last record; zero for an empty log.
+    pub position: Position,
+    /// The last record's counter at this site; zero for an empty log.
+    pub counter: u64,
+    /// The last record's link; zeroes for an empty log.
+    pub link: Hash,
+}
+
+/// One record of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its place in this log: 1, 2, 3, …
+    pub position: Position,
+    /// The site that made it (UUID).
+    pub site: [u8; 16],
+    /// The site's own sequence number: 1, 2, 3, …
+    pub counter: u64,
+    /// The epoch of the site's right to write; decides ties between sites before the counter does.
+    pub epoch: u64,
+    /// When, in milliseconds since the Unix epoch; for people, never for order.
+    pub at_ms: u64,
+    /// The event in CBOR.
+    pub body: Vec<u8>,
+    /// Wrapped key material; `None` if there never was any or it has been erased.
+    pub wrapped: Option<Vec<u8>>,
+    /// SHA-256 of the wrapped bytes, kept when they are erased; zeroes if there never were any.
+    pub wrapped_hash: Hash,
+    /// SHA-256 over the previous record's link and everything above but the wrapped bytes themselves.
+    pub link: Hash,
+    /// HMAC-SHA-256 of the link under the log key that only a logged-in process has.
+    pub mac: Hash,
+}
+
+impl Record {
+    /// The link this record must have, given the one before it.
+    pub fn link_after(&self, previous: &Hash) -> Hash {
+        Sha256::new()
+            .chain_update(previous)
+            .chain_update(self.position.to_be_bytes())
+            .chain_update(self.site)
+            .chain_update(self.counter.to_be_bytes())
+            .chain_update(self.epoch.to_be_bytes())
+            .chain_update(self.at_ms.to_be_bytes())
+            .chain_update(Sha256::digest(&self.body))
+            .chain_update(self.wrapped_hash)
+            .finalize()
+            .into()
+    }
+
+    /// The event it carries; `None` if the bytes are no event this version knows.
+    pub fn event(&self) -> Option<Event> {
+        minicbor::decode(&self.body).ok()
+    }
+
+    /// The hash that stands for wrapped bytes, or for none.
+    pub fn hash_wrapped(wrapped: Option<&[u8]>) -> Hash {
+        wrapped.map_or([0; 32], |bytes| Sha256::digest(bytes).into())
+    }
+}

@@ -1,0 +1,142 @@
+//! What a failed call says of the member and of the request: one table over CK_RV and call.
+
+use std::fmt;
+use tandem_values::{Rv, ck::*};
+
+/// What a call on a member was for. Names the C functions behind it, for logs and for the table of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Loading the library, C_Initialize and finding the token.
+    Start,
+    /// C_Finalize.
+    Stop,
+    /// C_GetTokenInfo, C_GetSlotInfo, C_GetMechanismList, C_GetMechanismInfo.
+    Info,
+    /// C_OpenSession, C_CloseSession, C_GetSessionInfo.
+    Session,
+    /// C_Login and C_Logout.
+    Login,
+    /// C_InitToken, C_InitPIN, C_SetPIN.
+    Admin,
+    /// C_FindObjectsInit, C_FindObjects, C_FindObjectsFinal.
+    Find,
+    /// C_GetAttributeValue, C_GetObjectSize.
+    Read,
+    /// C_SetAttributeValue.
+    Write,
+    /// C_CreateObject, C_CopyObject.
+    Create,
+    /// C_DestroyObject.
+    Destroy,
+    /// C_GenerateKey, C_GenerateKeyPair.
+    Generate,
+    /// C_WrapKey.
+    Wrap,
+    /// C_UnwrapKey.
+    Unwrap,
+    /// C_DeriveKey.
+    Derive,
+    /// Every function of an operation: C_SignInit, C_Sign, C_EncryptUpdate, …
+    Step,
+    /// C_GenerateRandom, C_SeedRandom.
+    Random,
+}
+
+/// What follows from a fault (see `docs/guide/failover.md` and the table below).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Any member would refuse: the application hears it, and it is never tried elsewhere.
+    Refused,
+    /// Our session, login or handle there is gone: opened anew on the same member, once.
+    Lost,
+    /// This member can't do it, another may.
+    Unable,
+    /// The member is ill. What was asked may or may not have been done there.
+    Ill,
+}
+
+/// A call on a member that failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// What was called.
+    pub call: Call,
+    /// What it answered.
+    pub rv: Rv,
+    /// What follows.
+    pub class: Class,
+}
+
+/// What a member answers.
+pub type Answer<T = ()> = Result<T, Fault>;
+
+impl Fault {
+    /// Classes a CK_RV.
+    pub const fn new(call: Call, rv: CK_RV) -> Self {
+        Self { call, rv: Rv(rv), class: class(call, rv) }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {:?}", self.rv, self.call)
+    }
+}
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} ({:?})", self.class)
+    }
+}
+impl std::error::Error for Fault {}
+
+/// The table. A CK_RV that it doesn't name was meant for the application.
+const fn class(call: Call, rv: CK_RV) -> Class {
+    match rv {
+        CKR_SESSION_HANDLE_INVALID
+        | CKR_SESSION_CLOSED
+        | CKR_USER_NOT_LOGGED_IN
+        | CKR_CRYPTOKI_NOT_INITIALIZED
+        | CKR_OPERATION_NOT_INITIALIZED => Class::Lost,
+
+        // A handle we hold names nothing there any more: the object, or the whole token, has gone.
+        CKR_OBJECT_HANDLE_INVALID
+        | CKR_KEY_HANDLE_INVALID
+        | CKR_WRAPPING_KEY_HANDLE_INVALID
+        | CKR_UNWRAPPING_KEY_HANDLE_INVALID => Class::Lost,
+
+        CKR_MECHANISM_INVALID
+        | CKR_FUNCTION_NOT_SUPPORTED
+        | CKR_FUNCTION_NOT_PARALLEL
+        | CKR_DEVICE_MEMORY
+        | CKR_HOST_MEMORY
+        | CKR_SESSION_COUNT
+        | CKR_OPERATION_ACTIVE
+        | CKR_USER_TOO_MANY_TYPES
+        | CKR_RANDOM_NO_RNG
+        | CKR_KEY_NOT_WRAPPABLE
+        | CKR_CURVE_NOT_SUPPORTED
+        | CKR_TOKEN_WRITE_PROTECTED => Class::Unable,
+
+        // A PIN that is locked or expired on one member says nothing of the others.
+        CKR_PIN_LOCKED | CKR_PIN_EXPIRED | CKR_USER_PIN_NOT_INITIALIZED => match call {
+            Call::Admin => Class::Refused,
+            _ => Class::Unable,
+        },
+
+        CKR_DEVICE_ERROR
+        | CKR_DEVICE_REMOVED
+        | CKR_TOKEN_NOT_PRESENT
+        | CKR_TOKEN_NOT_RECOGNIZED
+        | CKR_SLOT_ID_INVALID
+        | CKR_GENERAL_ERROR
+        | CKR_FUNCTION_FAILED
+        | CKR_FUNCTION_CANCELED
+        | CKR_FUNCTION_REJECTED
+        | CKR_CANT_LOCK
+        | CKR_MUTEX_BAD
+        | CKR_MUTEX_NOT_LOCKED
+        | CKR_LIBRARY_LOAD_FAILED
+        | CKR_VENDOR_DEFINED.. => Class::Ill,
+
+        _ => Class::Refused,
+    }
+}

@@ -1,0 +1,126 @@
+//! The log as the engine sees it, its followers' positions and leases, and the catalogue.
+//!
+//! `store` implements these traits over SQLite (and, later, PostgreSQL); `simulation` in memory.
+
+use crate::event::{Head, Record};
+use crate::object::ObjectId;
+use tandem_values::Handle;
+
+/// A place in a log: the number of the last record that is meant. Zero is before the first.
+pub type Position = u64;
+
+/// Why the store can't do what was asked. The message says where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk, or the file's quota, is full.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// The store can't be reached, read or written now.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What is in the store is not what Tandem wrote there.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// Another process has taken the lease meanwhile.
+    #[error("the lease on {0} has passed to another process")]
+    Fenced(String),
+}
+
+/// What the store answers.
+pub type Stored<T = ()> = Result<T, StoreError>;
+
+/// What one transaction adds to the log and takes out of it.
+#[derive(Default)]
+pub struct Append {
+    /// The records, in order, positions following the head's.
+    pub records: Vec<Record>,
+    /// Positions of records whose wrapped bytes are erased, from the file and its write-ahead file.
+    pub erase: Vec<Position>,
+}
+
+/// The log: append-only, ordered, durable.
+pub trait Log: Send + Sync {
+    /// Where the log ends.
+    fn head(&self) -> Stored<Head>;
+    /// Runs `build` on the head inside one durable transaction and appends what it returns. When this
+    /// returns, the records are on disk. If `build` returns an error nothing was appended.
+    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head>;
+    /// At most `limit` records after a position, in order.
+    fn read(&self, after: Position, limit: usize) -> Stored<Vec<Record>>;
+    /// Empties log, catalogue, followers and notes: a new log begins (C_InitToken). Handles are not reused.
+    fn begin_anew(&self) -> Stored;
+}
+
+/// A follower's state, read without a lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Following {
+    /// Everything up to here has been taken over, but for the exceptions.
+    pub position: Position,
+    /// Objects it could not take, with the reason.
+    pub exceptions: Vec<(ObjectId, String)>,
+}
+
+/// The right to write for one follower. Dropping it hands it on.
+pub trait Lease: Send {
+    /// Where the follower is.
+    fn following(&self) -> Stored<Following>;
+    /// Moves the position on. [`StoreError::Fenced`] if another holder has come since.
+    fn advance(&mut self, position: Position) -> Stored;
+    /// Notes that the follower could not take an object.
+    fn except(&mut self, object: ObjectId, reason: &str) -> Stored;
+    /// The follower has taken an object after all.
+    fn resolve(&mut self, object: ObjectId) -> Stored;
+}
+
+/// The followers of the log.
+pub trait Followers: Send + Sync {
+    /// A follower's state; position 0 if it never followed.
+    fn following(&self, follower: &str) -> Stored<Following>;
+    /// Takes the lease of a follower, waiting up to `wait_ms` for another process or thread that holds it;
+    /// `None` if it is still held then. Freed at once when its holder dies.
+    fn lease(&self, follower: &str, wait_ms: u64) -> Stored<Option<Box<dyn Lease>>>;
+    /// Forgets a follower.
+    fn forget(&self, follower: &str) -> Stored;
+}
+
+/// One row of the catalogue: an object as it now is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The row's number, which is the object's handle. Never reused.
+    pub handle: Handle,
+    /// The object's identity.
+    pub id: ObjectId,
+    /// Position of the last event that changed the row.
+    pub position: Position,
+    /// The object in CBOR (`crate::object::Object`); `None` once destroyed.
+    pub body: Option<Vec<u8>>,
+}
+
+/// The catalogue: events folded into rows that answer reads, shared by the processes of one host.
+pub trait Catalogue: Send + Sync {
+    /// Everything up to here is folded in.
+    fn position(&self) -> Stored<Position>;
+    /// Writes rows (made if their id is new, otherwise replaced; `None` marks a destroyed object) and moves the
+    /// position from `from` to `to`, in one transaction. If the position is no longer `from`, another
+    /// process has folded these events, and nothing is written.
+    fn fold(&self, from: Position, to: Position, rows: &[(ObjectId, Position, Option<Vec<u8>>)]) -> Stored;
+    /// Rows changed after a position, in order of handle.
+    fn changed(&self, after: Position) -> Stored<Vec<Row>>;
+    /// The row of an object.
+    fn row(&self, id: ObjectId) -> Stored<Option<Row>>;
+    /// A number that changes whenever any process changes the log or the catalogue. Costs no query. When it
+    /// can't be read it answers a number that was never answered before, so the caller looks for itself.
+    fn generation(&self) -> u64;
+}
+
+/// Small facts kept beside the log, by name: pairings' leftovers, refused PINs, label after C_InitToken.
+pub trait Notes: Send + Sync {
+    /// A note.
+    fn note(&self, name: &str) -> Stored<Option<Vec<u8>>>;
+    /// Writes a note durably, or removes it.
+    fn set_note(&self, name: &str, value: Option<&[u8]>) -> Stored;
+}
+
+/// Everything that is kept: one store implements it all.
+pub trait Store: Log + Followers + Catalogue + Notes {}
+impl<T: Log + Followers + Catalogue + Notes> Store for T {}

@@ -1,0 +1,134 @@
+//! What the engine asks of a member: one HSM's token, reached through its vendor's module or simulated.
+
+use crate::fault::Answer;
+use crate::step::{Output, Room, Step};
+use tandem_values::info::{LibraryInfo, MechanismInfo, TokenInfo};
+use tandem_values::template::{Pair, Reading};
+use tandem_values::{AttributeType, Handle, Mechanism, MechanismType, Secret, Template};
+
+/// A session with a member (the vendor's CK_SESSION_HANDLE).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId(pub u64);
+
+/// Who logs in (CKU_…).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum User {
+    /// CKU_SO.
+    So,
+    /// CKU_USER.
+    User,
+    /// CKU_CONTEXT_SPECIFIC.
+    Context,
+}
+
+/// Ways in which a vendor's module departs from the specification or from the others, declared and never guessed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quirks {
+    /// The number under which the module does RFC 5649 (AES key wrap with padding): CKM_AES_KEY_WRAP_KWP in
+    /// the standard, CKM_AES_KEY_WRAP_PAD on SoftHSM.
+    pub kwp: MechanismType,
+    /// Secret keys whose length is no multiple of eight come back padded when this module wraps them: it never does.
+    pub wraps_multiples_of_eight: bool,
+    /// After its storage vanished the module works again only when finalised and initialised anew.
+    pub heals_by_restart: bool,
+}
+
+impl Default for Quirks {
+    fn default() -> Self {
+        Self {
+            kwp: tandem_values::ck::CKM_AES_KEY_WRAP_KWP,
+            wraps_multiples_of_eight: false,
+            heals_by_restart: false,
+        }
+    }
+}
+
+/// One HSM's token. Every call may fail with a classed [`crate::fault::Fault`]; none retries by itself.
+///
+/// Implemented by `vendor` over a vendor's module and by `simulation` as a toy.
+pub trait Member: Send + Sync {
+    /// The name the operator gave it.
+    fn name(&self) -> &str;
+    /// How its module departs from the others.
+    fn quirks(&self) -> &Quirks;
+    /// Loads the module if need be, initialises it and finds the token. Does nothing when that is done.
+    fn start(&self) -> Answer;
+    /// Finalises the module and initialises it anew: every session and login on it is gone.
+    fn restart(&self) -> Answer;
+    /// Finalises the module. The member can be started again.
+    fn stop(&self) -> Answer;
+    /// What the vendor's library says of itself.
+    fn library(&self) -> Answer<LibraryInfo>;
+    /// What the token says of itself.
+    fn token(&self) -> Answer<TokenInfo>;
+    /// Every mechanism of the token.
+    fn mechanisms(&self) -> Answer<Vec<(MechanismType, MechanismInfo)>>;
+    /// Opens a session, for reading and writing or for reading only.
+    fn open(&self, writes: bool) -> Answer<SessionId>;
+    /// Closes a session.
+    fn close(&self, session: SessionId) -> Answer;
+    /// Logs in; `None` is the protected authentication path. CKR_USER_ALREADY_LOGGED_IN comes back as it is.
+    fn login(&self, session: SessionId, user: User, pin: Option<&Secret>) -> Answer;
+    /// Logs out.
+    fn logout(&self, session: SessionId) -> Answer;
+    /// The session's state (CKS_…).
+    fn state(&self, session: SessionId) -> Answer<u64>;
+    /// C_InitToken with this SO PIN and label (at most 32 bytes of UTF-8; padded by the callee).
+    fn init_token(&self, pin: Option<&Secret>, label: &str) -> Answer;
+    /// C_InitPIN, in a session where the SO is logged in.
+    fn init_pin(&self, session: SessionId, pin: Option<&Secret>) -> Answer;
+    /// C_SetPIN.
+    fn set_pin(&self, session: SessionId, old: Option<&Secret>, new: Option<&Secret>) -> Answer;
+    /// Every object that matches a template.
+    fn find(&self, session: SessionId, template: &Template) -> Answer<Vec<Handle>>;
+    /// Reads attributes, an answer for each that was asked.
+    fn read(&self, session: SessionId, object: Handle, kinds: &[AttributeType]) -> Answer<Vec<Reading>>;
+    /// C_SetAttributeValue.
+    fn write(&self, session: SessionId, object: Handle, template: &Template) -> Answer;
+    /// C_GetObjectSize, in bytes.
+    fn size(&self, session: SessionId, object: Handle) -> Answer<u64>;
+    /// C_CreateObject.
+    fn create(&self, session: SessionId, template: &Template) -> Answer<Handle>;
+    /// C_CopyObject.
+    fn copy(&self, session: SessionId, object: Handle, template: &Template) -> Answer<Handle>;
+    /// C_DestroyObject.
+    fn destroy(&self, session: SessionId, object: Handle) -> Answer;
+    /// C_GenerateKey.
+    fn generate(&self, session: SessionId, mechanism: &Mechanism, template: &Template) -> Answer<Handle>;
+    /// C_GenerateKeyPair.
+    fn generate_pair(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism,
+        public: &Template,
+        private: &Template,
+    ) -> Answer<Pair>;
+    /// C_WrapKey.
+    fn wrap(&self, session: SessionId, mechanism: &Mechanism, by: Handle, key: Handle) -> Answer<Vec<u8>>;
+    /// C_UnwrapKey.
+    fn unwrap(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism,
+        by: Handle,
+        wrapped: &[u8],
+        template: &Template,
+    ) -> Answer<Handle>;
+    /// C_DeriveKey.
+    fn derive(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism,
+        base: Handle,
+        template: &Template,
+    ) -> Answer<Handle>;
+    /// One step of an operation. A short buffer is an [`Output::Short`], not a fault.
+    fn step(&self, session: SessionId, step: &Step, room: Room) -> Answer<Output>;
+    /// C_SessionCancel where the module has it; otherwise the operation is ended by its `Init` with a null mechanism
+    /// or by closing the session, as the implementation sees fit.
+    fn cancel(&self, session: SessionId, verb: crate::step::Verb) -> Answer;
+    /// Random bytes.
+    fn random(&self, session: SessionId, len: usize) -> Answer<Vec<u8>>;
+    /// C_SeedRandom.
+    fn seed(&self, session: SessionId, seed: &[u8]) -> Answer;
+}

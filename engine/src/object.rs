@@ -1,0 +1,91 @@
+//! An object of the virtual token, as the log and the catalogue hold it.
+
+use crate::log::Position;
+use minicbor::{Decode, Encode};
+use std::fmt;
+use tandem_values::{Template, ck::*};
+
+/// An object's identity on every host and site: a UUID v7, 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ObjectId(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&uuid::Uuid::from_bytes(self.0).as_hyphenated(), f)
+    }
+}
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Which key of the ring wraps an object's secret part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Kek {
+    /// For private keys that never leave: what it opens is sensitive and not extractable.
+    #[n(0)]
+    Private,
+    /// For secret keys that never leave.
+    #[n(1)]
+    Secret,
+    /// For keys whose callers asked for extractable or not sensitive.
+    #[n(2)]
+    Open,
+    /// AES-GCM, for the values of private data objects and certificates.
+    #[n(3)]
+    Data,
+}
+
+/// An object. What the application may read of it is in `template`; what it may not see is only in the
+/// log, wrapped.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Object {
+    /// Its identity.
+    #[n(0)]
+    pub id: ObjectId,
+    /// Every attribute that the virtual token shows, none of them secret.
+    #[n(1)]
+    pub template: Template,
+    /// The other half of a key pair.
+    #[n(2)]
+    pub mate: Option<ObjectId>,
+    /// Private keys: the public key as a template that makes it (class, type, parameters, point or modulus).
+    #[n(3)]
+    pub public: Option<Template>,
+    /// Under which key of the ring the secret part is wrapped; `None` if there is none.
+    #[n(4)]
+    pub kek: Option<Kek>,
+    /// Secret keys: a keyed fingerprint that equal keys, and only they, share.
+    #[n(5)]
+    #[cbor(with = "minicbor::bytes")]
+    pub fingerprint: Option<[u8; 32]>,
+    /// Adopted objects that can't be copied: the members that hold them. `None`: every member follows.
+    #[n(6)]
+    pub holders: Option<Vec<String>>,
+    /// When it was made, in milliseconds since the Unix epoch; for people.
+    #[n(7)]
+    pub created_at_ms: u64,
+    /// Position of its `Created` event, where its wrapped bytes are. Set by folding, zero in the event itself.
+    #[n(8)]
+    pub born: Position,
+}
+
+impl Object {
+    /// CKA_CLASS; CKO_DATA if it has none.
+    pub fn class(&self) -> u64 {
+        self.template.class().unwrap_or(CKO_DATA)
+    }
+
+    /// CKA_PRIVATE: seen after login only.
+    pub fn is_private(&self) -> bool {
+        self.template.is(CKA_PRIVATE)
+    }
+
+    /// CKA_TOKEN.
+    pub fn is_token(&self) -> bool {
+        self.template.is(CKA_TOKEN)
+    }
+}
