@@ -1,0 +1,45 @@
+# `make demo` and `make test` are all that a fresh Debian 12 machine with Rust needs.
+
+MODULE  := target/release/libtandem.so
+MEMBER  := target/release/libkryoptic_pkcs11.so
+KRYOPTIC := tests/members/kryoptic
+
+.PHONY: help build members demo test programs lint bench setup-%
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+setup-%:
+	@scripts/setup.sh $*
+
+build: setup-build ## target/release/libtandem.so and target/release/tandem
+	cargo build --release --locked
+
+members: setup-members $(MEMBER) ## the second vendor's module, for demo and tests
+
+# Copied under another name first: a process that has the old module mapped keeps it whole.
+$(MEMBER): $(addprefix $(KRYOPTIC)/,Cargo.toml Cargo.lock src/lib.rs configure-openssl .cargo/config.toml)
+	cd $(KRYOPTIC) && CARGO_TARGET_DIR=target cargo build --release --locked
+	mkdir -p target/release
+	cp $(KRYOPTIC)/target/release/libkryoptic_pkcs11.so $@.new
+	mv $@.new $@
+
+demo: setup-demo build members ## two real tokens of two vendors become one
+	scripts/demo.sh
+
+test: setup-test build members ## every test, with real tokens and real programs
+	cargo test --workspace --release --locked
+	$(MAKE) programs
+
+programs: ## programs of others on Tandem, against SoftHSM alone
+	tests/programs/compare.sh
+
+lint: setup-lint ## formatting, clippy, dependencies, shell scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	shellcheck $$(git ls-files '*.sh') $(KRYOPTIC)/configure-openssl .ci/run
+	@if command -v cargo-deny > /dev/null; then cargo deny --locked check; \
+	else echo "cargo deny is missing, so dependencies were not checked: cargo install --locked cargo-deny"; fi
+
+bench: setup-build ## how fast it is
+	cargo bench --workspace --locked
