@@ -1,0 +1,249 @@
+//! tandem.toml as it was typed: every key, nothing checked but its form.
+//!
+//! `docs/guide/configuration.md` explains each key; a test holds the two together. A key that is not here is
+//! refused, since an operator who typed it expects something of it.
+//!
+//! There is no `Debug`: an `environment` may hold what a vendor's module takes for a secret.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The whole file.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Where messages go. (Not the log of keys, which is the token's.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Log>,
+    /// The virtual tokens.
+    #[serde(default)]
+    pub token: Vec<Token>,
+}
+
+/// `[log]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `syslog`, `stderr`, `off` or `file:/absolute/path`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// The least important messages that are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+}
+
+/// How important a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Something failed that an operator must mend.
+    Error,
+    /// Something is not as it should be, and Tandem goes on.
+    Warn,
+    /// What was done.
+    Info,
+    /// Every refusal.
+    Debug,
+    /// Every call.
+    Trace,
+}
+
+/// `[[token]]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// The virtual token's label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The folder of its log and catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// The group that shares the state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Where keys made from now on live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Which member does the work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
+    /// Whether applications may initialise the token and set PINs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_init: Option<bool>,
+    /// Whether keys may be made in the host's memory for members that can't unwrap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_host_keygen: Option<bool>,
+    /// The most bytes of one operation that are kept, so that it can move to another member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_max: Option<u64>,
+    /// How long a maker of keys waits for another process that writes to a member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_wait_ms: Option<u64>,
+    /// Rules about keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// How the key ring can be brought back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+    /// The HSMs.
+    #[serde(default)]
+    pub member: Vec<Member>,
+}
+
+/// Where keys live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// Every member has every key as a token object.
+    #[default]
+    Resident,
+    /// Keys live wrapped in the log and visit a member when used.
+    OnDemand,
+}
+
+/// Which member does the work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// The member with the least to do.
+    #[default]
+    LeastLoaded,
+    /// One after the other.
+    RoundRobin,
+    /// The first that is up, in the order of the file.
+    Primary,
+}
+
+/// `[token.policy]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// What becomes of keys that are not backed up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_backup: Option<RequireBackup>,
+    /// How many members must have proven a new key before its handle is returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_replicas: Option<u64>,
+}
+
+/// What becomes of keys that are not backed up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequireBackup {
+    /// They are used.
+    #[default]
+    Off,
+    /// They are used, and a message says so.
+    Warn,
+    /// They are not used.
+    Enforce,
+}
+
+/// `[token.recovery]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// How many shares are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares: Option<u64>,
+    /// How many of them bring the key ring back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<u64>,
+    /// The folder in which shares are written where nobody can be shown them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares_dir: Option<String>,
+}
+
+/// `[[token.member]]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The name by which people and the log call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The vendor's PKCS #11 module.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// Which of the module's tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Selector>,
+    /// How long a call may take; 0: calls are made inline and may take as long as they like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// One call at a time: for modules that are not thread-safe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serialize: Option<bool>,
+    /// Where its own user PIN comes from; without it, it takes the application's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin_source: Option<String>,
+    /// How C_Initialize is called: `standard`, `reserved:STRING` or `nss:PARAMETERS`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+    /// Environment variables that the module reads.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// How the module departs from the others, where Tandem doesn't know it or knows it wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quirks: Option<Quirks>,
+}
+
+/// `token = { … }` of a member: exactly one of the keys.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selector {
+    /// The token with this label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The token with this serial number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The token in the slot with this number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u64>,
+}
+
+/// What a member is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Holds keys and does work.
+    #[default]
+    Active,
+    /// Holds keys, and works when no active member can.
+    Standby,
+    /// Connected only while a backup runs.
+    Backup,
+    /// Makes keys that other members hold.
+    Generator,
+}
+
+/// `[token.member.quirks]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quirks {
+    /// The number under which the module does RFC 5649.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kwp: Option<Kwp>,
+    /// Secret keys whose length is no multiple of eight come back padded when this module wraps them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wraps_multiples_of_eight: Option<bool>,
+    /// After its storage vanished it works again only when finalised and initialised anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heals_by_restart: Option<bool>,
+    /// Each member gets a copy of the library of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_copy: Option<bool>,
+}
+
+/// The number under which a module does RFC 5649 (AES key wrap with padding).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kwp {
+    /// CKM_AES_KEY_WRAP_KWP, as the standard has it.
+    Kwp,
+    /// CKM_AES_KEY_WRAP_PAD, as SoftHSM has it.
+    Pad,
+}

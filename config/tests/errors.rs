@@ -1,0 +1,304 @@
+//! Bad configurations, each with the exact words an operator reads.
+
+#![expect(clippy::panic, reason = "what the tests share may fail as tests do")]
+
+use std::path::Path;
+
+/// A sound token with one member, to which a case adds or from which it takes.
+const SOUND: &str = r#"[[token]]
+label = "dnssec"
+state = "/var/lib/tandem/dnssec"
+
+[[token.member]]
+name = "ams"
+module = "/usr/lib/softhsm/libsofthsm2.so"
+token = { label = "ams" }
+"#;
+
+fn error(text: &str) -> String {
+    match tandem_config::parse(Path::new("/t.toml"), text) {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The sound text with one piece replaced.
+fn broken(piece: &str, by: &str) -> String {
+    assert_eq!(SOUND.matches(piece).count(), 1, "{piece} must stand there once");
+    error(&SOUND.replace(piece, by))
+}
+
+/// The sound text with lines after it, which belong to the member.
+fn member(lines: &str) -> String {
+    error(&format!("{SOUND}{lines}\n"))
+}
+
+/// The sound text with lines in the token's own table.
+fn token(lines: &str) -> String {
+    error(&SOUND.replace("\n\n", &format!("\n{lines}\n\n")))
+}
+
+#[test]
+fn sound_is_accepted() {
+    let config = tandem_config::parse(Path::new("/t.toml"), SOUND).unwrap();
+    assert_eq!(config.tokens[0].label, "dnssec");
+    assert_eq!(config.tokens[0].members[0].deadline_ms, 5000);
+    assert!(!config.tokens[0].allow_init);
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn unknown_keys() {
+    assert_eq!(
+        member("deadline = 5000"),
+        "/t.toml:9: token.member.deadline: this key is unknown; did you mean deadline_ms?"
+    );
+    assert_eq!(
+        broken("label = \"dnssec\"", "lable = \"dnssec\""),
+        "/t.toml:2: token.lable: this key is unknown; did you mean label?"
+    );
+    assert_eq!(
+        token("require_backup = \"warn\""),
+        "/t.toml:4: token.require_backup: this key is unknown; require_backup belongs under [token.policy]"
+    );
+    assert_eq!(
+        token("colour = \"blue\""),
+        "/t.toml:4: token.colour: this key is unknown; known here are label, state, group, hold, balance, \
+         allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, recovery, member"
+    );
+    assert_eq!(
+        error(&format!("tokens = 1\n{SOUND}")),
+        "/t.toml:1: tokens: this key is unknown; did you mean token?"
+    );
+    // The second member's own line, not the first's.
+    assert_eq!(
+        member("\n[[token.member]]\nname = \"rtm\"\nmodul = \"/x.so\""),
+        "/t.toml:12: token.member.modul: this key is unknown; did you mean module?"
+    );
+    assert_eq!(
+        broken("{ label = \"ams\" }", "{ labl = \"ams\" }"),
+        "/t.toml:8: token.member.token.labl: this key is unknown; did you mean label?"
+    );
+}
+
+#[test]
+fn keys_of_later_versions_are_unknown() {
+    assert_eq!(
+        token("[token.stock]\nkinds = []"),
+        "/t.toml:4: token.stock: this key is unknown; known here are label, state, group, hold, balance, \
+         allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, recovery, member"
+    );
+}
+
+#[test]
+fn missing_keys() {
+    assert_eq!(
+        broken("label = \"dnssec\"\n", ""),
+        "/t.toml:1: token.label: this key is missing; write, for example, label = \"dnssec\""
+    );
+    assert_eq!(
+        broken("state = \"/var/lib/tandem/dnssec\"\n", ""),
+        "/t.toml:1: token.state: this key is missing; write, for example, state = \"/var/lib/tandem/dnssec\""
+    );
+    assert_eq!(
+        broken("name = \"ams\"\n", ""),
+        "/t.toml:5: token.member.name: this key is missing; write, for example, name = \"ams\""
+    );
+    assert_eq!(
+        broken("token = { label = \"ams\" }\n", ""),
+        "/t.toml:5: token.member.token: this key is missing; write, for example, token = { label = \"ams\" }"
+    );
+    assert_eq!(error(""), "/t.toml: token: there is no virtual token; add [[token]]");
+    assert_eq!(
+        error("[[token]]\nlabel = \"a\"\nstate = \"/s\"\n"),
+        "/t.toml:1: token.member: the token has no members; add [[token.member]]"
+    );
+}
+
+#[test]
+fn wrong_forms() {
+    assert_eq!(
+        member("deadline_ms = \"5 s\""),
+        "/t.toml:9: token.member.deadline_ms: invalid type: string \"5 s\", expected u64; \
+         see docs/guide/configuration.md"
+    );
+    assert_eq!(
+        token("hold = \"residential\""),
+        "/t.toml:4: token.hold: unknown variant `residential`, expected `resident` or `on-demand`; \
+         see docs/guide/configuration.md"
+    );
+    assert_eq!(
+        error("[[token]\n"),
+        "/t.toml:1: unclosed array table, expected `]`; see docs/guide/configuration.md"
+    );
+    assert_eq!(
+        broken("label = \"dnssec\"", "label = \"dnssec\"\nlabel = \"tls\""),
+        "/t.toml:3: duplicate key; see docs/guide/configuration.md"
+    );
+}
+
+#[test]
+fn what_this_version_does_not_serve() {
+    assert_eq!(
+        token("hold = \"on-demand\""),
+        "/t.toml:4: token.hold: \"on-demand\" is not served by this version of Tandem; write \"resident\""
+    );
+    assert_eq!(
+        token("[token.policy]\nrequire_backup = \"enforce\""),
+        "/t.toml:5: token.policy.require_backup: \"enforce\" is not served by this version of Tandem; write \"off\", \
+         and keep signers away from keys that are not backed up by other means"
+    );
+    assert_eq!(
+        member("role = \"generator\""),
+        "/t.toml:9: token.member.role: \"generator\" is not served by this version of Tandem; \
+         write \"active\" or \"standby\""
+    );
+    assert_eq!(
+        token("allow_host_keygen = true"),
+        "/t.toml:4: token.allow_host_keygen: true is not served by this version of Tandem; write false"
+    );
+}
+
+#[test]
+fn paths() {
+    assert_eq!(
+        broken("/var/lib/tandem/dnssec", "state"),
+        "/t.toml:3: token.state: \"state\" is no absolute path; write, for example, \"/state\""
+    );
+    assert_eq!(
+        broken("/usr/lib/softhsm/libsofthsm2.so", "libsofthsm2.so"),
+        "/t.toml:7: token.member.module: \"libsofthsm2.so\" is no absolute path; write, for example, \
+         \"/libsofthsm2.so\""
+    );
+    assert_eq!(
+        broken("/var/lib/tandem/dnssec", "~/state"),
+        "/t.toml:3: token.state: \"~/state\" is no absolute path; write the home folder out: \"/home/NAME/state\""
+    );
+    assert_eq!(
+        broken("/var/lib/tandem/dnssec", "/var/../etc"),
+        "/t.toml:3: token.state: \"/var/../etc\" is no absolute path; write the path without \"..\""
+    );
+}
+
+#[test]
+fn names_and_labels() {
+    assert_eq!(
+        broken("\"dnssec\"", "\"0123456789012345678901234567890ß\""),
+        "/t.toml:2: token.label: \"0123456789012345678901234567890ß\" has 33 bytes; \
+         write 1 to 32 bytes of text without blanks at its ends"
+    );
+    assert_eq!(
+        broken("name = \"ams\"", "name = \"../ams\""),
+        "/t.toml:6: token.member.name: \"../ams\" is no name; \
+         write 1 to 32 letters, digits, \"-\", \"_\" and \".\", the first a letter or digit"
+    );
+    assert_eq!(
+        member("\n[[token.member]]\nname = \"ams\"\nmodule = \"/x.so\"\ntoken = { slot = 1 }"),
+        "/t.toml:11: token.member.name: another member has \"ams\"; each needs its own"
+    );
+    assert_eq!(
+        member(
+            "\n[[token.member]]\nname = \"rtm\"\nmodule = \"/usr/lib/softhsm/libsofthsm2.so\"\ntoken = { label = \"ams\" }"
+        ),
+        "/t.toml:13: token.member.token: the member \"ams\" is this very token; \
+         two copies of a key on one token protect nothing: name another token"
+    );
+    assert_eq!(
+        error(&format!("{SOUND}{SOUND}")),
+        "/t.toml:10: token.label: another token has \"dnssec\"; each needs its own"
+    );
+    assert_eq!(
+        error(&format!("{SOUND}{}", SOUND.replace("label = \"dnssec\"", "label = \"tls\""))),
+        "/t.toml:11: token.state: another token has \"/var/lib/tandem/dnssec\"; each needs its own"
+    );
+    assert_eq!(
+        broken("{ label = \"ams\" }", "{ label = \"ams\", slot = 1 }"),
+        "/t.toml:8: token.member.token: a token is chosen by exactly one of label, serial and slot; \
+         write, for example, token = { label = \"ams\" }"
+    );
+}
+
+#[test]
+fn members_together() {
+    assert_eq!(
+        member("role = \"standby\""),
+        "/t.toml:5: token.member: no member is active; give at least one member role = \"active\""
+    );
+    assert_eq!(
+        member("pin_source = \"env:PIN\""),
+        "/t.toml:5: token.member: every member has a pin_source, so nothing would check the application's PIN; \
+         leave pin_source out of at least one member"
+    );
+}
+
+#[test]
+fn numbers() {
+    assert_eq!(
+        member("deadline_ms = 3600001"),
+        "/t.toml:9: token.member.deadline_ms: 3600001 is out of bounds; write a number from 0 to 3600000"
+    );
+    assert_eq!(
+        token("[token.policy]\nmin_replicas = 2"),
+        "/t.toml:5: token.policy.min_replicas: 2 is out of bounds; write a number from 1 to 1"
+    );
+    assert_eq!(
+        token("[token.policy]\nmin_replicas = 0"),
+        "/t.toml:5: token.policy.min_replicas: 0 is out of bounds; write a number from 1 to 1"
+    );
+    assert_eq!(
+        token("[token.recovery]\nshares = 3\nthreshold = 4"),
+        "/t.toml:6: token.recovery.threshold: 4 is out of bounds; write a number from 2 to 3"
+    );
+    assert_eq!(
+        token("[token.recovery]\nthreshold = 1"),
+        "/t.toml:5: token.recovery.threshold: 1 is out of bounds; write a number from 2 to 5"
+    );
+}
+
+#[test]
+fn texts_with_a_form() {
+    assert_eq!(
+        error(&format!("[log]\ndestination = \"file:x.log\"\n{SOUND}")),
+        "/t.toml:2: log.destination: \"x.log\" is no absolute path; write, for example, \"/x.log\""
+    );
+    assert_eq!(
+        error(&format!("[log]\ndestination = \"journal\"\n{SOUND}")),
+        "/t.toml:2: log.destination: \"journal\" is no destination; \
+         write \"syslog\", \"stderr\", \"off\" or \"file:/absolute/path\""
+    );
+    assert_eq!(
+        member("init = \"nss\""),
+        "/t.toml:9: token.member.init: \"nss\" is no way to initialise a module; \
+         write \"standard\", \"reserved:STRING\" or \"nss:PARAMETERS\""
+    );
+    // What was typed may be the PIN itself: it isn't repeated.
+    assert_eq!(
+        member("pin_source = \"123456\""),
+        "/t.toml:9: token.member.pin_source: this is no source of a PIN; \
+         write \"file:/absolute/path\", \"env:NAME\" or \"command:/absolute/path [argument]…\""
+    );
+    assert_eq!(
+        member("environment = { \"A=B\" = \"c\" }"),
+        "/t.toml:9: token.member.environment.A=B: an environment variable's name is not empty and has no \"=\", \
+         and neither name nor value has a zero byte; \
+         write, for example, environment = { SOFTHSM2_CONF = \"/etc/softhsm2.conf\" }"
+    );
+    assert_eq!(
+        token("group = \"no-such-group\""),
+        "/t.toml:4: token.group: this host has no group \"no-such-group\"; \
+         write a group of this host, or make this one: groupadd --system no-such-group"
+    );
+}
+
+#[test]
+fn what_is_accepted_with_a_warning() {
+    let text = SOUND.replace("\n\n", "\n[token.policy]\nrequire_backup = \"warn\"\n\n");
+    let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
+    assert_eq!(
+        config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "/t.toml:5: token.policy.require_backup: this version makes no backups: every key counts as not \
+          backed up, and nothing is checked"
+        ]
+    );
+}
