@@ -2,7 +2,7 @@
 
 use crate::document::{Document, Path};
 use crate::typed;
-pub use crate::typed::{Balance, Hold, Kwp, Level, RequireBackup, Role};
+pub use crate::typed::{AfterFork, Balance, Hold, Kwp, Level, RequireBackup, Role};
 use crate::{Error, Warning};
 use std::collections::BTreeMap;
 use std::path::{Path as File, PathBuf};
@@ -186,6 +186,8 @@ pub struct Quirks {
     pub heals_by_restart: Option<bool>,
     /// Each member gets a copy of the library of its own.
     pub private_copy: Option<bool>,
+    /// What a forked child does with a library that its parent had initialised.
+    pub after_fork: Option<AfterFork>,
 }
 
 /// What was typed, checked.
@@ -488,6 +490,7 @@ impl Check<'_> {
                 wraps_multiples_of_eight: quirks.wraps_multiples_of_eight,
                 heals_by_restart: quirks.heals_by_restart,
                 private_copy: quirks.private_copy,
+                after_fork: quirks.after_fork,
             },
         })
     }

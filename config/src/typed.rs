@@ -236,6 +236,19 @@ pub struct Quirks {
     /// Each member gets a copy of the library of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_copy: Option<bool>,
+    /// What a forked child does with a library that its parent had initialised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_fork: Option<AfterFork>,
+}
+
+/// What a forked child does with a library that its parent had initialised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterFork {
+    /// Loads a copy of it.
+    FreshCopy,
+    /// Initialises it again, where the vendor documents that this begins anew.
+    Initialise,
 }
 
 /// The number under which a module does RFC 5649 (AES key wrap with padding).
