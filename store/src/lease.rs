@@ -1,0 +1,97 @@
+//! The lock file of a lease: `flock`, which the kernel lets go of when its holder dies.
+
+use crate::error;
+use crate::folder::{self, Folder};
+use crate::park::{self, Guest};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tandem_engine::log::Stored;
+
+/// The longest pause between two looks at a lease that another holds.
+const PAUSE_MS_MAX: u64 = 5;
+
+/// A lock file that is locked, until it is released. Each lease opens the file anew, so that threads of one process keep
+/// each other out like processes do.
+pub(crate) struct LeaseFile {
+    /// Locked inside the gate of [`park`] only.
+    file: Mutex<Option<File>>,
+    process: u32,
+}
+
+impl LeaseFile {
+    /// Locks the file of a follower's lease; `None` if another holds it all the time.
+    pub(crate) fn take(folder: &Folder, follower: &str, wait_ms: u64) -> Stored<Option<Arc<Self>>> {
+        let path = folder.lease(follower);
+        let deadline = Instant::now().checked_add(Duration::from_millis(wait_ms));
+        let mut pause = Duration::from_micros(50);
+        loop {
+            if let Some(held) = Self::try_take(folder, &path)? {
+                return Ok(Some(held));
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
+            std::thread::sleep(left.map_or(pause, |left| left.min(pause)));
+            pause = (pause * 2).min(Duration::from_millis(PAUSE_MS_MAX));
+        }
+    }
+
+    /// Inside from opening to registering, so that a child of a fork always knows of the file.
+    fn try_take(folder: &Folder, path: &Path) -> Stored<Option<Arc<Self>>> {
+        let inside = park::enter()?;
+        let said = |error| error::io("lock", path, &error);
+        if !path.exists() {
+            folder.place(path, |path| folder::fill(path, &[]))?;
+        }
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(said)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(said(error)),
+        }
+        let metadata = file.metadata().map_err(said)?;
+        if Folder::identity(path) != Some((metadata.dev(), metadata.ino())) {
+            // Removed or replaced meanwhile: this lock keeps nobody out.
+            return Ok(None);
+        }
+        let held = Arc::new(Self { file: Mutex::new(Some(file)), process: std::process::id() });
+        let guest: Weak<Self> = Arc::downgrade(&held);
+        park::register(&inside, guest);
+        Ok(Some(held))
+    }
+
+    /// True in the process that took it, until it is released.
+    pub(crate) fn is_held(&self) -> bool {
+        self.process == std::process::id()
+            && park::enter().is_ok_and(|_inside| self.lock().is_some())
+    }
+
+    /// Hands the lease on. In a child of the process that took it, only closes the child's copy.
+    pub(crate) fn release(&self) {
+        // Refused in the middle of this thread's own fork, when nobody else is inside.
+        let inside = park::enter();
+        if let Some(file) = self.lock().take()
+            && self.process == std::process::id()
+        {
+            // Closing is not enough while a child without handlers has a copy.
+            let _ = file.unlock();
+        }
+        drop(inside);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<File>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Guest for LeaseFile {
+    fn park(&self) {}
+
+    fn in_child(&self) {
+        *self.lock() = None;
+    }
+}

@@ -1,0 +1,144 @@
+//! The store of one state folder.
+
+use crate::error::Trouble;
+use crate::folder::Folder;
+use crate::generation::Generation;
+use crate::park::{self, Guest};
+use crate::sqlite::{self, Open};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use tandem_engine::log::Stored;
+
+/// Log, followers, catalogue and notes of one virtual token, in its state folder. May be used by any number of threads,
+/// and the folder by any number of processes.
+#[derive(Clone)]
+pub struct SqliteStore {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) folder: Folder,
+    pub(crate) generation: Generation,
+    /// Locked inside the gate of [`park`] only. Empty until it is used, after a fork and after a failure.
+    open: Mutex<Option<Open>>,
+}
+
+impl SqliteStore {
+    /// Opens the store of a folder; makes folder and store where they are missing. The folder (mode 2770) and its files
+    /// (0660) belong to `group`, or, without one, to the folder's group, whatever the umask.
+    ///
+    /// Refused, with the path and the remedy: a folder or file that others than its owner and that group may write to; a
+    /// database that isn't Tandem's, or a newer Tandem's.
+    pub fn open(folder: &Path, group: Option<u32>) -> Stored<Self> {
+        Self::at(Folder::make(folder, group)?, true)
+    }
+
+    /// Opens the store of a folder where there is one, and makes nothing. With the same checks as [`Self::open`].
+    pub fn open_existing(folder: &Path, group: Option<u32>) -> Stored<Self> {
+        Self::at(Folder::existing(folder, group)?, false)
+    }
+
+    fn at(folder: Folder, make: bool) -> Stored<Self> {
+        let inside = park::enter()?;
+        if make {
+            // The word first, so that it is there whenever there is a database.
+            Generation::create(&folder)?;
+            sqlite::create(&folder)?;
+        }
+        let inner =
+            Arc::new(Inner { folder, generation: Generation::new(), open: Mutex::new(None) });
+        let guest: Weak<Inner> = Arc::downgrade(&inner);
+        park::register(&inside, guest);
+        drop(inside);
+        inner.with(|_| Ok(()))?;
+        let store = Self { inner };
+        if let Err(error) = store.tidy() {
+            log::warn!("erased bytes may still be in the write-ahead file: {error}");
+        }
+        Ok(store)
+    }
+
+    /// The folder, without symbolic links.
+    pub fn folder(&self) -> &Path {
+        self.inner.folder.path()
+    }
+
+    /// Makes sure that erased bytes are in no file any more. False if another process's reading is in the way: then every
+    /// later transaction of any process tries again, and so may the caller.
+    pub fn tidy(&self) -> Stored<bool> {
+        self.inner.tidy()
+    }
+
+    /// Everything that SQLite finds wrong with the database's structure; nothing, if all is well. Reads the whole file.
+    pub fn check(&self) -> Stored<Vec<String>> {
+        self.inner.read(|connection| {
+            let mut statement = connection.prepare("PRAGMA integrity_check")?;
+            let said = statement.query_map((), |row| row.get::<_, String>(0))?;
+            let said = said.collect::<Result<Vec<_>, _>>()?;
+            Ok(said.into_iter().filter(|line| line != "ok").collect())
+        })
+    }
+}
+
+impl Inner {
+    /// The connection's place. Only inside.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection; opened if there is none, or if it is a parent's or on a file that has been replaced.
+    pub(crate) fn ready<'a>(&self, slot: &'a mut Option<Open>) -> Result<&'a mut Open, Trouble> {
+        if slot.as_ref().is_some_and(|open| open.process != std::process::id()) {
+            abandon(slot);
+        }
+        let now = Folder::identity(&self.folder.database());
+        if slot.as_ref().is_some_and(|open| open.identity != now) {
+            *slot = None;
+        }
+        match slot {
+            Some(open) => Ok(open),
+            None => {
+                let open = Open::new(&self.folder)?;
+                self.generation.reopen(&self.folder)?;
+                Ok(slot.insert(open))
+            }
+        }
+    }
+}
+
+impl Guest for Inner {
+    fn park(&self) {
+        // Taken by this very thread, if it forks inside a transaction.
+        match self.open.try_lock() {
+            Ok(mut slot) => *slot = None,
+            Err(TryLockError::Poisoned(slot)) => *slot.into_inner() = None,
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+
+    fn in_child(&self) {
+        if let Ok(mut slot) = self.open.try_lock() {
+            abandon(&mut slot);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Closing is using SQLite too.
+        let inside = park::enter();
+        let slot = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if slot.as_ref().is_some_and(|open| open.process != std::process::id()) {
+            abandon(slot);
+        }
+        *slot = None;
+        drop(inside);
+    }
+}
+
+/// Leaves a parent's connection alone for ever: even closing it would touch what the parent is using.
+pub(crate) fn abandon(slot: &mut Option<Open>) {
+    if let Some(open) = slot.take() {
+        Box::leak(Box::new(open));
+    }
+}

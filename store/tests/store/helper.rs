@@ -1,0 +1,1 @@
+//! Other processes: this test program, started again with a task.
