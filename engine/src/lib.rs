@@ -4,11 +4,41 @@
 
 #![forbid(unsafe_code)]
 
+mod abilities;
+mod admin;
+pub mod carry;
+pub mod check;
+mod data;
+pub mod desk;
+pub mod error;
 pub mod event;
 pub mod fault;
+mod follow;
+pub mod health;
+pub mod held;
+mod import;
+mod inspect;
+pub mod journal;
 pub mod log;
+mod login;
+mod make;
 pub mod member;
 pub mod object;
+mod operation;
+pub mod pair;
+mod pairing;
 pub mod ports;
+pub mod prove;
+mod replica;
+pub mod report;
 pub mod ring;
+mod route;
+pub mod seal;
+pub mod session;
+pub mod settings;
+pub mod shares;
+pub mod shelf;
+pub mod shown;
+pub mod station;
 pub mod step;
+pub mod token;

@@ -62,6 +62,8 @@ pub struct Following {
 
 /// The right to write for one follower. Dropping it hands it on.
 pub trait Lease: Send {
+    /// Grows by one each time the lease is taken, by whichever process.
+    fn epoch(&self) -> u64;
     /// Where the follower is.
     fn following(&self) -> Stored<Following>;
     /// Moves the position on. [`StoreError::Fenced`] if another holder has come since.

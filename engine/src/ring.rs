@@ -3,6 +3,7 @@
 use crate::event::Hash;
 use crate::object::Kek;
 use minicbor::{Decode, Encode};
+use tandem_values::Handle;
 
 /// A key of the ring that is a hidden token object on every member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -137,6 +138,39 @@ pub struct Route {
     /// `None` if it was proven; otherwise why not.
     #[n(3)]
     pub failure: Option<String>,
+}
+
+/// The handles of a ring's keys on one member, for as long as the member's module runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingHandles {
+    /// KEK for private keys.
+    pub private: Handle,
+    /// KEK for secret keys.
+    pub secret: Handle,
+    /// KEK for keys their callers may extract or see.
+    pub open: Handle,
+    /// HMAC key of the log.
+    pub log: Handle,
+    /// AES-GCM key for private data.
+    pub data: Handle,
+}
+
+impl RingHandles {
+    /// The handle of a key.
+    pub const fn get(&self, key: RingKey) -> Handle {
+        match key {
+            RingKey::Private => self.private,
+            RingKey::Secret => self.secret,
+            RingKey::Open => self.open,
+            RingKey::Log => self.log,
+            RingKey::Data => self.data,
+        }
+    }
+
+    /// The handle of the key that wraps an object.
+    pub fn kek(&self, kek: Kek) -> Handle {
+        self.get(kek.into())
+    }
 }
 
 /// The key ring and what pairing found.

@@ -79,6 +79,33 @@ pub enum Step<K = Handle> {
     MessageFinal(Verb),
 }
 
+impl<K> Step<K> {
+    /// The same step with its keys named otherwise.
+    pub fn try_map<L, E>(self, mut name: impl FnMut(K) -> Result<L, E>) -> Result<Step<L>, E> {
+        Ok(match self {
+            Self::Init { verb, mechanism, key, signature } => {
+                Step::Init { verb, mechanism, key: key.map(name).transpose()?, signature }
+            }
+            Self::FeedKey(key) => Step::FeedKey(name(key)?),
+            Self::Whole(verb, data) => Step::Whole(verb, data),
+            Self::Part(verb, data) => Step::Part(verb, data),
+            Self::Feed(verb, data) => Step::Feed(verb, data),
+            Self::Last(verb) => Step::Last(verb),
+            Self::Check(verb, data, signature) => Step::Check(verb, data, signature),
+            Self::CheckLast(verb, signature) => Step::CheckLast(verb, signature),
+            Self::Both(one, other, data) => Step::Both(one, other, data),
+            Self::Authenticate(pin) => Step::Authenticate(pin),
+            Self::Message(verb, parameter, aad, data) => Step::Message(verb, parameter, aad, data),
+            Self::MessageBegin(verb, parameter, aad) => Step::MessageBegin(verb, parameter, aad),
+            Self::MessageNext(verb, parameter, part, last) => Step::MessageNext(verb, parameter, part, last),
+            Self::MessageCheck(verb, parameter, data, signature, last) => {
+                Step::MessageCheck(verb, parameter, data, signature, last)
+            }
+            Self::MessageFinal(verb) => Step::MessageFinal(verb),
+        })
+    }
+}
+
 /// How much room the application has for output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {

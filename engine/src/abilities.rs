@@ -1,0 +1,136 @@
+//! What the virtual token can do: what all its members can, remembered, so that it stays the same while members come
+//! and go.
+
+use crate::error::Result;
+use crate::settings::Role;
+use crate::station::Station;
+use crate::token::{Token, note};
+use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tandem_values::info::MechanismInfo;
+use tandem_values::{MechanismType, ck::*, mechanism};
+
+/// Mechanisms and what is said of them.
+pub(crate) type Mechanisms = BTreeMap<u64, MechanismInfo>;
+
+/// What a member can do, as it last said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+struct Abilities {
+    #[n(0)]
+    mechanisms: BTreeMap<u64, MechanismInfo>,
+    #[n(1)]
+    pin_len_min: u64,
+    #[n(2)]
+    pin_len_max: u64,
+}
+
+/// Flags that say what a mechanism does, as against how it does it.
+const FUNCTIONS: u64 = CKF_ENCRYPT
+    | CKF_DECRYPT
+    | CKF_DIGEST
+    | CKF_SIGN
+    | CKF_SIGN_RECOVER
+    | CKF_VERIFY
+    | CKF_VERIFY_RECOVER
+    | CKF_GENERATE
+    | CKF_GENERATE_KEY_PAIR
+    | CKF_WRAP
+    | CKF_UNWRAP
+    | CKF_DERIVE
+    | CKF_MESSAGE_ENCRYPT
+    | CKF_MESSAGE_DECRYPT
+    | CKF_MESSAGE_SIGN
+    | CKF_MESSAGE_VERIFY
+    | CKF_ENCAPSULATE
+    | CKF_DECAPSULATE;
+
+impl Token {
+    /// Asks a member what it can do and remembers it.
+    pub(crate) fn note_abilities(&self, station: &Station) {
+        let (Ok(mechanisms), Ok(token)) = (station.member.mechanisms(), station.member.token()) else { return };
+        let abilities = Abilities {
+            mechanisms: mechanisms.into_iter().collect(),
+            pin_len_min: token.pin_len_min,
+            pin_len_max: token.pin_len_max,
+        };
+        let name = note::member(station.name(), "abilities");
+        let Ok(bytes) = minicbor::to_vec(&abilities) else { return };
+        match self.store.note(&name) {
+            Ok(Some(known)) if known == bytes => {}
+            Ok(_) => {
+                if let Err(error) = self.store.set_note(&name, Some(&bytes)) {
+                    log::warn!("token {}: what member {} can do is not noted: {error}", self.settings.label, station.name());
+                }
+            }
+            Err(error) => log::warn!("token {}: {error}", self.settings.label),
+        }
+    }
+
+    fn noted(&self, station: &Station) -> Option<Abilities> {
+        let bytes = self.store.note(&note::member(station.name(), "abilities")).ok()??;
+        minicbor::decode(&bytes).ok()
+    }
+
+    /// Shortest and longest PIN of a member in bytes, as it last said.
+    pub(crate) fn noted_pin_lengths(&self, station: &Station) -> Option<(u64, u64)> {
+        self.noted(station).map(|abilities| (abilities.pin_len_min, abilities.pin_len_max))
+    }
+
+    /// What all members that hold keys can do. A member that never answered limits nothing yet.
+    fn common(&self) -> Arc<Mechanisms> {
+        let generation = self.store.generation();
+        if let Some((known, common)) = &*self.common.lock()
+            && *known == generation
+        {
+            return Arc::clone(common);
+        }
+        let common = Arc::new(self.intersect());
+        *self.common.lock() = Some((generation, Arc::clone(&common)));
+        common
+    }
+
+    fn intersect(&self) -> Mechanisms {
+        let mut members = self
+            .stations
+            .iter()
+            .filter(|station| matches!(station.settings.role, Role::Active | Role::Standby))
+            .filter_map(|station| self.noted(station));
+        let Some(first) = members.next() else { return BTreeMap::new() };
+        let common = members.fold(first.mechanisms, |common, member| {
+            common
+                .into_iter()
+                .filter_map(|(kind, a)| member.mechanisms.get(&kind).map(|b| (kind, narrower(&a, b))))
+                .collect()
+        });
+        common
+            .into_iter()
+            .filter(|(kind, info)| mechanism::layout(*kind).is_some() && info.flags & FUNCTIONS != 0)
+            .collect()
+    }
+
+    /// The mechanisms that all members have.
+    pub fn mechanisms(&self) -> Vec<MechanismType> {
+        self.common().keys().copied().collect()
+    }
+
+    /// One of them, with the narrower key sizes. CKR_MECHANISM_INVALID if it is none of them.
+    pub fn mechanism(&self, kind: MechanismType) -> Result<MechanismInfo> {
+        self.common().get(&kind).copied().ok_or(CKR_MECHANISM_INVALID.into())
+    }
+}
+
+fn narrower(a: &MechanismInfo, b: &MechanismInfo) -> MechanismInfo {
+    // Zero is "no limit said".
+    let smaller = |a: u64, b: u64| match (a, b) {
+        (0, other) | (other, 0) => other,
+        _ => a.min(b),
+    };
+    let flags = a.flags & b.flags;
+    MechanismInfo {
+        key_size_min: a.key_size_min.max(b.key_size_min),
+        key_size_max: smaller(a.key_size_max, b.key_size_max),
+        // It is done in hardware only if all do it there; the virtual token can't say which member will.
+        flags,
+    }
+}

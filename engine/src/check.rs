@@ -1,0 +1,120 @@
+//! What a template may ask: the rules that hold for every object, before any member is asked.
+
+use crate::error::{Error, Result};
+use std::borrow::Cow;
+use tandem_values::{AttributeType, Template, ck::*, names, vendor_attributes};
+
+/// What the template is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// C_CreateObject: everything is given.
+    Create,
+    /// C_GenerateKey, C_GenerateKeyPair, C_UnwrapKey, C_DeriveKey: the token adds the key itself.
+    Make,
+    /// C_CopyObject.
+    Copy,
+    /// C_SetAttributeValue.
+    Set,
+}
+
+/// Checks a template that an application gave (PKCS #11 3.2 section 4.1.1 and 4.1.3).
+pub fn template(template: &Template, purpose: Purpose) -> Result {
+    for (at, attribute) in template.iter().enumerate() {
+        let kind = attribute.kind;
+        if is_read_only(kind) || (kind == CKA_TRUSTED && template.is(CKA_TRUSTED)) {
+            return Err(CKR_ATTRIBUTE_READ_ONLY.into());
+        }
+        if !is_known(kind) {
+            return Err(CKR_ATTRIBUTE_TYPE_INVALID.into());
+        }
+        let contradicted = template.iter().skip(at.saturating_add(1)).any(|other| other.kind == kind && other != attribute);
+        if contradicted {
+            return Err(CKR_TEMPLATE_INCONSISTENT.into());
+        }
+    }
+    if matches!(purpose, Purpose::Set) && template.has(CKA_CLASS) {
+        return Err(CKR_ATTRIBUTE_READ_ONLY.into());
+    }
+    Ok(())
+}
+
+/// Checks that a template's class and key type, where given, are what the call makes, and sets them.
+pub fn expect(template: &mut Template, class: u64, key_type: Option<u64>) -> Result {
+    if template.class().is_some_and(|given| given != class) {
+        return Err(CKR_TEMPLATE_INCONSISTENT.into());
+    }
+    template.set(CKA_CLASS, class);
+    if let Some(key_type) = key_type {
+        if template.key_type().is_some_and(|given| given != key_type) {
+            return Err(CKR_TEMPLATE_INCONSISTENT.into());
+        }
+        template.set(CKA_KEY_TYPE, key_type);
+    }
+    Ok(())
+}
+
+/// Attributes that no application sets.
+pub const fn is_read_only(kind: AttributeType) -> bool {
+    vendor_attributes::is_tandem(kind)
+        || matches!(
+            kind,
+            CKA_LOCAL | CKA_KEY_GEN_MECHANISM | CKA_ALWAYS_SENSITIVE | CKA_NEVER_EXTRACTABLE | CKA_UNIQUE_ID
+        )
+}
+
+/// True for attributes of the specification. A vendor's own mean nothing to the other members.
+pub fn is_known(kind: AttributeType) -> bool {
+    matches!(names::attribute(kind), Cow::Borrowed(_))
+}
+
+/// The key type that a key generation mechanism makes (PKCS #11 3.2 section 6).
+pub const fn generated(mechanism: u64) -> Option<(u64, u64)> {
+    Some(match mechanism {
+        CKM_RSA_PKCS_KEY_PAIR_GEN | CKM_RSA_X9_31_KEY_PAIR_GEN => (CKO_PRIVATE_KEY, CKK_RSA),
+        CKM_DSA_KEY_PAIR_GEN => (CKO_PRIVATE_KEY, CKK_DSA),
+        CKM_DH_PKCS_KEY_PAIR_GEN => (CKO_PRIVATE_KEY, CKK_DH),
+        CKM_EC_KEY_PAIR_GEN | CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS => (CKO_PRIVATE_KEY, CKK_EC),
+        CKM_EC_EDWARDS_KEY_PAIR_GEN => (CKO_PRIVATE_KEY, CKK_EC_EDWARDS),
+        CKM_EC_MONTGOMERY_KEY_PAIR_GEN => (CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY),
+        CKM_ML_DSA_KEY_PAIR_GEN => (CKO_PRIVATE_KEY, CKK_ML_DSA),
+        CKM_SLH_DSA_KEY_PAIR_GEN => (CKO_PRIVATE_KEY, CKK_SLH_DSA),
+        CKM_ML_KEM_KEY_PAIR_GEN => (CKO_PRIVATE_KEY, CKK_ML_KEM),
+        CKM_GOSTR3410_KEY_PAIR_GEN => (CKO_PRIVATE_KEY, CKK_GOSTR3410),
+        CKM_GENERIC_SECRET_KEY_GEN => (CKO_SECRET_KEY, CKK_GENERIC_SECRET),
+        CKM_AES_KEY_GEN => (CKO_SECRET_KEY, CKK_AES),
+        CKM_AES_XTS_KEY_GEN => (CKO_SECRET_KEY, CKK_AES_XTS),
+        CKM_DES_KEY_GEN => (CKO_SECRET_KEY, CKK_DES),
+        CKM_DES2_KEY_GEN => (CKO_SECRET_KEY, CKK_DES2),
+        CKM_DES3_KEY_GEN => (CKO_SECRET_KEY, CKK_DES3),
+        CKM_CHACHA20_KEY_GEN => (CKO_SECRET_KEY, CKK_CHACHA20),
+        CKM_POLY1305_KEY_GEN => (CKO_SECRET_KEY, CKK_POLY1305),
+        CKM_HKDF_KEY_GEN => (CKO_SECRET_KEY, CKK_HKDF),
+        CKM_SHA_1_KEY_GEN => (CKO_SECRET_KEY, CKK_SHA_1_HMAC),
+        CKM_SHA224_KEY_GEN => (CKO_SECRET_KEY, CKK_SHA224_HMAC),
+        CKM_SHA256_KEY_GEN => (CKO_SECRET_KEY, CKK_SHA256_HMAC),
+        CKM_SHA384_KEY_GEN => (CKO_SECRET_KEY, CKK_SHA384_HMAC),
+        CKM_SHA512_KEY_GEN => (CKO_SECRET_KEY, CKK_SHA512_HMAC),
+        CKM_GOST28147_KEY_GEN => (CKO_SECRET_KEY, CKK_GOST28147),
+        CKM_DSA_PARAMETER_GEN => (CKO_DOMAIN_PARAMETERS, CKK_DSA),
+        CKM_DH_PKCS_PARAMETER_GEN => (CKO_DOMAIN_PARAMETERS, CKK_DH),
+        _ => return None,
+    })
+}
+
+/// May an attribute of this object be set (PKCS #11 3.2 sections 4.1.2 and 4.4 to 4.10)?
+pub fn settable(object: &Template, kind: AttributeType, copying: bool) -> Result {
+    let refused = || Err(Error::from(CKR_ATTRIBUTE_READ_ONLY));
+    match kind {
+        CKA_TOKEN | CKA_PRIVATE | CKA_MODIFIABLE | CKA_DESTROYABLE | CKA_COPYABLE if copying => Ok(()),
+        // A copyable object may be made uncopyable, never the other way.
+        CKA_COPYABLE => Ok(()),
+        CKA_LABEL | CKA_ID | CKA_SUBJECT | CKA_START_DATE | CKA_END_DATE | CKA_SENSITIVE | CKA_EXTRACTABLE
+        | CKA_DERIVE | CKA_ENCRYPT | CKA_DECRYPT | CKA_SIGN | CKA_SIGN_RECOVER | CKA_VERIFY | CKA_VERIFY_RECOVER
+        | CKA_WRAP | CKA_UNWRAP | CKA_ISSUER | CKA_SERIAL_NUMBER | CKA_URL | CKA_APPLICATION | CKA_OBJECT_ID
+        | CKA_CHECK_VALUE | CKA_WRAP_WITH_TRUSTED | CKA_ALLOWED_MECHANISMS | CKA_TRUSTED => {
+            if object.has(kind) || kind == CKA_TRUSTED { Ok(()) } else { Err(CKR_ATTRIBUTE_TYPE_INVALID.into()) }
+        }
+        CKA_VALUE if object.class() == Some(CKO_DATA) => Ok(()),
+        _ => refused(),
+    }
+}

@@ -1,0 +1,350 @@
+//! Following the log: the one way in which anything gets onto a member. An outage, a replaced member, a restore and a key
+//! just made are all the same here: catch up from your position.
+
+use crate::carry;
+use crate::desk::Desk;
+use crate::error::Result;
+use crate::event::{Event, Record};
+use crate::fault::{Answer, Call, Class, Fault};
+use crate::log::{Lease as Writing, Position};
+use crate::object::{Kek, Object, ObjectId};
+use crate::prove::Failure;
+use crate::replica::is_hidden;
+use crate::ring::RingHandles;
+use crate::seal::Seal;
+use crate::station::Station;
+use crate::token::Token;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tandem_values::{Handle, Template, ck::*};
+
+/// How many records are taken before the position is moved on.
+const BATCH: usize = 64;
+
+/// What a member could not take.
+#[derive(Clone, Debug)]
+pub(crate) struct Exception {
+    /// The object.
+    pub(crate) id: ObjectId,
+    /// Why.
+    pub(crate) failure: Failure,
+}
+
+/// A member at work on the log.
+struct Follower<'a> {
+    station: &'a Arc<Station>,
+    desk: Desk<'a>,
+    judge: Desk<'a>,
+    ring: RingHandles,
+    seal: Seal,
+    /// Something may have been left half-done by a process that died: look before making.
+    look_first: bool,
+}
+
+impl Token {
+    /// Lets every member that can hold keys catch up with the log. Answers what could not be taken.
+    pub(crate) fn catch_up(&self) -> Vec<(String, Exception)> {
+        let ready: Vec<_> = self.stations.iter().filter(|station| station.is_ready()).collect();
+        ready
+            .into_iter()
+            .flat_map(|station| {
+                let name = station.name().to_owned();
+                self.catch_up_one(station).into_iter().map(move |exception| (name.clone(), exception))
+            })
+            .collect()
+    }
+
+    /// Lets one member catch up. A member that fails meanwhile is down, and goes on from its position when it is back.
+    pub(crate) fn catch_up_one(&self, station: &Arc<Station>) -> Vec<Exception> {
+        let mut exceptions = Vec::new();
+        match self.follow(station, &mut exceptions) {
+            Ok(()) => {}
+            Err(error) => log::warn!("member {} could not catch up: {error}", station.name()),
+        }
+        exceptions
+    }
+
+    fn follow(&self, station: &Arc<Station>, exceptions: &mut Vec<Exception>) -> Result {
+        let head = self.store.head()?.position;
+        if self.store.following(station.name())?.position >= head {
+            return Ok(());
+        }
+        let Some(mut writing) = self.store.lease(station.name(), self.settings.lease_wait_ms)? else {
+            log::info!("member {}: another process is writing to it and will take what is new", station.name());
+            return Ok(());
+        };
+        let Some(ring) = station.ring() else { return Ok(()) };
+        let clean = station.clean_epoch.load(Ordering::Acquire);
+        let look_first = clean.checked_add(1) != Some(writing.epoch());
+        station.clean_epoch.store(u64::MAX, Ordering::Release);
+        let lease = station.lease()?;
+        let judge = self.judge_for(station);
+        let mut follower = Follower {
+            station,
+            desk: lease.desk(),
+            judge: judge.as_ref().map_or(lease.desk(), |judge| judge.desk()),
+            ring,
+            seal: self.seal()?,
+            look_first,
+        };
+        let done = self.follow_with(&mut follower, &mut *writing, exceptions);
+        if done.is_ok() {
+            station.clean_epoch.store(writing.epoch(), Ordering::Release);
+        }
+        done
+    }
+
+    /// Another member to judge signatures, so that none is the judge of its own.
+    fn judge_for(&self, station: &Arc<Station>) -> Option<crate::station::Lease> {
+        self.stations
+            .iter()
+            .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
+            .find_map(|other| other.lease().ok())
+    }
+
+    fn follow_with(
+        &self,
+        follower: &mut Follower<'_>,
+        writing: &mut dyn Writing,
+        exceptions: &mut Vec<Exception>,
+    ) -> Result {
+        let mut position = writing.following()?.position;
+        loop {
+            let records = self.store.read(position, BATCH)?;
+            let Some(last) = records.last().map(|record| record.position) else { return Ok(()) };
+            for record in &records {
+                if let Err(fault) = self.take(follower, writing, record, exceptions)? {
+                    // Ill, or our session was lost: what is done so far counts, the rest waits.
+                    writing.advance(record.position.saturating_sub(1))?;
+                    follower.station.judge(fault);
+                    return Err(fault.into());
+                }
+            }
+            writing.advance(last)?;
+            follower.look_first = false;
+            position = last;
+        }
+    }
+
+    /// Takes one record over. The inner fault is one that stops the follower; what the member merely can't take is an
+    /// exception.
+    fn take(
+        &self,
+        follower: &mut Follower<'_>,
+        writing: &mut dyn Writing,
+        record: &Record,
+        exceptions: &mut Vec<Exception>,
+    ) -> Result<Answer> {
+        if follower.seal.sign(&record.link) != record.mac {
+            log::error!("{}", crate::journal::damaged(record.position, "its seal is broken"));
+            return Ok(Ok(()));
+        }
+        let id = match record.event() {
+            Some(Event::Created(object)) => object.id,
+            Some(Event::Changed { id, .. } | Event::Destroyed(id)) => id,
+            Some(Event::Paired(_)) | None => return Ok(Ok(())),
+        };
+        let taken = match record.event() {
+            Some(Event::Created(object)) => self.take_created(follower, record, *object)?,
+            Some(Event::Changed { id, template, kek }) => self.take_changed(follower, id, &template, kek)?,
+            Some(Event::Destroyed(id)) => self.take_destroyed(follower, id)?,
+            Some(Event::Paired(_)) | None => Ok(()),
+        };
+        match taken {
+            Ok(()) => Ok(Ok(())),
+            Err(Failure::Fault(fault)) if matches!(fault.class, Class::Ill | Class::Lost) => Ok(Err(fault)),
+            Err(failure) => {
+                log::error!("member {} does not take object {id}: {failure}", follower.station.name());
+                writing.except(id, &failure.to_string())?;
+                exceptions.push(Exception { id, failure });
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    fn take_created(&self, follower: &Follower<'_>, record: &Record, object: Object) -> Result<Result<(), Failure>> {
+        let held_by = object.holders.as_ref().is_some_and(|holders| !holders.iter().any(|n| n == follower.station.name()));
+        if object.holders.is_some() {
+            // Adopted as it stands: it is there already, or it never will be.
+            return Ok(if held_by { Err(Failure::Different("it is on other members and can't be copied".into())) } else { Ok(()) });
+        }
+        self.shelf.refresh()?;
+        let Some(now) = self.shelf.by_id(object.id) else {
+            return Ok(Ok(())); // destroyed meanwhile: the tombstone is all there is to follow
+        };
+        let mut object = now.object.clone();
+        let wrapped = if object.born == record.position { record.wrapped.clone() } else { self.wrapped(&object).ok() };
+        object.born = record.position;
+        let taken = self.bring(follower, &object, wrapped.as_deref());
+        // Looked at again: a deletion that came meanwhile must not leave the key behind.
+        self.shelf.refresh()?;
+        if taken.is_ok() && self.shelf.by_id(object.id).is_none() {
+            return self.take_destroyed(follower, object.id);
+        }
+        Ok(taken)
+    }
+
+    /// Makes and proves a replica.
+    fn bring(&self, follower: &Follower<'_>, object: &Object, wrapped: Option<&[u8]>) -> Result<(), Failure> {
+        let desk = &follower.desk;
+        if object.kek == Some(Kek::Data) {
+            // Its value is opened and then it is brought like any object without a secret part.
+            let wrapped = wrapped.ok_or(Failure::Different("its value is not in the log any more".into()))?;
+            let value = crate::data::open(desk, follower.ring.data, object.id, wrapped)?;
+            let mut open = object.clone();
+            open.template.set(CKA_VALUE, value.to_vec());
+            open.kek = None;
+            return self.bring(follower, &open, None);
+        }
+        if follower.look_first
+            && let Some(handle) = self.locate(desk, object)?
+        {
+            follower.station.set_replica(object.id, handle);
+            return Ok(());
+        }
+        let handle = match (object.kek, wrapped) {
+            (None, _) => desk.member.create(desk.session, &carry::public(object))?,
+            (Some(kek), Some(wrapped)) => {
+                carry::unwrap(desk, follower.ring.kek(kek), wrapped, &carry::locked(object))?
+            }
+            (Some(_), None) => return Err(Failure::Different("its wrapped key is not in the log any more".into())),
+        };
+        let proof = match (object.kek, wrapped) {
+            (Some(kek), Some(wrapped)) => {
+                self.prove_replica(desk, &follower.judge, handle, object, follower.ring.kek(kek), wrapped)
+            }
+            _ => crate::prove::compare(desk, handle, &crate::prove::telling(object)),
+        };
+        if let Err(failure) = proof {
+            // Never used, and not left lying about.
+            let _ = desk.member.destroy(desk.session, handle);
+            return Err(failure);
+        }
+        follower.station.set_replica(object.id, handle);
+        Ok(())
+    }
+
+    fn take_changed(
+        &self,
+        follower: &Follower<'_>,
+        id: ObjectId,
+        template: &Template,
+        kek: Option<Kek>,
+    ) -> Result<Result<(), Failure>> {
+        let held = template.filtered(|kind| !carry::is_catalogue_only(kind) && !matches!(kind, CKA_SENSITIVE | CKA_EXTRACTABLE));
+        if held.is_empty() {
+            return Ok(Ok(()));
+        }
+        self.shelf.refresh()?;
+        let Some(entry) = self.shelf.by_id(id) else { return Ok(Ok(())) };
+        let object = &entry.object;
+        let desk = &follower.desk;
+        let handle = match follower.station.replica(id) {
+            Some(handle) => Some(handle),
+            None => match self.find_changed(desk, object, template) {
+                Ok(handle) => handle,
+                Err(fault) => return Ok(Err(fault.into())),
+            },
+        };
+        if let Some(handle) = handle {
+            match desk.member.write(desk.session, handle, &held) {
+                Ok(()) => return Ok(Ok(())),
+                Err(fault) if matches!(fault.class, Class::Ill | Class::Lost) => return Ok(Err(fault.into())),
+                // A module that won't change an attribute gets a new replica that has it from the start.
+                Err(_) => {
+                    follower.station.forget_replica(id);
+                    if let Err(fault) = desk.member.destroy(desk.session, handle) {
+                        return Ok(Err(fault.into()));
+                    }
+                }
+            }
+        }
+        let wrapped = match (object.kek.or(kek), object.holders.is_some()) {
+            (_, true) => return Ok(Err(Failure::Fault(Fault::new(Call::Write, CKR_ATTRIBUTE_READ_ONLY)))),
+            (Some(_), _) => Some(self.wrapped(object)?),
+            (None, _) => None,
+        };
+        Ok(self.bring(follower, object, wrapped.as_deref()))
+    }
+
+    /// The replica of an object whose id or label has just changed in the catalogue but perhaps not there: looked for by
+    /// class and type alone, and proven.
+    fn find_changed(&self, desk: &Desk<'_>, object: &Object, changed: &Template) -> Answer<Option<Handle>> {
+        if let Some(handle) = self.locate(desk, object)? {
+            return Ok(Some(handle));
+        }
+        let mut wider = object.clone();
+        for kind in changed.kinds().filter(|kind| matches!(*kind, CKA_ID | CKA_LABEL | CKA_APPLICATION)) {
+            wider.template.remove(kind);
+        }
+        self.locate(desk, &wider)
+    }
+
+    fn take_destroyed(&self, follower: &Follower<'_>, id: ObjectId) -> Result<Result<(), Failure>> {
+        let known = follower.station.replica(id);
+        follower.station.forget_replica(id);
+        let desk = &follower.desk;
+        let handle = match known {
+            Some(handle) => Some(handle),
+            None => match self.last_known(id)? {
+                Some(object) => match self.locate_any(desk, &object) {
+                    Ok(handle) => handle,
+                    Err(fault) => return Ok(Err(fault.into())),
+                },
+                None => None,
+            },
+        };
+        let Some(handle) = handle else { return Ok(Ok(())) };
+        Ok(match desk.member.destroy(desk.session, handle) {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.rv.0 == CKR_OBJECT_HANDLE_INVALID => Ok(()),
+            Err(fault) => Err(fault.into()),
+        })
+    }
+
+    /// What an object was when it was destroyed: folded from the log, since the catalogue has forgotten it.
+    fn last_known(&self, id: ObjectId) -> Result<Option<Object>> {
+        let mut last: Option<Object> = None;
+        self.journal.walk(0, |record| match record.event() {
+            Some(Event::Created(object)) if object.id == id => last = Some(*object),
+            Some(Event::Changed { id: changed, template, .. }) if changed == id => {
+                if let Some(object) = &mut last {
+                    object.template.merge(&template);
+                }
+            }
+            _ => {}
+        })?;
+        Ok(last)
+    }
+
+    /// A replica to be destroyed. It is proven like any other, so that another key of the same name is left alone.
+    fn locate_any(&self, desk: &Desk<'_>, object: &Object) -> Answer<Option<Handle>> {
+        if let Some(handle) = self.locate(desk, object)? {
+            return Ok(Some(handle));
+        }
+        // A key that can't be proven by itself and has a name of its own is the one.
+        let mut candidates = Vec::new();
+        for candidate in desk.member.find(desk.session, &carry::search(object))? {
+            if !is_hidden(desk, candidate)? && crate::prove::compare(desk, candidate, &crate::prove::telling(object)).is_ok() {
+                candidates.push(candidate);
+            }
+        }
+        match candidates.as_slice() {
+            [only] if crate::prove::private_method(&object.template).is_none() => Ok(Some(*only)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Members on which an object is, as their positions and exceptions tell.
+    pub(crate) fn proven_on(&self, id: ObjectId, born: Position) -> Vec<String> {
+        self.stations
+            .iter()
+            .filter(|station| {
+                self.store.following(station.name()).is_ok_and(|following| {
+                    following.position >= born && !following.exceptions.iter().any(|(except, _)| *except == id)
+                })
+            })
+            .map(|station| station.name().to_owned())
+            .collect()
+    }
+}

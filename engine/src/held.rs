@@ -1,0 +1,175 @@
+//! What a handle names: an object of the token, or one of a session.
+
+use crate::fault::Answer;
+use crate::member::SessionId;
+use crate::object::{Object, ObjectId};
+use crate::shelf::Entry;
+use crate::station::Station;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tandem_values::{Handle, Template};
+
+/// Handles of session objects begin here, far above any row number of the catalogue.
+const TRANSIENT_BASE: Handle = 1 << 40;
+
+/// A session object: it lives in this process and on the member where it was made, and was wrapped once, so that it can
+/// be copied to the token and unwrapped elsewhere.
+#[derive(Debug)]
+pub struct Transient {
+    /// Its handle.
+    pub handle: Handle,
+    /// The session that made it, and with which it goes.
+    pub owner: u64,
+    /// The object.
+    pub object: Object,
+    /// Its secret part, wrapped; `None` if it has none, or it could not be wrapped and stays where it is.
+    pub wrapped: Option<Vec<u8>>,
+    /// Where it is: per member its handle there, and the era in which that was true.
+    places: Mutex<HashMap<String, (u64, Handle)>>,
+}
+
+impl Transient {
+    /// Its handle on a member, if it is there now.
+    pub fn place(&self, station: &Station) -> Option<Handle> {
+        let places = self.places.lock();
+        let (era, handle) = places.get(station.name())?;
+        (*era == station.era()).then_some(*handle)
+    }
+
+    /// Remembers its handle on a member.
+    pub fn set_place(&self, station: &Station, handle: Handle) {
+        self.places.lock().insert(station.name().to_owned(), (station.era(), handle));
+    }
+
+    /// Forgets where it is on a member.
+    pub fn forget_place(&self, station: &Station) {
+        self.places.lock().remove(station.name());
+    }
+
+    /// True if it can be used on a member: it is there, or can be unwrapped or created there.
+    pub fn can_go(&self, station: &Station) -> bool {
+        self.place(station).is_some() || self.object.kek.is_none() || (self.wrapped.is_some() && station.ring().is_some())
+    }
+}
+
+/// The session objects of one token.
+#[derive(Default)]
+pub struct Transients {
+    objects: RwLock<BTreeMap<Handle, Arc<Transient>>>,
+    issued: AtomicU64,
+    /// Sessions on members in which the objects of our sessions live: they close together.
+    homes: Mutex<HashMap<(u64, String), (u64, SessionId)>>,
+}
+
+impl Transients {
+    /// Takes in a session object and gives it a handle.
+    pub fn add(&self, owner: u64, object: Object, wrapped: Option<Vec<u8>>) -> Arc<Transient> {
+        let handle = TRANSIENT_BASE.saturating_add(self.issued.fetch_add(1, Ordering::Relaxed));
+        let transient = Arc::new(Transient { handle, owner, object, wrapped, places: Mutex::default() });
+        self.objects.write().insert(handle, Arc::clone(&transient));
+        transient
+    }
+
+    /// Puts an object with other attributes in its own place.
+    pub fn replace(&self, old: &Transient, object: Object, wrapped: Option<Vec<u8>>) {
+        let places = Mutex::new(old.places.lock().clone());
+        let new = Transient { handle: old.handle, owner: old.owner, object, wrapped, places };
+        self.objects.write().insert(old.handle, Arc::new(new));
+    }
+
+    /// The object of a handle.
+    pub fn get(&self, handle: Handle) -> Option<Arc<Transient>> {
+        self.objects.read().get(&handle).cloned()
+    }
+
+    /// Every object that has these attributes, in order of handle.
+    pub fn find(&self, wanted: &Template) -> Vec<Arc<Transient>> {
+        self.objects.read().values().filter(|t| t.object.template.matches(wanted)).cloned().collect()
+    }
+
+    /// Takes an object out.
+    pub fn remove(&self, handle: Handle) -> Option<Arc<Transient>> {
+        self.objects.write().remove(&handle)
+    }
+
+    /// Takes out private objects, whose login has ended.
+    pub fn remove_private(&self) -> Vec<Arc<Transient>> {
+        let mut objects = self.objects.write();
+        let gone: Vec<_> = objects.values().filter(|t| t.object.is_private()).cloned().collect();
+        objects.retain(|_, transient| !transient.object.is_private());
+        gone
+    }
+
+    /// The session on a member in which a session's objects live; opened on first need.
+    pub fn home(&self, owner: u64, station: &Station) -> Answer<SessionId> {
+        let key = (owner, station.name().to_owned());
+        if let Some((era, session)) = self.homes.lock().get(&key)
+            && *era == station.era()
+        {
+            return Ok(*session);
+        }
+        let session = station.member.open(true)?;
+        let old = self.homes.lock().insert(key, (station.era(), session));
+        // A session belongs to one thread at a time, so two opens for one owner don't meet; were it so, none leaks.
+        if let Some((era, old)) = old
+            && era == station.era()
+        {
+            let _ = station.member.close(old);
+        }
+        Ok(session)
+    }
+
+    /// A session has closed: its objects go, and so do its sessions on members.
+    pub fn close(&self, owner: u64, stations: &[Arc<Station>]) {
+        self.objects.write().retain(|_, transient| transient.owner != owner);
+        for station in stations {
+            let home = self.homes.lock().remove(&(owner, station.name().to_owned()));
+            if let Some((era, session)) = home
+                && era == station.era()
+            {
+                let _ = station.member.close(session);
+            }
+        }
+    }
+}
+
+/// What a handle names.
+#[derive(Clone, Debug)]
+pub enum Held {
+    /// An object of the token.
+    Resident(Arc<Entry>),
+    /// An object of a session.
+    Transient(Arc<Transient>),
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.handle() == other.handle()
+    }
+}
+impl Eq for Held {}
+
+impl Held {
+    /// The object.
+    pub fn object(&self) -> &Object {
+        match self {
+            Self::Resident(entry) => &entry.object,
+            Self::Transient(transient) => &transient.object,
+        }
+    }
+
+    /// Its handle.
+    pub fn handle(&self) -> Handle {
+        match self {
+            Self::Resident(entry) => entry.handle,
+            Self::Transient(transient) => transient.handle,
+        }
+    }
+
+    /// Its identity.
+    pub fn id(&self) -> ObjectId {
+        self.object().id
+    }
+}

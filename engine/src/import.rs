@@ -1,0 +1,414 @@
+//! Objects that come from elsewhere: created from values, unwrapped, derived, copied, changed, destroyed. All take the path
+//! of `make`.
+
+use crate::carry;
+use crate::check::{self, Purpose};
+use crate::data;
+use crate::desk::Desk;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::fault::{Answer, Call, Class, Fault};
+use crate::held::Held;
+use crate::journal::Entry as Appended;
+use crate::make::kek_for;
+use crate::object::{Kek, Object};
+use crate::prove;
+use crate::session::{Session, check_changes};
+use crate::shelf::Entry;
+use crate::shown::{self, Origin};
+use crate::station::Lease;
+use crate::token::Token;
+use std::sync::Arc;
+use tandem_values::{Handle, Mechanism, Parameter, Part, Template, Value, ck::*};
+use zeroize::Zeroizing;
+
+impl Session {
+    /// C_CreateObject.
+    pub fn create(&self, template: &Template) -> Result<Handle> {
+        let mut template = template.clone();
+        check::template(&template, Purpose::Create)?;
+        let class = template.class().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+        match class {
+            CKO_PRIVATE_KEY | CKO_SECRET_KEY => self.create_key(template),
+            CKO_PUBLIC_KEY | CKO_CERTIFICATE | CKO_DATA | CKO_DOMAIN_PARAMETERS => {
+                if class == CKO_PUBLIC_KEY {
+                    template.key_type().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+                }
+                shown::complete(&mut template, Origin::Imported);
+                self.may_make(&template)?;
+                self.create_open(template)
+            }
+            _ => Err(CKR_ATTRIBUTE_VALUE_INVALID.into()),
+        }
+    }
+
+    /// A key whose value the application brings.
+    fn create_key(&self, template: Template) -> Result<Handle> {
+        template.key_type().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+        let class = template.class().unwrap_or_default();
+        let value = template.filtered(|kind| shown::is_secret(class, kind));
+        let mut shown_template = template.filtered(|kind| !shown::is_secret(class, kind));
+        shown_template.remove(CKA_VALUE_LEN);
+        shown::complete(&mut shown_template, Origin::Imported);
+        self.may_make(&shown_template)?;
+        self.make_one(&shown_template, |desk, scratch| {
+            let mut full = scratch.clone();
+            full.merge(&value);
+            desk.member.create(desk.session, &full)
+        })
+    }
+
+    /// An object without a key's secret: public key, certificate, data.
+    fn create_open(&self, template: Template) -> Result<Handle> {
+        let token = self.token();
+        if template.class() == Some(CKO_PUBLIC_KEY) {
+            // A member judges whether this is a key at all.
+            return self.make_one(&template, |desk, scratch| {
+                let scratch = scratch.filtered(|kind| kind != CKA_MODULUS_BITS);
+                desk.member.create(desk.session, &scratch)
+            });
+        }
+        let mut object = token.new_object(template);
+        if !object.is_token() {
+            return Ok(token.transients.add(self.number(), object, None).handle);
+        }
+        let wrapped = token.hide_value(&mut object)?;
+        token.commit(vec![(object, wrapped)])?.first().copied().ok_or(CKR_GENERAL_ERROR.into())
+    }
+
+    /// C_UnwrapKey.
+    pub fn unwrap(&self, mechanism: &Mechanism, by: Handle, wrapped: &[u8], template: &Template) -> Result<Handle> {
+        let by = self.usable(by, mechanism, CKA_UNWRAP, CKR_UNWRAPPING_KEY_HANDLE_INVALID)?;
+        let mut template = template.clone();
+        check::template(&template, Purpose::Make)?;
+        if let Some(required) = by.object().template.template(CKA_UNWRAP_TEMPLATE) {
+            impose(&mut template, required)?;
+        }
+        let len = template.number(CKA_VALUE_LEN);
+        template.remove(CKA_VALUE_LEN);
+        template.class().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+        template.key_type().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+        shown::complete(&mut template, Origin::Imported);
+        self.may_make(&template)?;
+        self.make_with(&[by], &template, |desk, keys, scratch| {
+            let by = keys.first().copied().unwrap_or_default();
+            let scratch = match len {
+                Some(len) => scratch.clone().with(CKA_VALUE_LEN, len),
+                None => scratch.clone(),
+            };
+            desk.member.unwrap(desk.session, mechanism, by, wrapped, &scratch)
+        })
+    }
+
+    /// C_DeriveKey.
+    pub fn derive(&self, mechanism: &Mechanism, base: Handle, template: &Template) -> Result<Handle> {
+        let base = self.usable(base, mechanism, CKA_DERIVE, CKR_KEY_HANDLE_INVALID)?;
+        let mut template = template.clone();
+        check::template(&template, Purpose::Make)?;
+        if let Some(required) = base.object().template.template(CKA_DERIVE_TEMPLATE) {
+            impose(&mut template, required)?;
+        }
+        template.set_default(CKA_CLASS, CKO_SECRET_KEY);
+        template.set_default(CKA_KEY_TYPE, CKK_GENERIC_SECRET);
+        let len = template.number(CKA_VALUE_LEN);
+        let past = &base.object().template;
+        let origin = Origin::Derived {
+            always_sensitive: past.is(CKA_ALWAYS_SENSITIVE),
+            never_extractable: past.is(CKA_NEVER_EXTRACTABLE),
+        };
+        shown::complete(&mut template, origin);
+        self.may_make(&template)?;
+        let mut keys = vec![base];
+        keys.extend(self.keys_in(mechanism)?);
+        self.make_with(&keys, &template, |desk, keys, scratch| {
+            let scratch = match len {
+                Some(len) => scratch.clone().with(CKA_VALUE_LEN, len),
+                None => scratch.clone(),
+            };
+            let (base, others) = keys.split_first().ok_or(Fault::new(Call::Derive, CKR_GENERAL_ERROR))?;
+            desk.member.derive(desk.session, &with_keys(mechanism, others), *base, &scratch)
+        })
+    }
+
+    /// The keys that a mechanism's parameter names.
+    pub(crate) fn keys_in(&self, mechanism: &Mechanism) -> Result<Vec<Held>> {
+        let Parameter::Parts(parts) = &mechanism.parameter else { return Ok(Vec::new()) };
+        let named = parts.iter().filter_map(|part| match part {
+            Part::Key(handle) if *handle != CK_INVALID_HANDLE => Some(*handle),
+            _ => None,
+        });
+        named.map(|handle| self.token().held(handle).map_err(|_| CKR_KEY_HANDLE_INVALID.into())).collect()
+    }
+
+    /// Makes one object on a member where these keys are.
+    fn make_with(
+        &self,
+        keys: &[Held],
+        template: &Template,
+        work: impl Fn(&Desk<'_>, &[Handle], &Template) -> Answer<Handle>,
+    ) -> Result<Handle> {
+        let token = self.token();
+        let holders: Vec<_> = token.holders(keys).iter().map(|station| station.name().to_owned()).collect();
+        self.make_one(template, |desk, scratch| {
+            if !holders.iter().any(|name| name == desk.name()) {
+                return Err(Fault::new(Call::Find, CKR_FUNCTION_NOT_SUPPORTED));
+            }
+            let station = token.station(desk.name()).ok_or(Fault::new(Call::Find, CKR_DEVICE_REMOVED))?;
+            let lease = station.lease()?;
+            let handles = keys.iter().map(|key| token.place(&lease, key)).collect::<Answer<Vec<_>>>()?;
+            work(desk, &handles, scratch)
+        })
+    }
+
+    /// A key that may be used so by this session.
+    pub(crate) fn usable(&self, key: Handle, mechanism: &Mechanism, usage: u64, missing: u64) -> Result<Held> {
+        let held = self.token().held(key).map_err(|_| Error::from(missing))?;
+        self.token().mechanism(mechanism.kind)?;
+        crate::operation::permitted(held.object(), mechanism.kind, usage)?;
+        Ok(held)
+    }
+
+    /// C_WrapKey.
+    pub fn wrap(&self, mechanism: &Mechanism, by: Handle, key: Handle) -> Result<Vec<u8>> {
+        let by = self.usable(by, mechanism, CKA_WRAP, CKR_WRAPPING_KEY_HANDLE_INVALID)?;
+        let token = self.token();
+        let key = token.held(key).map_err(|_| Error::from(CKR_KEY_HANDLE_INVALID))?;
+        let shown = &key.object().template;
+        if !matches!(key.object().class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
+            return Err(CKR_KEY_NOT_WRAPPABLE.into());
+        }
+        if !shown.is(CKA_EXTRACTABLE) {
+            return Err(CKR_KEY_UNEXTRACTABLE.into());
+        }
+        if shown.is(CKA_WRAP_WITH_TRUSTED) && !by.object().template.is(CKA_TRUSTED) {
+            return Err(CKR_KEY_NOT_WRAPPABLE.into());
+        }
+        if by.object().template.template(CKA_WRAP_TEMPLATE).is_some_and(|wanted| !shown.matches(wanted)) {
+            return Err(CKR_KEY_HANDLE_INVALID.into());
+        }
+        let wrapped = match &key {
+            Held::Resident(entry) => Some(token.wrapped(&entry.object)?),
+            Held::Transient(transient) => transient.wrapped.clone(),
+        };
+        token.on_holders(std::slice::from_ref(&by), |lease| {
+            let desk = lease.desk();
+            let by = token.place(lease, &by)?;
+            let (Some(wrapped), Some(ring)) = (&wrapped, lease.station().ring()) else {
+                let key = token.place(lease, &key)?;
+                return desk.member.wrap(desk.session, mechanism, by, key);
+            };
+            // The replica is locked; a twin of the same bytes is what the owner said may leave.
+            let template = carry::twin(key.object(), &[(CKA_EXTRACTABLE, true)]);
+            let kek = key.object().kek.map_or(ring.open, |kek| ring.kek(kek));
+            let twin = carry::unwrap(&desk, kek, wrapped, &template)?;
+            let answer = desk.member.wrap(desk.session, mechanism, by, twin);
+            let _ = desk.member.destroy(desk.session, twin);
+            answer
+        })
+    }
+
+    /// C_CopyObject.
+    pub fn copy(&self, object: Handle, template: &Template) -> Result<Handle> {
+        let held = self.token().held(object)?;
+        check::template(template, Purpose::Copy)?;
+        let old = &held.object().template;
+        if old.flag(CKA_COPYABLE) == Some(false) {
+            return Err(CKR_ACTION_PROHIBITED.into());
+        }
+        check_changes(old, template, true)?;
+        if held.object().holders.is_some() {
+            return Err(Error::new(
+                CKR_KEY_NOT_WRAPPABLE,
+                format!("object {} was found on a member and can't be copied", held.id()),
+            ));
+        }
+        let token = self.token();
+        let tightened = token.tightened(&held, template)?;
+        let mut object = token.new_object(old.clone());
+        object.template.merge(template);
+        self.may_make(&object.template)?;
+        let from = held.object();
+        (object.mate, object.public, object.fingerprint) = (None, from.public.clone(), from.fingerprint);
+        object.kek = from.kek;
+        let mut wrapped = match (&held, from.kek) {
+            (_, None) => None,
+            (Held::Resident(entry), Some(_)) => Some(token.wrapped(&entry.object)?),
+            (Held::Transient(transient), Some(_)) => transient.wrapped.clone(),
+        };
+        if let Some((kek, bytes)) = tightened {
+            (object.kek, wrapped) = (Some(kek), Some(bytes));
+        }
+        if from.kek == Some(Kek::Data) {
+            // Its value is sealed to its own identity, so the copy's is sealed anew.
+            object.template.set(CKA_VALUE, token.read_data(from)?.to_vec());
+            (object.kek, wrapped) = (None, None);
+        }
+        if !object.is_token() {
+            return Ok(token.transients.add(self.number(), object, wrapped).handle);
+        }
+        if matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
+            if wrapped.is_none() {
+                return Err(CKR_KEY_UNEXTRACTABLE.into());
+            }
+            if object.public.is_none() && object.fingerprint.is_none() {
+                object.fingerprint = token.fingerprint_of(&held, &object)?;
+            }
+        } else if object.kek.is_none() {
+            wrapped = token.hide_value(&mut object)?;
+        }
+        token.commit(vec![(object, wrapped)])?.first().copied().ok_or(CKR_GENERAL_ERROR.into())
+    }
+}
+
+impl Token {
+    /// Takes the value of a private object that is no key out of what is shown, and seals it for the log.
+    fn hide_value(&self, object: &mut Object) -> Result<Option<Vec<u8>>> {
+        if !object.is_private() {
+            return Ok(None);
+        }
+        let Some(Value::Bytes(value)) = object.template.get(CKA_VALUE).cloned() else { return Ok(None) };
+        let mut nonce = [0; 12];
+        self.entropy.fill(&mut nonce);
+        let sealed = self.on_makers(|lease| {
+            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            data::seal(&lease.desk(), ring.data, object.id, &nonce, &value)
+        })?;
+        object.fingerprint = Some(self.seal()?.fingerprint(&value));
+        object.template.remove(CKA_VALUE);
+        object.kek = Some(Kek::Data);
+        Ok(Some(sealed))
+    }
+
+    /// The value of a private object that is no key.
+    pub(crate) fn read_data(&self, object: &Object) -> Result<Zeroizing<Vec<u8>>> {
+        let sealed = self.wrapped(object)?;
+        self.on_makers(|lease| {
+            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            data::open(&lease.desk(), ring.data, object.id, &sealed)
+        })
+    }
+
+    /// The fingerprint of a session key that is copied to the token, from a twin.
+    fn fingerprint_of(&self, held: &Held, object: &Object) -> Result<Option<[u8; 32]>> {
+        let Held::Transient(transient) = held else { return Ok(held.object().fingerprint) };
+        let (Some(wrapped), Some(kek)) = (&transient.wrapped, transient.object.kek) else {
+            return Err(CKR_KEY_UNEXTRACTABLE.into());
+        };
+        let method = prove::keyed_method(object).ok_or(Error::from(CKR_KEY_NOT_WRAPPABLE))?;
+        let seal = self.seal()?;
+        let twin = carry::twin(&transient.object, &[(method.usage, true)]);
+        self.on_makers(|lease| {
+            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let desk = lease.desk();
+            let key = carry::unwrap(&desk, ring.kek(kek), wrapped, &twin)?;
+            let fingerprint = prove::fingerprint(&desk, key, &method, &seal);
+            let _ = desk.member.destroy(desk.session, key);
+            fingerprint.map(Some)
+        })
+    }
+
+    /// A key under the open KEK that a change makes unextractable and sensitive: its bytes, wrapped by the closed one.
+    pub(crate) fn tightened(&self, held: &Held, changes: &Template) -> Result<Option<(Kek, Vec<u8>)>> {
+        let object = held.object();
+        let mut after = object.template.clone();
+        after.merge(changes);
+        let closed = kek_for(&after);
+        if object.kek != Some(Kek::Open) || closed == Kek::Open {
+            return Ok(None);
+        }
+        let wrapped = match held {
+            Held::Resident(entry) => self.wrapped(&entry.object)?,
+            Held::Transient(transient) => transient.wrapped.clone().ok_or(CKR_KEY_UNEXTRACTABLE)?,
+        };
+        let twin = carry::twin(object, &[(CKA_EXTRACTABLE, true)]);
+        let bytes = self.on_makers(|lease| {
+            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let desk = lease.desk();
+            let key = carry::unwrap(&desk, ring.open, &wrapped, &twin)?;
+            let wrapped = carry::wrap(&desk, ring.kek(closed), key);
+            let _ = desk.member.destroy(desk.session, key);
+            wrapped
+        })?;
+        Ok(Some((closed, bytes)))
+    }
+
+    /// C_SetAttributeValue on a token object: an event, which every member follows.
+    pub(crate) fn change_resident(&self, entry: &Arc<Entry>, template: &Template) -> Result {
+        let tightened = self.tightened(&Held::Resident(Arc::clone(entry)), template)?;
+        let erase: Vec<_> = tightened.iter().map(|_| entry.object.born).collect();
+        let (kek, wrapped) = tightened.map_or((None, None), |(kek, wrapped)| (Some(kek), Some(wrapped)));
+        let sealed_value = template.has(CKA_VALUE) && entry.object.kek == Some(Kek::Data);
+        if sealed_value {
+            return Err(CKR_ATTRIBUTE_READ_ONLY.into());
+        }
+        let event = Event::Changed { id: entry.object.id, template: template.clone(), kek };
+        self.journal.append(&self.seal()?, self.site()?, &[Appended { event, wrapped }], &erase)?;
+        self.shelf.refresh()?;
+        self.catch_up();
+        Ok(())
+    }
+
+    /// C_DestroyObject on a token object: a tombstone, and the wrapped key is erased.
+    pub(crate) fn destroy_resident(&self, entry: &Entry) -> Result {
+        let event = Event::Destroyed(entry.object.id);
+        self.journal.append(&self.seal()?, self.site()?, &[event.into()], &[entry.object.born])?;
+        self.shelf.refresh()?;
+        self.catch_up();
+        Ok(())
+    }
+
+    /// A member by name.
+    pub(crate) fn station(&self, name: &str) -> Option<&Arc<crate::station::Station>> {
+        self.stations.iter().find(|station| station.name() == name)
+    }
+
+    /// Does something that has no effect on the first member that is able to.
+    pub(crate) fn on_any<T>(&self, work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
+        self.on_holders(&[], work)
+    }
+
+    /// Does something that has no effect on the first member where these keys are.
+    pub(crate) fn on_holders<T>(&self, keys: &[Held], mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
+        let mut last = None;
+        for station in self.holders(keys) {
+            match crate::replica::retry_lost(&station, &mut work) {
+                Ok(value) => return Ok(value),
+                Err(fault) if station.judge(fault) == Class::Refused => return Err(fault.into()),
+                Err(fault) => last = Some(fault),
+            }
+        }
+        Err(last.map_or_else(|| self.nobody(), Into::into))
+    }
+
+    /// How many members hold an object and have proven it.
+    pub(crate) fn replicas_of(&self, entry: &Entry) -> usize {
+        self.proven_on(entry.object.id, entry.object.born).len()
+    }
+}
+
+/// Adds what a key's template demands of the keys it makes; a contradiction is refused (section 4.7).
+fn impose(template: &mut Template, required: &Template) -> Result {
+    for attribute in required {
+        match template.get(attribute.kind) {
+            Some(value) if *value != attribute.value => return Err(CKR_TEMPLATE_INCONSISTENT.into()),
+            Some(_) => {}
+            None => template.set(attribute.kind, attribute.value.clone()),
+        }
+    }
+    Ok(())
+}
+
+/// A mechanism whose parameter names keys by the member's handles.
+pub(crate) fn with_keys(mechanism: &Mechanism, handles: &[Handle]) -> Mechanism {
+    let Parameter::Parts(parts) = &mechanism.parameter else { return mechanism.clone() };
+    let mut handles = handles.iter();
+    let parts = parts
+        .iter()
+        .map(|part| match part {
+            Part::Key(handle) if *handle != CK_INVALID_HANDLE => Part::Key(handles.next().copied().unwrap_or_default()),
+            part => part.clone(),
+        })
+        .collect();
+    Mechanism { kind: mechanism.kind, parameter: Parameter::Parts(parts) }
+}
+

@@ -1,0 +1,189 @@
+//! What operators ask: how is it, what is there, is it still the same?
+
+use crate::error::Result;
+use crate::held::Held;
+use crate::log::Following;
+use crate::member::User;
+use crate::prove::Failure;
+use crate::report::{MemberStatus, ObjectReport, Progress, Replica, Status};
+use crate::session::Session;
+use crate::shelf::Entry;
+use crate::station::Station;
+use crate::token::Token;
+use std::sync::Arc;
+use tandem_values::{Secret, Template, ck::*};
+
+impl Token {
+    /// Logs in as the user without an application's session: for the operator's tool. The login ends with the session
+    /// that is answered.
+    pub fn login(self: &Arc<Self>, pin: &Secret) -> Result<Arc<Session>> {
+        let session = self.open(true)?;
+        match session.login(User::User, Some(pin)) {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                session.close();
+                Err(error)
+            }
+        }
+    }
+
+    /// How the token and its members are. Needs no login.
+    pub fn status(&self) -> Result<Status> {
+        self.shelf.refresh()?;
+        let members = self.stations.iter().map(|station| self.member_status(station)).collect::<Result<_>>()?;
+        Ok(Status {
+            label: self.label(),
+            serial: self.serial()?,
+            ring: self.known_ring()?,
+            head: self.store.head()?.position,
+            objects: u64::try_from(self.shelf.len()).unwrap_or(u64::MAX),
+            members,
+        })
+    }
+
+    fn member_status(&self, station: &Arc<Station>) -> Result<MemberStatus> {
+        let following = self.store.following(station.name())?;
+        // Asked anew: a member that has gone since is not shown as if it were there.
+        let (mut condition, mut reason) = station.condition();
+        let token = match station.is_up().then(|| station.member.token()) {
+            Some(Ok(token)) => Some(token),
+            Some(Err(fault)) => {
+                station.judge(fault);
+                (condition, reason) = (crate::report::Condition::Down, fault.to_string());
+                None
+            }
+            None => None,
+        };
+        let proven = self.shelf.find(&Template::new()).iter().filter(|entry| is_on(station, entry, &following)).count();
+        Ok(MemberStatus {
+            name: station.name().to_owned(),
+            condition,
+            reason,
+            position: following.position,
+            proven: u64::try_from(proven).unwrap_or(u64::MAX),
+            exceptions: following.exceptions,
+            library: station.is_up().then(|| station.member.library().ok()).flatten(),
+            token,
+        })
+    }
+
+    /// Every object the token holds (public ones only unless logged in), with its replicas as the followers' positions
+    /// tell.
+    pub fn objects(&self) -> Result<Vec<ObjectReport>> {
+        self.shelf.refresh()?;
+        let user = self.login.read().is_user();
+        let followings = self
+            .stations
+            .iter()
+            .map(|station| Ok((station, self.store.following(station.name())?)))
+            .collect::<Result<Vec<_>>>()?;
+        let entries = self.shelf.find(&Template::new());
+        Ok(entries
+            .into_iter()
+            .filter(|entry| user || !entry.object.is_private())
+            .map(|entry| {
+                let replicas = followings
+                    .iter()
+                    .map(|(station, following)| (station.name().to_owned(), replica(station, &entry, following)))
+                    .collect();
+                report(&entry, replicas)
+            })
+            .collect())
+    }
+
+    /// Proves every replica anew, on every member that holds it. Needs a login.
+    pub fn verify(self: &Arc<Self>, progress: &dyn Progress) -> Result<Vec<ObjectReport>> {
+        self.seal()?;
+        self.shelf.refresh()?;
+        self.catch_up();
+        let entries = self.shelf.find(&Template::new());
+        let steps = entries.len().saturating_mul(self.stations.len());
+        progress.stage("proving every replica", u64::try_from(steps).unwrap_or(0));
+        let mut reports = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let mut replicas = Vec::with_capacity(self.stations.len());
+            for station in &self.stations {
+                let following = self.store.following(station.name())?;
+                let known = replica(station, &entry, &following);
+                let found = if known == Replica::Proven { self.prove_anew(station, &entry) } else { known };
+                replicas.push((station.name().to_owned(), found));
+                progress.step();
+            }
+            reports.push(report(&entry, replicas));
+        }
+        Ok(reports)
+    }
+
+    /// Looks for a replica afresh and proves it; what this process remembers doesn't count.
+    fn prove_anew(&self, station: &Arc<Station>, entry: &Arc<Entry>) -> Replica {
+        if !station.is_ready() {
+            return Replica::Away;
+        }
+        station.forget_replica(entry.object.id);
+        let placed = station.lease().and_then(|lease| {
+            let handle = self.place(&lease, &Held::Resident(Arc::clone(entry)))?;
+            Ok((lease, handle))
+        });
+        let (lease, handle) = match placed {
+            Ok(placed) => placed,
+            Err(fault) => {
+                station.judge(fault);
+                return match station.is_up() {
+                    true => Replica::Failed("it is not there, or what is there under its name is another key".into()),
+                    false => Replica::Away,
+                };
+            }
+        };
+        match self.prove_whole(&lease, handle, entry) {
+            Ok(()) => Replica::Proven,
+            Err(failure) => Replica::Failed(failure.to_string()),
+        }
+    }
+
+    /// Proves a replica with all that is known of it, its wrapped bytes included.
+    fn prove_whole(
+        &self,
+        lease: &crate::station::Lease,
+        handle: tandem_values::Handle,
+        entry: &Entry,
+    ) -> std::result::Result<(), Failure> {
+        let (object, desk) = (&entry.object, lease.desk());
+        let (Some(kek), Some(ring)) = (object.kek, lease.station().ring()) else {
+            return self.prove_in_place(&desk, handle, object);
+        };
+        if !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
+            return self.prove_in_place(&desk, handle, object);
+        }
+        let wrapped = self.wrapped(object).map_err(|error| Failure::Different(error.to_string()))?;
+        self.prove_replica(&desk, &desk, handle, object, ring.kek(kek), &wrapped)
+    }
+}
+
+fn is_on(station: &Station, entry: &Entry, following: &Following) -> bool {
+    replica(station, entry, following) == Replica::Proven
+}
+
+fn replica(station: &Station, entry: &Entry, following: &Following) -> Replica {
+    let held = entry.object.holders.as_ref().is_none_or(|holders| holders.iter().any(|name| name == station.name()));
+    if !held {
+        return Replica::NotHeld;
+    }
+    if following.position < entry.object.born {
+        return Replica::Behind;
+    }
+    match following.exceptions.iter().find(|(id, _)| *id == entry.object.id) {
+        Some((_, reason)) => Replica::Failed(reason.clone()),
+        None => Replica::Proven,
+    }
+}
+
+fn report(entry: &Entry, replicas: Vec<(String, Replica)>) -> ObjectReport {
+    ObjectReport {
+        handle: entry.handle,
+        id: entry.object.id,
+        template: entry.object.template.clone(),
+        adopted: entry.object.holders.is_some(),
+        created_at_ms: entry.object.created_at_ms,
+        replicas,
+    }
+}

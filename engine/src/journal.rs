@@ -1,0 +1,122 @@
+//! Writing to the log and reading it back with its seals checked.
+
+use crate::error::{Error, Result};
+use crate::event::{Event, Head, Record};
+use crate::log::{Append, Position, Store, StoreError};
+use crate::ports::Clock;
+use crate::seal::{Seal, Site};
+use std::sync::Arc;
+use tandem_values::ck::*;
+
+/// An event with the wrapped key material it carries.
+pub struct Entry {
+    /// What happened.
+    pub event: Event,
+    /// Key material, wrapped by a key of the ring.
+    pub wrapped: Option<Vec<u8>>,
+}
+
+impl From<Event> for Entry {
+    fn from(event: Event) -> Self {
+        Self { event, wrapped: None }
+    }
+}
+
+/// How many records are read at once.
+const BATCH: usize = 256;
+
+/// The log as one token uses it.
+pub struct Journal {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Journal {
+    /// A journal over a store.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Appends events in one durable transaction and erases the wrapped bytes at `erase`. Answers the position of
+    /// the first new record. When this returns the events are on disk; if it fails none of them is.
+    pub fn append(&self, seal: &Seal, site: Site, entries: &[Entry], erase: &[Position]) -> Result<Position> {
+        let at_ms = self.clock.wall_ms();
+        let mut first = 0;
+        let mut failure = None;
+        let appended = self.store.append(&mut |head: &Head| {
+            let mut head = *head;
+            first = head.position.saturating_add(1);
+            let mut records = Vec::with_capacity(entries.len());
+            for entry in entries {
+                match seal.record(&head, site, at_ms, &entry.event, entry.wrapped.clone()) {
+                    Ok(record) => {
+                        head = Head { position: record.position, counter: record.counter, link: record.link };
+                        records.push(record);
+                    }
+                    Err(error) => {
+                        failure = Some(error);
+                        return Err(StoreError::Unavailable("an event could not be encoded".into()));
+                    }
+                }
+            }
+            Ok(Append { records, erase: erase.to_vec() })
+        });
+        match (appended, failure) {
+            (Ok(_), _) => Ok(first),
+            (Err(_), Some(error)) => Err(error),
+            (Err(error), None) => Err(error.into()),
+        }
+    }
+
+    /// The record at a position, its own seal checked apart from its place in the chain.
+    pub fn at(&self, seal: &Seal, position: Position) -> Result<Record> {
+        let before = position.saturating_sub(1);
+        let record = self.store.read(before, 1)?.into_iter().find(|record| record.position == position);
+        let record = record.ok_or_else(|| damaged(position, "it is missing"))?;
+        let sealed = seal.sign(&record.link) == record.mac;
+        let whole = record.wrapped.as_deref().is_none_or(|w| Record::hash_wrapped(Some(w)) == record.wrapped_hash);
+        if sealed && whole { Ok(record) } else { Err(damaged(position, "its seal is broken")) }
+    }
+
+    /// Walks over every record after a position.
+    pub fn walk(&self, after: Position, mut visit: impl FnMut(&Record)) -> Result {
+        let mut position = after;
+        loop {
+            let records = self.store.read(position, BATCH)?;
+            for record in &records {
+                position = record.position;
+                visit(record);
+            }
+            if records.len() < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Checks the whole chain and answers the positions whose records are not as they were written, the first of
+    /// them being where the chain first breaks.
+    pub fn check(&self, seal: &Seal) -> Result<Vec<Position>> {
+        let mut broken = Vec::new();
+        let mut link = [0; 32];
+        let mut expected = 1;
+        self.walk(0, |record| {
+            if record.position != expected || !seal.holds(record, &link) {
+                broken.push(record.position);
+            }
+            link = record.link;
+            expected = record.position.saturating_add(1);
+        })?;
+        Ok(broken)
+    }
+}
+
+/// The error for a record that can't be trusted.
+pub fn damaged(position: Position, what: &str) -> Error {
+    Error::new(
+        CKR_DEVICE_ERROR,
+        format!(
+            "record {position} of the log is damaged ({what}): it is not used; run `tandem doctor`, and restore the \
+             state folder from a backup"
+        ),
+    )
+}

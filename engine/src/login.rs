@@ -1,0 +1,313 @@
+//! Who is logged in, and how that reaches the members (PKCS #11 3.2 sections 5.6.8 to 5.6.10).
+//!
+//! A PIN is tried on one member first. What that member refuses is tried nowhere else, so that a wrong PIN costs one try
+//! on one member. A member that refuses a PIN which another took is left alone until another PIN comes.
+
+use crate::error::{Error, Result};
+use crate::fault::{Answer, Call, Class, Fault};
+use crate::member::User;
+use crate::pair;
+use crate::ring::Ring;
+use crate::seal::Seal;
+use crate::station::Station;
+use crate::token::{Token, note};
+use std::sync::Arc;
+use tandem_values::{Secret, ck::*};
+
+/// Who is logged in, and the PIN with which members that come back are logged in again.
+#[derive(Default)]
+pub struct Login {
+    user: Option<User>,
+    pin: Option<Secret>,
+}
+
+impl Login {
+    /// True if the user is logged in.
+    pub const fn is_user(&self) -> bool {
+        matches!(self.user, Some(User::User))
+    }
+
+    /// True if the security officer is logged in.
+    pub const fn is_so(&self) -> bool {
+        matches!(self.user, Some(User::So))
+    }
+
+    /// Who is logged in.
+    pub const fn user(&self) -> Option<User> {
+        self.user
+    }
+}
+
+/// What came of an attempt to log in on the first member that answered.
+enum First {
+    /// Taken by this station.
+    Taken(usize),
+    /// Nobody answered: the last fault.
+    Nobody(Fault),
+}
+
+impl Token {
+    /// C_Login for the security officer or the user.
+    pub(crate) fn log_in(self: &Arc<Self>, user: User, pin: Option<&Secret>) -> Result {
+        let _turn = self.login_turn.lock();
+        match self.login.read().user() {
+            Some(current) if current == user => return Err(CKR_USER_ALREADY_LOGGED_IN.into()),
+            Some(_) => return Err(CKR_USER_ANOTHER_ALREADY_LOGGED_IN.into()),
+            None => {}
+        }
+        if user == User::So && self.has_read_only_session() {
+            return Err(CKR_SESSION_READ_ONLY_EXISTS.into());
+        }
+        self.enter(user, pin)?;
+        *self.login.write() = Login { user: Some(user), pin: pin.cloned() };
+        if user == User::User
+            && let Err(error) = self.unlock()
+        {
+            self.end_login();
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Logs in on the members: on one first, then on the others.
+    fn enter(&self, user: User, pin: Option<&Secret>) -> Result {
+        for station in &self.stations {
+            self.wake(station);
+        }
+        let first = match self.enter_first(user, pin)? {
+            First::Taken(first) => first,
+            First::Nobody(fault) => {
+                let rv = if fault.class == Class::Ill { CKR_DEVICE_ERROR } else { fault.rv.0 };
+                return Err(Error::new(
+                    rv,
+                    format!("token {}: no member let us log in; the last said {fault}; see `tandem status`", self.settings.label),
+                ));
+            }
+        };
+        for (at, station) in self.stations.iter().enumerate() {
+            if at != first && station.is_up() {
+                // What goes wrong here is in the member's health: the token works with the others.
+                let _ = self.enter_other(station, user, pin);
+            }
+        }
+        Ok(())
+    }
+
+    fn enter_first(&self, user: User, pin: Option<&Secret>) -> Result<First> {
+        let mut last = Fault::new(Call::Login, CKR_DEVICE_REMOVED);
+        for (at, station) in self.stations.iter().enumerate() {
+            if !station.is_up() || (user == User::User && station.settings.pin.is_some()) {
+                continue;
+            }
+            match station.login(user, pin) {
+                Ok(()) => return Ok(First::Taken(at)),
+                Err(fault) if station.judge(fault) == Class::Refused => return Err(fault.into()),
+                Err(fault) => last = fault,
+            }
+        }
+        Ok(First::Nobody(last))
+    }
+
+    /// Logs in on a further member, with its own PIN or the one another member has just taken.
+    pub(crate) fn enter_other(&self, station: &Station, user: User, pin: Option<&Secret>) -> Answer {
+        let own = match (&station.settings.pin, user) {
+            (Some(source), User::User) => match source.pin() {
+                Ok(pin) => Some(pin),
+                Err(reason) => {
+                    station.fail_because(format!("its PIN could not be read: {reason}"));
+                    return Err(Fault::new(Call::Login, CKR_DEVICE_ERROR));
+                }
+            },
+            _ => None,
+        };
+        let pin = own.as_ref().or(pin);
+        let refused = note::member(station.name(), "refused-pin");
+        let mark = self.mark(pin);
+        if mark.is_some() && self.store.note(&refused).ok().flatten() == mark {
+            station.health(|health| health.refuse_pin("it has refused this PIN before; enable it or bring another".into()));
+            return Err(Fault::new(Call::Login, CKR_PIN_INCORRECT));
+        }
+        let answer = station.login(user, pin);
+        match &answer {
+            Ok(()) => {
+                station.health(crate::health::Health::forgive_pin);
+                if mark.is_some() && matches!(self.store.note(&refused), Ok(Some(_))) {
+                    let _ = self.store.set_note(&refused, None);
+                }
+            }
+            Err(fault) if station.judge(*fault) != Class::Ill => {
+                log::error!(
+                    "member {} refused the PIN that the others took ({fault}): it is not tried again; set its PIN to the \
+                     others', or give it a pin_source",
+                    station.name()
+                );
+                station.health(|health| health.refuse_pin(format!("{fault}")));
+                if let Some(mark) = &mark {
+                    let _ = self.store.set_note(&refused, Some(mark));
+                }
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// A mark by which a refused PIN is known again, by those only who are logged in: it is keyed by the log's seal.
+    fn mark(&self, pin: Option<&Secret>) -> Option<Vec<u8>> {
+        let seal = self.seal.read().clone()?;
+        Some(seal.fingerprint(pin?.expose()).to_vec())
+    }
+
+    /// After a login of the user: finds the ring, opens the seal, checks the log, and lets the members catch up.
+    fn unlock(self: &Arc<Self>) -> Result {
+        let Some(ring) = self.known_ring()? else {
+            if self.store.note(note::FRESH)?.is_some() {
+                return self.pair_fresh();
+            }
+            return Err(Error::new(
+                CKR_FUNCTION_FAILED,
+                format!("token {} is not paired: run `tandem pair --token {}`", self.settings.label, self.settings.label),
+            ));
+        };
+        for station in &self.stations {
+            if station.logged_in() == Some(User::User) {
+                self.find_ring(station, &ring);
+            }
+        }
+        if self.seal.read().is_none() {
+            return Err(Error::new(
+                CKR_DEVICE_ERROR,
+                format!(
+                    "token {}: none of the members that answer holds its key ring; see `tandem status`",
+                    self.settings.label
+                ),
+            ));
+        }
+        self.check_log()?;
+        self.shelf.refresh()?;
+        self.catch_up();
+        Ok(())
+    }
+
+    /// The ring that the log's first record names.
+    pub(crate) fn known_ring(&self) -> Result<Option<Ring>> {
+        let Some(record) = self.store.read(0, 1)?.into_iter().next() else { return Ok(None) };
+        match record.event() {
+            Some(crate::event::Event::Paired(ring)) => Ok(Some(*ring)),
+            _ => Err(crate::journal::damaged(record.position, "it should name the key ring")),
+        }
+    }
+
+    /// Finds the ring's keys on a member and opens the seal with them.
+    pub(crate) fn find_ring(&self, station: &Arc<Station>, ring: &Ring) {
+        let found = (|| -> Result<()> {
+            let lease = station.lease()?;
+            let handles = pair::find(&lease.desk(), ring)?;
+            let seal = Seal::derive(&lease.desk(), handles.log)?;
+            station.set_ring(Some(handles));
+            self.seal.write().get_or_insert(seal);
+            Ok(())
+        })();
+        if let Err(error) = found {
+            station.fail_because(error.to_string());
+        }
+    }
+
+    /// Checks the whole log against its seals, and uses nothing of what was tampered with.
+    fn check_log(&self) -> Result {
+        let broken = self.journal.check(&self.seal()?)?;
+        for position in &broken {
+            log::error!("token {}: {}", self.settings.label, crate::journal::damaged(*position, "its seal is broken"));
+        }
+        self.shelf.distrust(broken);
+        Ok(())
+    }
+
+    /// C_Logout.
+    pub(crate) fn log_out(&self) -> Result {
+        let _turn = self.login_turn.lock();
+        if self.login.read().user().is_none() {
+            return Err(CKR_USER_NOT_LOGGED_IN.into());
+        }
+        self.end_login();
+        Ok(())
+    }
+
+    /// Ends the login everywhere. Private session objects go with it.
+    pub(crate) fn end_login(&self) {
+        *self.login.write() = Login::default();
+        *self.seal.write() = None;
+        for session in self.open_sessions() {
+            session.end_operations();
+        }
+        for transient in self.transients.remove_private() {
+            self.destroy_places(&transient);
+        }
+        for station in &self.stations {
+            station.logout();
+        }
+    }
+
+    /// The PIN changed: what comes back is logged in with the new one.
+    pub(crate) fn keep_pin(&self, pin: Option<&Secret>) {
+        self.login.write().pin = pin.cloned();
+    }
+
+    /// Tries a member that is down and whose back-off is over. What it is brought up to is what the token is: started,
+    /// logged in, its ring found, caught up.
+    pub(crate) fn wake(&self, station: &Arc<Station>) {
+        let now = self.clock.steady_ms();
+        let due = station.health(|health| {
+            let due = health.is_due(now);
+            if due {
+                health.trying(now);
+            }
+            due
+        });
+        if !due {
+            return;
+        }
+        match self.revive(station) {
+            Ok(()) => {
+                if station.health(crate::health::Health::recover) {
+                    log::info!("member {} is up again", station.name());
+                }
+                if station.ring().is_some() {
+                    self.catch_up_one(station);
+                }
+            }
+            Err(fault) => log::debug!("member {} is still down: {fault}", station.name()),
+        }
+    }
+
+    fn revive(&self, station: &Arc<Station>) -> Answer {
+        station.forget();
+        if station.member.quirks().heals_by_restart {
+            station.member.restart()?;
+        }
+        station.start()?;
+        station.member.token()?;
+        self.note_abilities(station);
+        let (user, pin) = {
+            let login = self.login.read();
+            (login.user(), login.pin.clone())
+        };
+        let Some(user) = user else { return Ok(()) };
+        self.enter_other(station, user, pin.as_ref())?;
+        if user == User::User
+            && let Ok(Some(ring)) = self.known_ring()
+        {
+            let lease = station.lease()?;
+            let handles = pair::find(&lease.desk(), &ring)
+                .map_err(|error| Fault { call: Call::Find, rv: error.rv, class: Class::Ill })?;
+            station.set_ring(Some(handles));
+        }
+        Ok(())
+    }
+
+    /// Tries every member that is down and due.
+    pub(crate) fn wake_all(&self) {
+        for station in &self.stations {
+            self.wake(station);
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Making objects: once, on one member, wrapped, in the log, and from there to every member (`design` in
+//! `docs/decisions/0002-keys-are-made-once.md`).
+//!
+//! Until the event is in the log nothing exists: what stands on the maker is a session object that goes with its
+//! session. From then on the object can't be lost.
+
+use crate::carry;
+use crate::check::{self, Purpose};
+use crate::desk::Desk;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::fault::{Answer, Call, Fault};
+use crate::follow::Exception;
+use crate::journal::Entry;
+use crate::member::SessionId;
+use crate::object::{Kek, Object, ObjectId};
+use crate::prove::{self, Failure};
+use crate::session::Session;
+use crate::shown::{self, Origin};
+use crate::station::Station;
+use crate::token::Token;
+use std::sync::Arc;
+use tandem_values::template::{Pair, Reading};
+use tandem_values::{Handle, Mechanism, Template, ck::*};
+
+/// An object that is made and not yet anywhere but on its maker, as a session object.
+pub(crate) struct Draft {
+    pub(crate) object: Object,
+    pub(crate) wrapped: Option<Vec<u8>>,
+    /// Where it stands: the handle on its maker.
+    pub(crate) scratch: Handle,
+}
+
+impl Token {
+    /// An object of this template that has just come into being.
+    pub(crate) fn new_object(&self, template: Template) -> Object {
+        Object {
+            id: self.new_object_id(),
+            template,
+            mate: None,
+            public: None,
+            kek: None,
+            fingerprint: None,
+            holders: None,
+            created_at_ms: self.clock.wall_ms(),
+            born: 0,
+        }
+    }
+
+    /// Appends events, lets every member follow, and answers the handles when all members that are up have proven the
+    /// objects. What a member that is up can't take is undone everywhere.
+    pub(crate) fn commit(&self, drafts: Vec<(Object, Option<Vec<u8>>)>) -> Result<Vec<Handle>> {
+        let ids: Vec<_> = drafts.iter().map(|(object, _)| object.id).collect();
+        let entries: Vec<_> = drafts
+            .into_iter()
+            .map(|(object, wrapped)| Entry { event: Event::Created(Box::new(object)), wrapped })
+            .collect();
+        let first = self.journal.append(&self.seal()?, self.site()?, &entries, &[])?;
+        self.shelf.refresh()?;
+        let refused = self.catch_up().into_iter().find(|(_, exception)| ids.contains(&exception.id));
+        if let Some((member, exception)) = refused {
+            self.undo(&ids, first)?;
+            return Err(refusal(&member, &exception));
+        }
+        for id in &ids {
+            let proven = self.proven_on(*id, first).len();
+            if proven < self.settings.min_replicas.max(1) {
+                self.undo(&ids, first)?;
+                return Err(Error::new(
+                    CKR_DEVICE_ERROR,
+                    format!(
+                        "token {}: the new object was proven on {proven} members and min_replicas asks for {}; nothing was \
+                         made; see `tandem status`",
+                        self.settings.label, self.settings.min_replicas
+                    ),
+                ));
+            }
+        }
+        ids.iter()
+            .map(|id| self.shelf.by_id(*id).map(|entry| entry.handle).ok_or(CKR_GENERAL_ERROR.into()))
+            .collect()
+    }
+
+    fn undo(&self, ids: &[ObjectId], first: u64) -> Result {
+        let entries: Vec<_> = ids.iter().map(|id| Entry::from(Event::Destroyed(*id))).collect();
+        let count = u64::try_from(ids.len()).unwrap_or(0);
+        let born: Vec<_> = (first..first.saturating_add(count)).collect();
+        self.journal.append(&self.seal()?, self.site()?, &entries, &born)?;
+        self.shelf.refresh()?;
+        self.catch_up();
+        Ok(())
+    }
+
+    /// Reads what a fresh object is made of, and adds it to its template.
+    pub(crate) fn read_material(desk: &Desk<'_>, handle: Handle, template: &mut Template) -> Answer {
+        let class = template.class().unwrap_or(CKO_DATA);
+        let kinds = shown::material(class, template.key_type().unwrap_or(CK_UNAVAILABLE_INFORMATION));
+        for (kind, reading) in kinds.iter().zip(desk.member.read(desk.session, handle, kinds)?) {
+            if let Reading::Value(value) = reading {
+                template.set(*kind, value);
+            }
+        }
+        if let Some(modulus) = template.bytes(CKA_MODULUS)
+            && class == CKO_PUBLIC_KEY
+        {
+            template.set(CKA_MODULUS_BITS, shown::modulus_bits(modulus));
+        }
+        Ok(())
+    }
+
+    /// Wraps a fresh private or secret key that stands on a member, and learns how it will be known again.
+    pub(crate) fn wrap_fresh(&self, desk: &Desk<'_>, station: &Station, object: &mut Object, key: Handle) -> Answer<Vec<u8>> {
+        let ring = station.ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+        let kek = kek_for(&object.template);
+        let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
+        if object.class() == CKO_SECRET_KEY && odd && station.member.quirks().wraps_multiples_of_eight {
+            return Err(Fault::new(Call::Wrap, CKR_KEY_NOT_WRAPPABLE));
+        }
+        let wrapped = carry::wrap(desk, ring.kek(kek), key)?;
+        object.kek = Some(kek);
+        Ok(wrapped)
+    }
+
+    /// The keyed fingerprint of a key that no public key speaks for.
+    pub(crate) fn fingerprint_fresh(&self, desk: &Desk<'_>, object: &mut Object, key: Handle) -> Answer {
+        if object.public.is_some() {
+            return Ok(());
+        }
+        let seal = self.seal().map_err(|_| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+        let method = prove::keyed_method(object).ok_or(Fault::new(Call::Step, CKR_KEY_NOT_WRAPPABLE))?;
+        object.fingerprint = Some(prove::fingerprint(desk, key, &method, &seal)?);
+        Ok(())
+    }
+}
+
+/// The KEK that fits what the caller asked: the closed ones open nothing that could be extracted or seen.
+pub(crate) fn kek_for(template: &Template) -> Kek {
+    let open = template.is(CKA_EXTRACTABLE) || template.flag(CKA_SENSITIVE) == Some(false);
+    match (open, template.class()) {
+        (true, _) => Kek::Open,
+        (false, Some(CKO_SECRET_KEY)) => Kek::Secret,
+        (false, _) => Kek::Private,
+    }
+}
+
+fn refusal(member: &str, exception: &Exception) -> Error {
+    let rv = match &exception.failure {
+        Failure::Fault(fault) => fault.rv.0,
+        Failure::Different(_) => CKR_FUNCTION_FAILED,
+    };
+    Error::new(
+        rv,
+        format!(
+            "member {member} can't hold this object ({}), so it was made nowhere; choose a key type that all members hold \
+             (`tandem doctor` lists them), or drain the member",
+            exception.failure
+        ),
+    )
+}
+
+/// The template with which a key is made on its maker: a session object that can be wrapped, and asked for its proof.
+fn scratch(shown: &Template, working: bool) -> Template {
+    let mut template = shown.filtered(|kind| {
+        !carry::is_catalogue_only(kind) && !matches!(kind, CKA_ALLOWED_MECHANISMS | CKA_SUBJECT)
+    });
+    let empty: Vec<_> = template
+        .iter()
+        .filter(|attribute| matches!(attribute.kind, CKA_ID | CKA_LABEL) && template.bytes(attribute.kind).is_some_and(<[u8]>::is_empty))
+        .map(|attribute| attribute.kind)
+        .collect();
+    for kind in empty {
+        template.remove(kind);
+    }
+    template.set(CKA_TOKEN, false);
+    if template.class() == Some(CKO_PUBLIC_KEY) {
+        return template;
+    }
+    template.set(CKA_EXTRACTABLE, true);
+    if !working {
+        template.set(CKA_SENSITIVE, true);
+    }
+    // The engine itself upholds the caller's usage flags; the maker's copy must be able to answer for its proof.
+    if template.class() == Some(CKO_SECRET_KEY)
+        && let Some(method) = prove::secret_method(template.key_type().unwrap_or_default(), template.number(CKA_VALUE_LEN).unwrap_or(0))
+    {
+        template.set(method.usage, true);
+    }
+    if template.is(CKA_ALWAYS_AUTHENTICATE) {
+        template.set(CKA_ALWAYS_AUTHENTICATE, working);
+    }
+    template
+}
+
+impl Session {
+    /// Checks that this session may make an object of this template (PKCS #11 3.2 sections 4.1.1 and 5.6).
+    pub(crate) fn may_make(&self, template: &Template) -> Result {
+        let login = self.token().login.read();
+        let private = template.is(CKA_PRIVATE);
+        if template.is(CKA_TOKEN) && !self.writes() {
+            return Err(CKR_SESSION_READ_ONLY.into());
+        }
+        if private && !login.is_user() {
+            return Err(CKR_USER_NOT_LOGGED_IN.into());
+        }
+        if template.is(CKA_TOKEN) && !login.is_user() {
+            // The log is sealed with a key that only a login opens.
+            return Err(CKR_USER_NOT_LOGGED_IN.into());
+        }
+        Ok(())
+    }
+
+    /// Where a key is made: in the session's own home on a member, so that a session object lives as long as the session.
+    fn bench(&self, station: &Arc<Station>) -> Answer<SessionId> {
+        self.token().transients.home(self.number(), station)
+    }
+
+    /// C_GenerateKeyPair.
+    pub fn generate_pair(&self, mechanism: &Mechanism, public: &Template, private: &Template) -> Result<Pair> {
+        let Some((CKO_PRIVATE_KEY, key_type)) = check::generated(mechanism.kind) else {
+            return Err(CKR_MECHANISM_INVALID.into());
+        };
+        self.token().mechanism(mechanism.kind)?;
+        let (mut public, mut private) = (public.clone(), private.clone());
+        for (template, class) in [(&mut public, CKO_PUBLIC_KEY), (&mut private, CKO_PRIVATE_KEY)] {
+            check::template(template, Purpose::Make)?;
+            check::expect(template, class, Some(key_type))?;
+            shown::complete(template, Origin::Generated(mechanism.kind));
+            self.may_make(template)?;
+        }
+        let (public, private) = (public, private);
+        self.make(|token, station| {
+            let desk = Desk::new(&*station.member, self.bench(station)?);
+            let working = !private.is(CKA_TOKEN);
+            let pair = desk.member.generate_pair(
+                desk.session,
+                mechanism,
+                &scratch(&public, true),
+                &scratch(&private, working),
+            )?;
+            let drafts = drafts_of_pair(token, &desk, station, &public, &private, pair);
+            if drafts.is_err() {
+                for handle in [pair.public, pair.private] {
+                    let _ = desk.member.destroy(desk.session, handle);
+                }
+            }
+            drafts
+        })
+        .and_then(|handles| match handles.as_slice() {
+            [public, private] => Ok(Pair { public: *public, private: *private }),
+            _ => Err(CKR_GENERAL_ERROR.into()),
+        })
+    }
+
+    /// C_GenerateKey.
+    pub fn generate(&self, mechanism: &Mechanism, template: &Template) -> Result<Handle> {
+        let Some((class, key_type)) = check::generated(mechanism.kind) else {
+            return Err(CKR_MECHANISM_INVALID.into());
+        };
+        self.token().mechanism(mechanism.kind)?;
+        let mut template = template.clone();
+        check::template(&template, Purpose::Make)?;
+        check::expect(&mut template, class, Some(key_type))?;
+        shown::complete(&mut template, Origin::Generated(mechanism.kind));
+        self.may_make(&template)?;
+        self.make_one(&template, |desk, scratch| desk.member.generate(desk.session, mechanism, scratch))
+    }
+
+    /// Makes one object on a member by `work`, which gets the template of the maker's copy.
+    pub(crate) fn make_one(
+        &self,
+        template: &Template,
+        work: impl Fn(&Desk<'_>, &Template) -> Answer<Handle>,
+    ) -> Result<Handle> {
+        self.make(|token, station| {
+            let desk = Desk::new(&*station.member, self.bench(station)?);
+            let handle = work(&desk, &scratch(template, !template.is(CKA_TOKEN)))?;
+            let draft = draft_of_key(token, &desk, station, template, handle, None);
+            if draft.is_err() {
+                let _ = desk.member.destroy(desk.session, handle);
+            }
+            Ok(vec![draft?])
+        })
+        .and_then(|handles| handles.first().copied().ok_or(CKR_GENERAL_ERROR.into()))
+    }
+
+    /// Makes objects on the first member that can, and takes them in: token objects through the log, session objects
+    /// where they are.
+    pub(crate) fn make(&self, work: impl Fn(&Token, &Arc<Station>) -> Answer<Vec<Draft>>) -> Result<Vec<Handle>> {
+        let token = self.token();
+        let (station, drafts) = token.on_bench(|station| work(token, station))?;
+        self.take_in(&station, drafts)
+    }
+
+    /// Takes drafts in.
+    pub(crate) fn take_in(&self, station: &Arc<Station>, drafts: Vec<Draft>) -> Result<Vec<Handle>> {
+        let token = self.token();
+        let mut committed = Vec::new();
+        let mut handles = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            if draft.object.is_token() {
+                let home = token.transients.home(self.number(), station);
+                if let Ok(home) = home {
+                    let _ = station.member.destroy(home, draft.scratch);
+                }
+                handles.push(None);
+                committed.push((draft.object, draft.wrapped));
+            } else {
+                let transient = token.transients.add(self.number(), draft.object, draft.wrapped);
+                transient.set_place(station, draft.scratch);
+                handles.push(Some(transient.handle));
+            }
+        }
+        let mut made = if committed.is_empty() {
+            Vec::new()
+        } else {
+            match token.commit(committed) {
+                Ok(made) => made,
+                Err(error) => {
+                    for transient in handles.into_iter().flatten().filter_map(|handle| token.transients.remove(handle)) {
+                        token.destroy_places(&transient);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        .into_iter();
+        Ok(handles.into_iter().filter_map(|handle| handle.or_else(|| made.next())).collect())
+    }
+}
+
+/// The drafts of a fresh key pair, public key first.
+fn drafts_of_pair(
+    token: &Token,
+    desk: &Desk<'_>,
+    station: &Station,
+    public: &Template,
+    private: &Template,
+    pair: Pair,
+) -> Answer<Vec<Draft>> {
+    let mut public_object = token.new_object(public.clone());
+    Token::read_material(desk, pair.public, &mut public_object.template)?;
+    let part = public_object.template.filtered(shown::is_public_part);
+    let mut draft = draft_of_key(token, desk, station, private, pair.private, Some(part))?;
+    draft.object.mate = Some(public_object.id);
+    public_object.mate = Some(draft.object.id);
+    Ok(vec![Draft { object: public_object, wrapped: None, scratch: pair.public }, draft])
+}
+
+/// The draft of a fresh private or secret key that stands on a member; of any other object, which has no secret part.
+pub(crate) fn draft_of_key(
+    token: &Token,
+    desk: &Desk<'_>,
+    station: &Station,
+    template: &Template,
+    handle: Handle,
+    public: Option<Template>,
+) -> Answer<Draft> {
+    let mut object = token.new_object(template.clone());
+    Token::read_material(desk, handle, &mut object.template)?;
+    if !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
+        return Ok(Draft { object, wrapped: None, scratch: handle });
+    }
+    object.public = public.or_else(|| public_of(&object.template));
+    let wrapped = match token.wrap_fresh(desk, station, &mut object, handle) {
+        Ok(wrapped) => Some(wrapped),
+        Err(_) if !object.is_token() && station.ring().is_none() => None,
+        // A session object that can't be wrapped may still work where it is; a token object may not be so.
+        Err(fault) if !object.is_token() && prove::is_refusal(fault) => None,
+        Err(fault) => return Err(fault),
+    };
+    if object.is_token() {
+        token.fingerprint_fresh(desk, &mut object, handle)?;
+    }
+    Ok(Draft { object, wrapped, scratch: handle })
+}
+
+/// The public part that a private key itself shows: RSA's modulus and exponent are all of it.
+fn public_of(template: &Template) -> Option<Template> {
+    let (modulus, exponent) = (template.bytes(CKA_MODULUS)?, template.bytes(CKA_PUBLIC_EXPONENT)?);
+    (template.key_type() == Some(CKK_RSA) && !modulus.is_empty() && !exponent.is_empty()).then(|| {
+        Template::new()
+            .with(CKA_CLASS, CKO_PUBLIC_KEY)
+            .with(CKA_KEY_TYPE, CKK_RSA)
+            .with(CKA_MODULUS, modulus)
+            .with(CKA_PUBLIC_EXPONENT, exponent)
+    })
+}
+
+impl Token {
+    /// Does something on the first member that can make objects. Nothing it does counts before the log says so, so a
+    /// member that fails is left and the next one asked.
+    pub(crate) fn on_bench<T>(&self, work: impl Fn(&Arc<Station>) -> Answer<T>) -> Result<(Arc<Station>, T)> {
+        let stations = if self.login.read().is_user() { self.makers()? } else { self.candidates() };
+        let mut last: Option<(String, Fault)> = None;
+        for station in stations {
+            let mut answer = work(&station);
+            if matches!(&answer, Err(fault) if fault.class == crate::fault::Class::Lost) {
+                answer = work(&station);
+            }
+            match answer {
+                Ok(value) => return Ok((station, value)),
+                Err(fault) => {
+                    if station.judge(fault) == crate::fault::Class::Refused {
+                        return Err(fault.into());
+                    }
+                    last = Some((station.name().to_owned(), fault));
+                }
+            }
+        }
+        Err(last.map_or_else(
+            || self.nobody(),
+            |(name, fault)| Error::new(fault.rv.0, format!("no member can make this object; {name} answered {fault}")),
+        ))
+    }
+}

@@ -1,0 +1,444 @@
+//! Operations: what the application asked, step by step, so that they can move to another member when one fails.
+//!
+//! Moving is replaying: the steps are asked again on another member, and whatever was handed out already must come out
+//! again, byte for byte. Past a limit the steps are kept no longer: the operation runs on where it is, and says so if it
+//! is lost.
+
+use crate::error::{Error, Result};
+use crate::fault::{Answer, Class};
+use crate::held::Held;
+use crate::import::with_keys;
+use crate::object::Object;
+use crate::session::Session;
+use crate::station::{Lease, Station};
+use crate::step::{Output, Room, Step, Verb};
+use crate::token::Token;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tandem_values::{Handle, Mechanism, Secret, ck::*};
+
+/// The operations of one session: at most one of each kind, on one member.
+#[derive(Default)]
+pub(crate) struct Activity {
+    active: BTreeMap<Verb, u64>,
+    asked: Vec<Asked>,
+    place: Option<Lease>,
+    kept_bytes: usize,
+    pinned: bool,
+}
+
+/// A step that was asked, and what it put out.
+struct Asked {
+    step: Step<Held>,
+    output: Output,
+}
+
+/// How a step changes what is active.
+enum Effect {
+    Begins(Verb, u64),
+    Goes(Vec<Verb>),
+    Ends(Verb),
+}
+
+impl Effect {
+    fn of<K>(step: &Step<K>) -> Self {
+        match step {
+            Step::Init { verb, mechanism, .. } => Self::Begins(*verb, mechanism.kind),
+            Step::Part(verb, _)
+            | Step::Feed(verb, _)
+            | Step::Message(verb, ..)
+            | Step::MessageBegin(verb, ..)
+            | Step::MessageNext(verb, ..)
+            | Step::MessageCheck(verb, ..) => Self::Goes(vec![*verb]),
+            Step::FeedKey(_) => Self::Goes(vec![Verb::Digest]),
+            Step::Both(one, other, _) => Self::Goes(vec![*one, *other]),
+            Step::Whole(verb, _)
+            | Step::Last(verb)
+            | Step::Check(verb, ..)
+            | Step::CheckLast(verb, _)
+            | Step::MessageFinal(verb) => Self::Ends(*verb),
+            Step::Authenticate(_) => Self::Goes(Vec::new()),
+        }
+    }
+
+    fn needs(&self) -> &[Verb] {
+        match self {
+            Self::Begins(..) => &[],
+            Self::Goes(verbs) => verbs,
+            Self::Ends(verb) => std::slice::from_ref(verb),
+        }
+    }
+}
+
+impl Activity {
+    /// Is what the step needs active, and what it begins not?
+    fn admits(&self, effect: &Effect) -> Result {
+        match effect {
+            Effect::Begins(verb, _) if self.active.contains_key(verb) => Err(CKR_OPERATION_ACTIVE.into()),
+            effect if effect.needs().iter().any(|verb| !self.active.contains_key(verb)) => {
+                Err(CKR_OPERATION_NOT_INITIALIZED.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps a step that was answered.
+    fn keep(&mut self, step: Step<Held>, output: &Output, effect: &Effect, limit: usize) {
+        if let Effect::Begins(verb, mechanism) = effect {
+            self.active.insert(*verb, *mechanism);
+        }
+        if let Effect::Ends(verb) = effect {
+            self.end(*verb);
+            return;
+        }
+        self.kept_bytes = self.kept_bytes.saturating_add(weight(&step)).saturating_add(released(output).len());
+        if self.kept_bytes > limit || matches!(output, Output::Message(..)) {
+            self.pinned = true;
+        }
+        if self.pinned {
+            // Dropping wipes them.
+            self.asked.clear();
+        } else {
+            self.asked.push(Asked { step, output: output.clone() });
+        }
+    }
+
+    /// An operation has ended. When none is left, the session with the member is lent to others.
+    fn end(&mut self, verb: Verb) {
+        self.active.remove(&verb);
+        if self.active.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// What is left in the session with the member is half-way: it is not lent to others.
+    fn abandon(&mut self) {
+        if let Some(mut place) = self.place.take() {
+            place.spoil();
+        }
+    }
+
+    /// Every key that the steps name.
+    fn keys(&self) -> Vec<Held> {
+        self.asked.iter().flat_map(|asked| keys_of(&asked.step)).collect()
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        if !self.active.is_empty() {
+            self.abandon();
+        }
+    }
+}
+
+/// Bytes that a step keeps in memory.
+fn weight<K>(step: &Step<K>) -> usize {
+    match step {
+        Step::Whole(_, data) | Step::Part(_, data) | Step::Feed(_, data) | Step::Both(_, _, data) => data.len(),
+        Step::Message(_, _, aad, data) => aad.len().saturating_add(data.len()),
+        Step::MessageBegin(_, _, data) | Step::MessageNext(_, _, data, _) | Step::MessageCheck(_, _, data, ..) => data.len(),
+        _ => 64,
+    }
+}
+
+/// What the application got.
+fn released(output: &Output) -> &[u8] {
+    match output {
+        Output::Bytes(bytes) | Output::Message(bytes, _) => bytes,
+        Output::Nothing | Output::Length(_) | Output::Short(_) => &[],
+    }
+}
+
+fn keys_of(step: &Step<Held>) -> Vec<Held> {
+    match step {
+        Step::Init { key: Some(key), .. } | Step::FeedKey(key) => vec![key.clone()],
+        _ => Vec::new(),
+    }
+}
+
+/// The attribute that must be true of a key for an operation, and for a mechanism it must not name otherwise.
+const fn usage(verb: Verb) -> Option<u64> {
+    Some(match verb {
+        Verb::Encrypt | Verb::MessageEncrypt => CKA_ENCRYPT,
+        Verb::Decrypt | Verb::MessageDecrypt => CKA_DECRYPT,
+        Verb::Sign | Verb::MessageSign => CKA_SIGN,
+        Verb::SignRecover => CKA_SIGN_RECOVER,
+        Verb::Verify | Verb::MessageVerify | Verb::VerifySignature => CKA_VERIFY,
+        Verb::VerifyRecover => CKA_VERIFY_RECOVER,
+        Verb::Digest => return None,
+    })
+}
+
+/// May a key be used so (PKCS #11 3.2 section 4.4 and CKA_ALLOWED_MECHANISMS)?
+pub(crate) fn permitted(object: &Object, mechanism: u64, usage: u64) -> Result {
+    if !object.template.is(usage) {
+        return Err(CKR_KEY_FUNCTION_NOT_PERMITTED.into());
+    }
+    match object.template.numbers(CKA_ALLOWED_MECHANISMS) {
+        Some(allowed) if !allowed.is_empty() && !allowed.contains(&mechanism) => Err(CKR_MECHANISM_INVALID.into()),
+        _ => Ok(()),
+    }
+}
+
+impl Session {
+    /// One step of an operation. [`Output::Short`] is CKR_BUFFER_TOO_SMALL.
+    pub fn step(&self, step: Step, room: Room) -> Result<Output> {
+        let mut activity = self.activity.lock();
+        let effect = Effect::of(&step);
+        activity.admits(&effect)?;
+        let step = match self.resolve(step) {
+            Ok(step) => step,
+            Err(error) => {
+                end_failed(&mut activity, &effect);
+                return Err(error);
+            }
+        };
+        let answer = self.ask(&mut activity, &step, room);
+        match answer {
+            Ok(output @ (Output::Length(_) | Output::Short(_))) => Ok(output),
+            Ok(output) => {
+                let limit = self.token().settings.replay_bytes_max;
+                activity.keep(step, &output, &effect, limit);
+                Ok(output)
+            }
+            Err(error) => {
+                end_failed(&mut activity, &effect);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends an operation without a result (C_…Init with a null mechanism, C_SessionCancel). Nothing if none is active.
+    pub fn cancel(&self, verb: Verb) -> Result {
+        let mut activity = self.activity.lock();
+        if activity.active.contains_key(&verb) {
+            if activity.active.len() == 1 {
+                *activity = Activity::default();
+            } else if let Some(place) = &activity.place {
+                place.station().member.cancel(place.session(), verb)?;
+                activity.active.remove(&verb);
+                activity.asked.retain(|asked| !concerns(&asked.step, verb));
+            }
+        }
+        Ok(())
+    }
+
+    /// The mechanism of an active operation, whose message parameters it shapes.
+    pub fn active(&self, verb: Verb) -> Option<u64> {
+        self.activity.lock().active.get(&verb).copied()
+    }
+
+    /// Names the keys of a step by what they are, and checks that they may be used so.
+    fn resolve(&self, step: Step) -> Result<Step<Held>> {
+        let token = self.token();
+        let about = match &step {
+            Step::Init { verb, mechanism, .. } => {
+                token.mechanism(mechanism.kind)?;
+                self.keys_in(mechanism)?;
+                usage(*verb).map(|usage| (mechanism.kind, usage))
+            }
+            _ => None,
+        };
+        step.try_map(|handle| {
+            let held = token.held(handle).map_err(|_| Error::from(CKR_KEY_HANDLE_INVALID))?;
+            if let Some((mechanism, usage)) = about {
+                permitted(held.object(), mechanism, usage)?;
+            }
+            Ok(held)
+        })
+    }
+
+    /// Asks a step where the operation stands, moving it as often as there are members to move to.
+    fn ask(&self, activity: &mut Activity, step: &Step<Held>, room: Room) -> Result<Output> {
+        let token = self.token();
+        let mut last: Error = token.nobody();
+        if activity.place.is_some() {
+            match ask_here(token, activity, step, room) {
+                Ok(output) => return Ok(output),
+                Err(fault) => {
+                    let station = activity.place.as_ref().map(|place| Arc::clone(place.station()));
+                    let class = station.as_ref().map_or(fault.class, |station| station.judge(fault));
+                    if class == Class::Refused {
+                        return Err(fault.into());
+                    }
+                    activity.abandon();
+                    if activity.pinned {
+                        return Err(Error::new(
+                            CKR_FUNCTION_FAILED,
+                            format!(
+                                "an operation was lost with its member ({fault}): it had grown past replay_max, so it could \
+                                 not move"
+                            ),
+                        ));
+                    }
+                    last = fault.into();
+                    if class == Class::Lost
+                        && let Some(station) = station
+                        && let Some(output) = self.try_on(activity, &station, step, room, &mut last)?
+                    {
+                        return Ok(output);
+                    }
+                }
+            }
+        }
+        let mut keys = activity.keys();
+        keys.extend(keys_of(step));
+        for station in token.holders(&keys) {
+            if let Some(output) = self.try_on(activity, &station, step, room, &mut last)? {
+                return Ok(output);
+            }
+        }
+        Err(last)
+    }
+
+    /// Replays the operation on a member and asks the step there; once more if our session was lost. `None` if another
+    /// member must be asked; an error if any would refuse.
+    fn try_on(
+        &self,
+        activity: &mut Activity,
+        station: &Arc<Station>,
+        step: &Step<Held>,
+        room: Room,
+        last: &mut Error,
+    ) -> Result<Option<Output>> {
+        for _ in 0..2 {
+            let answer = replay(self.token(), activity, station)
+                .and_then(|()| ask_here(self.token(), activity, step, room));
+            match answer {
+                Ok(output) => return Ok(Some(output)),
+                Err(fault) => {
+                    *last = fault.into();
+                    match station.judge(fault) {
+                        Class::Refused => return Err(fault.into()),
+                        Class::Lost => {
+                            activity.abandon();
+                            station.close_idle();
+                            for held in activity.keys().iter().chain(&keys_of(step)) {
+                                forget_place(station, held);
+                            }
+                        }
+                        Class::Unable | Class::Ill => {
+                            activity.abandon();
+                            return Ok(None);
+                        }
+                    }
+                }
+            }
+        }
+        // Twice lost: what is lost there is more than a session.
+        Ok(None)
+    }
+}
+
+/// Ends what a failed step was about (PKCS #11 3.2 section 5.2: an error ends the operation).
+fn end_failed(activity: &mut Activity, effect: &Effect) {
+    match effect {
+        Effect::Begins(..) => {
+            // The member may or may not have begun; its session is not lent to others unless other operations need it.
+            if activity.active.is_empty() {
+                activity.abandon();
+                *activity = Activity::default();
+            }
+        }
+        Effect::Goes(verbs) if verbs.is_empty() => {}
+        Effect::Goes(_) | Effect::Ends(_) => {
+            for verb in effect.needs() {
+                activity.abandon();
+                activity.end(*verb);
+                activity.asked.retain(|asked| !concerns(&asked.step, *verb));
+            }
+        }
+    }
+}
+
+fn concerns<K>(step: &Step<K>, verb: Verb) -> bool {
+    match Effect::of(step) {
+        Effect::Begins(begun, _) => begun == verb,
+        effect => effect.needs() == [verb],
+    }
+}
+
+/// Forgets a handle that was not there any more.
+fn forget_place(station: &Station, held: &Held) {
+    match held {
+        Held::Resident(entry) => station.forget_replica(entry.object.id),
+        Held::Transient(transient) => transient.forget_place(station),
+    }
+}
+
+/// Brings a member to where the operation stands. What the application already has must come out again.
+fn replay(token: &Token, activity: &mut Activity, station: &Arc<Station>) -> Answer {
+    activity.abandon();
+    let mut place = station.lease()?;
+    for asked in &activity.asked {
+        let room = Room::Bytes(released(&asked.output).len().saturating_add(1_024));
+        let real = real_step(token, &place, &asked.step)?;
+        let output = place.station().member.step(place.session(), &real, room);
+        match output {
+            Ok(output) if released(&output) == released(&asked.output) => {}
+            Ok(_) => {
+                place.spoil();
+                log::error!(
+                    "member {} answers an operation otherwise than the member before it; it does not go on there",
+                    station.name()
+                );
+                return Err(crate::fault::Fault::new(crate::fault::Call::Step, CKR_FUNCTION_NOT_SUPPORTED));
+            }
+            Err(fault) => {
+                place.spoil();
+                return Err(fault);
+            }
+        }
+    }
+    activity.place = Some(place);
+    Ok(())
+}
+
+/// Asks a step where the operation stands.
+fn ask_here(token: &Token, activity: &Activity, step: &Step<Held>, room: Room) -> Answer<Output> {
+    let Some(place) = &activity.place else {
+        return Err(crate::fault::Fault::new(crate::fault::Call::Session, CKR_SESSION_HANDLE_INVALID));
+    };
+    if !place.is_current() {
+        return Err(crate::fault::Fault::new(crate::fault::Call::Session, CKR_SESSION_CLOSED));
+    }
+    let real = real_step(token, place, step)?;
+    place.station().member.step(place.session(), &real, room)
+}
+
+/// The step with the member's own handles, looked up at the moment of the call.
+fn real_step(token: &Token, place: &Lease, step: &Step<Held>) -> Answer<Step<Handle>> {
+    let step = match step.clone() {
+        Step::Init { verb, mechanism, key, signature } => {
+            Step::Init { verb, mechanism: real_mechanism(token, place, &mechanism)?, key, signature }
+        }
+        Step::Authenticate(pin) => Step::Authenticate(own_pin(place, pin)),
+        step => step,
+    };
+    step.try_map(|held| token.place(place, &held))
+}
+
+/// The PIN a member wants for a context-specific login: its own, where it has one.
+fn own_pin(place: &Lease, pin: Option<Secret>) -> Option<Secret> {
+    match &place.station().settings.pin {
+        Some(source) => source.pin().ok().or(pin),
+        None => pin,
+    }
+}
+
+fn real_mechanism(token: &Token, place: &Lease, mechanism: &Mechanism) -> Answer<Mechanism> {
+    let tandem_values::Parameter::Parts(parts) = &mechanism.parameter else { return Ok(mechanism.clone()) };
+    let mut handles = Vec::new();
+    for part in parts {
+        if let tandem_values::Part::Key(handle) = part
+            && *handle != CK_INVALID_HANDLE
+        {
+            let held = token
+                .held(*handle)
+                .map_err(|_| crate::fault::Fault::new(crate::fault::Call::Step, CKR_KEY_HANDLE_INVALID))?;
+            handles.push(token.place(place, &held)?);
+        }
+    }
+    Ok(with_keys(mechanism, &handles))
+}

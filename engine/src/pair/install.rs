@@ -1,0 +1,60 @@
+//! Putting a key of the ring on a member: the one way, for pairing and for whatever carries the ring later.
+
+use super::at::{At, wrong};
+use super::find::RingId;
+use super::{check, recipe, transport};
+use crate::desk::Desk;
+use crate::error::Result;
+use crate::ring::RingKey;
+use tandem_values::Handle;
+
+/// A key of the ring on its way to a member.
+pub(super) struct Parcel<'a> {
+    /// Which key.
+    pub(super) key: RingKey,
+    /// The key, wrapped (OAEP) to an RSA key that the member has.
+    pub(super) wrapped: &'a [u8],
+    /// The check value it must have; `None` for the first one, which sets it.
+    pub(super) check: Option<&'a [u8]>,
+}
+
+/// Unwraps a key of the ring under an RSA key of this member into its token, locked, and answers its handle and check
+/// value. A key that turns out to be another is destroyed again.
+pub(super) fn install(
+    desk: &Desk<'_>,
+    ring: &RingId,
+    by: Handle,
+    parcel: &Parcel<'_>,
+) -> Result<(Handle, Vec<u8>)> {
+    let Parcel { key, wrapped, check } = *parcel;
+    let place = recipe::Place::Token(ring);
+    let (handle, value) = unwrap(desk, by, wrapped, key, place)?;
+    if check.is_some_and(|check| check != value) {
+        let _ = desk.member.destroy(desk.session, handle);
+        return Err(wrong(desk, &format!("the {} key arrived there as another key", key.name())));
+    }
+    Ok((handle, value))
+}
+
+/// Unwraps a key of the ring and asks for its check value.
+pub(super) fn unwrap(
+    desk: &Desk<'_>,
+    by: Handle,
+    wrapped: &[u8],
+    key: RingKey,
+    place: recipe::Place<'_>,
+) -> Result<(Handle, Vec<u8>)> {
+    let template = recipe::locked(desk, key, place);
+    let doing = format!("unwrapping the {} key of the ring", key.name());
+    let handle = desk
+        .member
+        .unwrap(desk.session, &transport::oaep(), by, wrapped, &template)
+        .at(desk, &doing)?;
+    match check::value(desk, key, handle).at(desk, &format!("checking the {} key", key.name())) {
+        Ok(value) => Ok((handle, value)),
+        Err(error) => {
+            let _ = desk.member.destroy(desk.session, handle);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Pairing: the key ring of a virtual token (design.md section 6).
+//!
+//! [`make`] makes the five keys of a ring once, as session objects of one member, carries each to every member (its
+//! maker too) under an RSA key made *there*, and unwraps it there as a hidden token object that is locked from its first
+//! moment: it can't be read, wrapped out, copied or changed, and what a closed key opens is locked alike. Before the keys
+//! are gone from the session they are wrapped to the recovery key, whose private half opens only with shares that
+//! people keep. [`open`] brings the ring to another member with those shares, and both install it by the same code.
+//!
+//! Nothing of a pairing counts until the log's first event names the ring. What an interrupted one leaves behind is
+//! found by its label and removed by [`tidy`].
+
+mod at;
+mod attack;
+mod chance;
+mod check;
+mod find;
+mod install;
+mod kind;
+mod make;
+mod open;
+mod probe;
+mod recipe;
+mod recovery;
+mod scratch;
+mod transport;
+
+pub use attack::attack;
+pub use check::CHECK_IV;
+pub use find::{RingId, find, is_ring_label, look, missing, remove, rings, tidy, verify};
+pub use make::{Pairing, make, new_id};
+pub use open::open;
+pub use probe::probe;

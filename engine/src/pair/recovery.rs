@@ -1,0 +1,126 @@
+//! The recovery of a ring: an RSA key pair to whose public half the ring is wrapped, and whose private half opens with
+//! shares that people keep.
+//!
+//! Once locked, a key of the ring can't travel. So this is made while the ring's keys are still session objects.
+
+use super::at::{At, wrong};
+use super::chance::Chance;
+use super::scratch::Scratch;
+use super::{check, install, recipe, transport};
+use crate::carry;
+use crate::desk::Desk;
+use crate::error::{Error, Result};
+use crate::ring::{Recovery, Ring, RingKey};
+use crate::settings::RecoverySettings;
+use crate::shares::{self, SECRET_LEN, Share, Split};
+use tandem_values::{Handle, Secret, ck::*};
+use zeroize::Zeroizing;
+
+/// The size of the recovery key, which lives as long as the ring, in bits.
+const RECOVERY_BITS: u64 = 3072;
+
+/// A recovery that was made.
+pub(super) struct Made {
+    /// What the log keeps of it.
+    pub(super) recovery: Recovery,
+    /// What people keep of it.
+    pub(super) shares: Vec<Share>,
+    /// The ring's keys, wrapped to it.
+    pub(super) wrapped: Vec<(RingKey, Vec<u8>)>,
+}
+
+/// Makes the recovery of keys that are session objects at this desk.
+pub(super) fn make(
+    desk: &Desk<'_>,
+    keys: &[(RingKey, Handle)],
+    settings: &RecoverySettings,
+    chance: &Chance<'_>,
+) -> Result<Made> {
+    let scratch = Scratch::at(desk);
+    let split = Split {
+        set: u16::from_be_bytes(*chance.bytes()),
+        shares: settings.shares,
+        threshold: settings.threshold,
+    };
+    let secret = chance.bytes::<SECRET_LEN>();
+    let shares = shares::split(&secret, split, chance)?;
+    prove_shares(&shares, &secret, split)?;
+
+    let pair = transport::generate(&scratch, RECOVERY_BITS, true)
+        .at(desk, "making the recovery key pair")?;
+    let public = transport::public_key(desk, pair.public)?;
+    let lock = check::import(&scratch, &secret, &[(CKA_EXTRACTABLE, false), (CKA_WRAP, true)])
+        .at(desk, "importing the key that the shares make")?;
+    let private = carry::wrap(desk, lock, pair.private)
+        .at(desk, "wrapping the private half of the recovery key pair")?;
+    let mut wrapped = Vec::with_capacity(keys.len());
+    for (key, handle) in keys {
+        let doing = format!("wrapping the {} key to the recovery key", key.name());
+        wrapped.push((*key, transport::wrap(desk, pair.public, *handle).at(desk, &doing)?));
+    }
+    let recovery = Recovery {
+        modulus: public.modulus,
+        exponent: public.exponent,
+        private,
+        set: split.set,
+        shares: split.shares,
+        threshold: split.threshold,
+    };
+    Ok(Made { recovery, shares, wrapped })
+}
+
+/// Every share is one of as many as are needed, and these make the secret: before anyone is told to keep them.
+fn prove_shares(shares: &[Share], secret: &[u8; SECRET_LEN], split: Split) -> Result {
+    for first in 0..shares.len() {
+        let some = shares.iter().cycle().skip(first).take(usize::from(split.threshold));
+        let combined = shares::combine(some.map(|share| &share.words))?;
+        if combined.secret.expose() != secret || combined.set != split.set {
+            return Err(Error::new(CKR_GENERAL_ERROR, "the recovery's shares don't make its secret"));
+        }
+    }
+    Ok(())
+}
+
+/// Opens the private half of a ring's recovery key pair at a desk, by shares.
+pub(super) fn open(scratch: &Scratch<'_>, ring: &Ring, shares: &[Secret]) -> Result<Handle> {
+    let desk = &scratch.desk;
+    let Some(recovery) = &ring.recovery else {
+        let message = "this ring was paired without a recovery: no shares open it. Make a new ring while a member holds this one";
+        return Err(Error::new(CKR_ARGUMENTS_BAD, message));
+    };
+    let combined = shares::combine(shares)?;
+    if combined.set != recovery.set {
+        let message = format!(
+            "these shares are of set {}, and this ring's recovery is of set {}: they open another ring",
+            combined.set, recovery.set
+        );
+        return Err(Error::new(CKR_ARGUMENTS_BAD, message));
+    }
+    let secret = combined.secret.expose().try_into().map(Zeroizing::new);
+    let secret: Zeroizing<[u8; SECRET_LEN]> =
+        secret.map_err(|_| wrong(desk, "the shares make no key of 32 bytes"))?;
+    let lock = check::import(scratch, &secret, &[(CKA_EXTRACTABLE, false), (CKA_UNWRAP, true)])
+        .at(desk, "importing the key that the shares make")?;
+    let template = transport::private(false).with(CKA_CLASS, CKO_PRIVATE_KEY).with(CKA_KEY_TYPE, CKK_RSA);
+    let doing = "opening the recovery key with these shares (if the member is well, they are of another ring)";
+    let private = carry::unwrap(desk, lock, &recovery.private, &template).at(desk, doing)?;
+    Ok(scratch.keep(private))
+}
+
+/// Opens the ring as it would be after a loss, by as many shares as are needed, with nothing left behind.
+pub(super) fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Share]) -> Result {
+    let Some(recovery) = &ring.recovery else { return Ok(()) };
+    let scratch = Scratch::at(desk);
+    let needed = shares.iter().rev().take(usize::from(recovery.threshold));
+    let words: Vec<Secret> = needed.map(|share| share.words.clone()).collect();
+    let private = open(&scratch, ring, &words)?;
+    for entry in &ring.keys {
+        let (handle, value) =
+            install::unwrap(desk, private, &entry.recovery, entry.key, recipe::Place::Session)?;
+        scratch.keep(handle);
+        if value != entry.check {
+            return Err(wrong(desk, &format!("the recovery opens another {} key", entry.key.name())));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! Proof that what a member holds is the key the log means: a fresh challenge, answered there, judged by the one public
+//! key; for secret keys, a keyed fingerprint.
+//!
+//! Identifiers prove nothing: two keys may share an id and a label (both have happened in the field).
+
+use crate::desk::Desk;
+use crate::event::Hash;
+use crate::fault::{Answer, Call, Class, Fault};
+use crate::object::Object;
+use crate::seal::Seal;
+use crate::step::{Output, Room, Step, Verb};
+use std::fmt;
+use tandem_values::template::Reading;
+use tandem_values::{AttributeType, Handle, Mechanism, Parameter, Part, Template, Value, ck::*, names};
+use zeroize::Zeroizing;
+
+/// Why a proof did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The member holds something else under this name.
+    Different(String),
+    /// A call failed, which says nothing about the key.
+    Fault(Fault),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Different(what) => write!(f, "it is another key: {what}"),
+            Self::Fault(fault) => write!(f, "it could not be proven: {fault}"),
+        }
+    }
+}
+
+/// What a proof comes to.
+pub type Proof<T = ()> = Result<T, Failure>;
+
+/// The text that secret keys are asked to encrypt or sign. Fixed, so that a fingerprint can be kept.
+const QUESTION: &[u8; 32] = b"Tandem asks: which key are you??";
+
+/// How a key of some type can be made to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// The attribute that must allow it.
+    pub usage: AttributeType,
+    /// Sign, or encrypt.
+    pub verb: Verb,
+    /// The mechanism.
+    pub mechanism: Mechanism,
+    /// Bytes of challenge.
+    pub len: usize,
+}
+
+/// Sign and verify, for private keys: the mechanisms worth trying, in order.
+fn private_methods(key_type: u64) -> &'static [(MechanismNumber, usize)] {
+    match key_type {
+        CKK_RSA => &[(CKM_RSA_PKCS, 32), (CKM_SHA256_RSA_PKCS, 32), (CKM_SHA1_RSA_PKCS, 32)],
+        CKK_EC => &[(CKM_ECDSA, 32), (CKM_ECDSA_SHA256, 32), (CKM_ECDSA_SHA384, 32)],
+        CKK_EC_EDWARDS => &[(CKM_EDDSA, 32)],
+        CKK_DSA => &[(CKM_DSA_SHA1, 32), (CKM_DSA, 20), (CKM_DSA_SHA256, 32)],
+        CKK_ML_DSA => &[(CKM_ML_DSA, 32)],
+        CKK_SLH_DSA => &[(CKM_SLH_DSA, 32)],
+        _ => &[],
+    }
+}
+type MechanismNumber = u64;
+
+/// How a private key with these attributes can sign; `None` if its flags or its type don't let it.
+pub fn private_method(template: &Template) -> Option<Method> {
+    if template.is(CKA_ALWAYS_AUTHENTICATE) || !template.is(CKA_SIGN) {
+        return None;
+    }
+    let allowed = template.numbers(CKA_ALLOWED_MECHANISMS).filter(|allowed| !allowed.is_empty());
+    private_methods(template.key_type()?)
+        .iter()
+        .find(|(kind, _)| allowed.is_none_or(|allowed| allowed.contains(kind)))
+        .map(|(kind, len)| Method { usage: CKA_SIGN, verb: Verb::Sign, mechanism: Mechanism::plain(*kind), len: *len })
+}
+
+/// How a secret key of this type and length (bytes; 0 if unknown) answers [`QUESTION`].
+pub fn secret_method(key_type: u64, len: u64) -> Option<Method> {
+    let sign = |kind| Method { usage: CKA_SIGN, verb: Verb::Sign, mechanism: Mechanism::plain(kind), len: 32 };
+    let encrypt = |kind, len| Method { usage: CKA_ENCRYPT, verb: Verb::Encrypt, mechanism: Mechanism::plain(kind), len };
+    Some(match key_type {
+        CKK_AES => encrypt(CKM_AES_ECB, 16),
+        CKK_DES => encrypt(CKM_DES_ECB, 8),
+        CKK_DES2 | CKK_DES3 => encrypt(CKM_DES3_ECB, 8),
+        // Some modules demand a key as long as the hash's output.
+        CKK_GENERIC_SECRET if (16..20).contains(&len) => sign(CKM_MD5_HMAC),
+        CKK_GENERIC_SECRET if (20..32).contains(&len) => sign(CKM_SHA_1_HMAC),
+        CKK_GENERIC_SECRET | CKK_SHA256_HMAC => sign(CKM_SHA256_HMAC),
+        CKK_MD5_HMAC => sign(CKM_MD5_HMAC),
+        CKK_SHA_1_HMAC => sign(CKM_SHA_1_HMAC),
+        CKK_SHA224_HMAC => sign(CKM_SHA224_HMAC),
+        CKK_SHA384_HMAC => sign(CKM_SHA384_HMAC),
+        CKK_SHA512_HMAC => sign(CKM_SHA512_HMAC),
+        _ => return None,
+    })
+}
+
+/// Runs a one-step operation and answers its output.
+pub fn run(desk: &Desk<'_>, method: &Method, key: Handle, data: &[u8]) -> Answer<Zeroizing<Vec<u8>>> {
+    let (verb, mechanism) = (method.verb, method.mechanism.clone());
+    desk.member.step(desk.session, &Step::Init { verb, mechanism, key: Some(key), signature: None }, Room::Query)?;
+    match desk.member.step(desk.session, &Step::Whole(verb, Zeroizing::new(data.to_vec())), Room::Bytes(65_536))? {
+        Output::Bytes(bytes) => Ok(bytes),
+        _ => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
+    }
+}
+
+/// True if a public key judges a signature good.
+fn verify(desk: &Desk<'_>, method: &Method, key: Handle, data: &[u8], signature: &[u8]) -> Answer<bool> {
+    let (verb, mechanism) = (Verb::Verify, method.mechanism.clone());
+    desk.member.step(desk.session, &Step::Init { verb, mechanism, key: Some(key), signature: None }, Room::Query)?;
+    let check = Step::Check(verb, Zeroizing::new(data.to_vec()), Zeroizing::new(signature.to_vec()));
+    match desk.member.step(desk.session, &check, Room::Query) {
+        Ok(_) => Ok(true),
+        Err(fault) if matches!(fault.rv.0, CKR_SIGNATURE_INVALID | CKR_SIGNATURE_LEN_RANGE) => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Proves a private key by a signature over a fresh challenge, judged on `judge` by the public key made from its
+/// public part.
+pub fn private(
+    desk: &Desk<'_>,
+    judge: &Desk<'_>,
+    key: Handle,
+    method: &Method,
+    public: &Template,
+    challenge: &[u8; 32],
+) -> Proof {
+    let data = challenge.get(..method.len).unwrap_or(challenge);
+    let signature = run(desk, method, key, data)?;
+    let public = public.clone().with(CKA_TOKEN, false).with(CKA_PRIVATE, false).with(CKA_VERIFY, true);
+    let judge_key = judge.member.create(judge.session, &public)?;
+    let good = verify(judge, method, judge_key, data, &signature);
+    // The judge's key is a session object of ours: that it can't be removed now does no harm.
+    let _ = judge.member.destroy(judge.session, judge_key);
+    if good? {
+        Ok(())
+    } else {
+        Err(Failure::Different("its signature does not verify under the one public key".into()))
+    }
+}
+
+/// The keyed fingerprint of a secret key: what it answers to a fixed question, under the log's MAC key.
+pub fn fingerprint(desk: &Desk<'_>, key: Handle, method: &Method, seal: &Seal) -> Answer<Hash> {
+    let answer = run(desk, method, key, QUESTION.get(..method.len).unwrap_or(QUESTION))?;
+    Ok(seal.fingerprint(&answer))
+}
+
+/// Compares what a replica shows with what the log says, for the attributes that tell keys apart.
+pub fn compare(desk: &Desk<'_>, replica: Handle, expected: &Template) -> Proof {
+    let kinds: Vec<_> = expected.kinds().collect();
+    let readings = desk.member.read(desk.session, replica, &kinds)?;
+    for (attribute, reading) in expected.iter().zip(readings) {
+        if let Reading::Value(value) = reading
+            && !same(attribute.kind, &attribute.value, &value)
+        {
+            return Err(Failure::Different(format!("{} differs", names::attribute(attribute.kind))));
+        }
+    }
+    Ok(())
+}
+
+/// Equal, allowing for leading zeroes of big integers, which vendors write or leave out.
+fn same(kind: AttributeType, a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Bytes(a), Value::Bytes(b)) if matches!(kind, CKA_MODULUS | CKA_PUBLIC_EXPONENT) => {
+            let trim = |bytes: &[u8]| bytes.iter().skip_while(|byte| **byte == 0).copied().collect::<Vec<_>>();
+            trim(a) == trim(b)
+        }
+        _ => a == b,
+    }
+}
+
+/// The attributes of an object that its replica must show alike, where it shows them.
+pub fn telling(object: &Object) -> Template {
+    match object.class() {
+        CKO_PRIVATE_KEY => object
+            .public
+            .as_ref()
+            .map(|public| public.filtered(|kind| matches!(kind, CKA_MODULUS | CKA_PUBLIC_EXPONENT | CKA_KEY_TYPE)))
+            .unwrap_or_default(),
+        CKO_SECRET_KEY => object.template.filtered(|kind| matches!(kind, CKA_KEY_TYPE | CKA_VALUE_LEN)),
+        CKO_PUBLIC_KEY => object.template.filtered(|kind| {
+            matches!(kind, CKA_KEY_TYPE | CKA_MODULUS | CKA_PUBLIC_EXPONENT | CKA_EC_POINT | CKA_VALUE | CKA_PRIME | CKA_BASE)
+        }),
+        CKO_CERTIFICATE | CKO_DATA if object.kek.is_none() => {
+            object.template.filtered(|kind| matches!(kind, CKA_VALUE | CKA_OBJECT_ID))
+        }
+        _ => Template::new(),
+    }
+}
+
+/// True if a fault says that the key may not or can't be used so, rather than that the member is ill.
+pub fn is_refusal(fault: Fault) -> bool {
+    matches!(fault.class, Class::Refused | Class::Unable)
+}
+
+/// How a key answers a fixed question, where its answer depends on nothing else: secret keys, and private keys whose
+/// signatures are deterministic.
+pub fn keyed_method(object: &Object) -> Option<Method> {
+    let key_type = object.template.key_type()?;
+    match object.class() {
+        CKO_SECRET_KEY => secret_method(key_type, object.template.number(CKA_VALUE_LEN).unwrap_or(0)),
+        CKO_PRIVATE_KEY if matches!(key_type, CKK_RSA | CKK_EC_EDWARDS) => private_methods(key_type)
+            .first()
+            .map(|(kind, len)| Method { usage: CKA_SIGN, verb: Verb::Sign, mechanism: Mechanism::plain(*kind), len: *len }),
+        _ => None,
+    }
+}
+
+/// Proves that a private key agrees as its public key says: a fresh pair on the judge, derived both ways, gives one secret.
+/// The secret is worth nothing afterwards, so it may be read.
+pub fn agreement(desk: &Desk<'_>, judge: &Desk<'_>, key: Handle, public: &Template) -> Proof {
+    let (generator, derive) = match public.key_type() {
+        Some(CKK_EC_MONTGOMERY) => (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, CKM_ECDH1_DERIVE),
+        Some(CKK_EC) => (CKM_EC_KEY_PAIR_GEN, CKM_ECDH1_DERIVE),
+        Some(CKK_DH) => (CKM_DH_PKCS_KEY_PAIR_GEN, CKM_DH_PKCS_DERIVE),
+        _ => return Err(Failure::Different("no way is known to prove a key of this type".into())),
+    };
+    let value = if derive == CKM_DH_PKCS_DERIVE { CKA_VALUE } else { CKA_EC_POINT };
+    let domain = public
+        .filtered(|kind| matches!(kind, CKA_EC_PARAMS | CKA_PRIME | CKA_BASE))
+        .with(CKA_TOKEN, false)
+        .with(CKA_PRIVATE, false);
+    let own = Template::new().with(CKA_TOKEN, false).with(CKA_PRIVATE, true).with(CKA_DERIVE, true);
+    let pair = judge.member.generate_pair(judge.session, &Mechanism::plain(generator), &domain, &own)?;
+    let proof = (|| {
+        let fresh = match judge.member.read(judge.session, pair.public, &[value])?.into_iter().next() {
+            Some(Reading::Value(Value::Bytes(bytes))) => bytes,
+            _ => return Err(Fault::new(Call::Read, CKR_GENERAL_ERROR)),
+        };
+        let known = public.bytes(value).unwrap_or_default();
+        let here = agreed(desk, key, derive, &fresh)?;
+        let there = agreed(judge, pair.private, derive, known)?;
+        Ok(!here.is_empty() && here == there)
+    })();
+    for handle in [pair.public, pair.private] {
+        let _ = judge.member.destroy(judge.session, handle);
+    }
+    if proof? { Ok(()) } else { Err(Failure::Different("it does not agree as its public key does".into())) }
+}
+
+/// The secret that a key agrees on with a public value.
+fn agreed(desk: &Desk<'_>, key: Handle, mechanism: u64, value: &[u8]) -> Answer<Zeroizing<Vec<u8>>> {
+    let parameter = if mechanism == CKM_DH_PKCS_DERIVE {
+        Parameter::Flat(Zeroizing::new(value.to_vec()))
+    } else {
+        Parameter::Parts(vec![
+            Part::Number(CKD_NULL),
+            Part::Bytes(None),
+            Part::Bytes(Some(Zeroizing::new(value.to_vec()))),
+        ])
+    };
+    let template = Template::new()
+        .with(CKA_CLASS, CKO_SECRET_KEY)
+        .with(CKA_KEY_TYPE, CKK_GENERIC_SECRET)
+        .with(CKA_TOKEN, false)
+        .with(CKA_SENSITIVE, false)
+        .with(CKA_EXTRACTABLE, true)
+        .with(CKA_VALUE_LEN, 32u64);
+    let secret = desk.member.derive(desk.session, &Mechanism { kind: mechanism, parameter }, key, &template)?;
+    let reading = desk.member.read(desk.session, secret, &[CKA_VALUE]);
+    let _ = desk.member.destroy(desk.session, secret);
+    match reading?.into_iter().next() {
+        Some(Reading::Value(Value::Bytes(bytes))) => Ok(bytes),
+        _ => Err(Fault::new(Call::Read, CKR_GENERAL_ERROR)),
+    }
+}

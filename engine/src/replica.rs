@@ -1,0 +1,291 @@
+//! Where an object is on a member: found and proven, or brought there.
+
+use crate::carry;
+use crate::desk::Desk;
+use crate::error::Result;
+use crate::event::Event;
+use crate::fault::{Answer, Call, Class, Fault};
+use crate::held::{Held, Transient};
+use crate::object::Object;
+use crate::pair;
+use crate::prove::{self, Failure, Proof};
+use crate::station::{Lease, Station};
+use crate::token::Token;
+use std::sync::Arc;
+use tandem_values::template::Reading;
+use tandem_values::{AttributeType, Handle, Template, Value, ck::*};
+
+impl Token {
+    /// The handle, on a member, of what an application's handle names.
+    pub(crate) fn place(&self, lease: &Lease, held: &Held) -> Answer<Handle> {
+        match held {
+            Held::Resident(entry) => self.place_resident(lease, &entry.object),
+            Held::Transient(transient) => self.place_transient(lease.station(), transient),
+        }
+    }
+
+    fn place_resident(&self, lease: &Lease, object: &Object) -> Answer<Handle> {
+        let station = lease.station();
+        if let Some(handle) = station.replica(object.id) {
+            return Ok(handle);
+        }
+        // When the store can't be asked, the member itself is: what it holds and proves still serves.
+        if let Ok(following) = self.store.following(station.name())
+            && (following.position < object.born || following.exceptions.iter().any(|(id, _)| *id == object.id))
+            && object.holders.is_none()
+        {
+            return Err(Fault::new(Call::Find, CKR_TOKEN_WRITE_PROTECTED));
+        }
+        match self.locate(&lease.desk(), object) {
+            Ok(Some(handle)) => {
+                station.set_replica(object.id, handle);
+                Ok(handle)
+            }
+            Ok(None) => {
+                self.suspect(station);
+                log::warn!("member {} has lost object {}; run `tandem verify`", station.name(), object.id);
+                Err(Fault::new(Call::Find, CKR_DEVICE_MEMORY))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// A member that doesn't hold what it should: if the ring is gone as well, its storage is.
+    fn suspect(&self, station: &Arc<Station>) {
+        let gone = match (self.known_ring(), station.lease()) {
+            (Ok(Some(ring)), Ok(lease)) => station.ring().is_some() && pair::find(&lease.desk(), &ring).is_err(),
+            (_, Err(_)) => true,
+            _ => false,
+        };
+        if gone {
+            station.fail_because("its storage is gone, or is not the one that was paired".into());
+        }
+    }
+
+    /// Looks for an object on a member and proves what it finds. Ids and labels are only where to look.
+    pub(crate) fn locate(&self, desk: &Desk<'_>, object: &Object) -> Answer<Option<Handle>> {
+        for candidate in desk.member.find(desk.session, &carry::search(object))? {
+            if is_hidden(desk, candidate)? {
+                continue;
+            }
+            match self.prove_in_place(desk, candidate, object) {
+                Ok(()) => return Ok(Some(candidate)),
+                Err(Failure::Different(_)) => {}
+                Err(Failure::Fault(fault)) if prove::is_refusal(fault) => {}
+                Err(Failure::Fault(fault)) => return Err(fault),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Proves what stands on a member by what it may do itself.
+    pub(crate) fn prove_in_place(&self, desk: &Desk<'_>, handle: Handle, object: &Object) -> Proof {
+        prove::compare(desk, handle, &prove::telling(object))?;
+        match (object.class(), &object.public, object.fingerprint) {
+            (CKO_PRIVATE_KEY, Some(public), _) => match prove::private_method(&object.template) {
+                Some(method) => prove::private(desk, desk, handle, &method, public, &self.challenge()),
+                None => Ok(()),
+            },
+            (CKO_SECRET_KEY | CKO_PRIVATE_KEY, _, Some(expected)) => match self.own_method(object) {
+                Some(method) => self.same_fingerprint(desk, handle, &method, expected),
+                None => Ok(()),
+            },
+            (CKO_DATA | CKO_CERTIFICATE, _, Some(expected)) => self.same_value(desk, handle, expected),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, of a private object that holds data rather than a key.
+    fn same_value(&self, desk: &Desk<'_>, handle: Handle, expected: [u8; 32]) -> Proof {
+        let seal = self.seal().map_err(|_| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+        match desk.member.read(desk.session, handle, &[CKA_VALUE])?.first() {
+            Some(Reading::Value(Value::Bytes(value))) if seal.fingerprint(value) == expected => Ok(()),
+            _ => Err(Failure::Different("its value differs".into())),
+        }
+    }
+
+    /// How a key answers by itself, if its flags let it.
+    fn own_method(&self, object: &Object) -> Option<prove::Method> {
+        let method = prove::keyed_method(object)?;
+        let allowed = object.template.numbers(CKA_ALLOWED_MECHANISMS).filter(|allowed| !allowed.is_empty());
+        let may = object.template.is(method.usage)
+            && !object.template.is(CKA_ALWAYS_AUTHENTICATE)
+            && allowed.is_none_or(|allowed| allowed.contains(&method.mechanism.kind));
+        may.then_some(method)
+    }
+
+    fn same_fingerprint(&self, desk: &Desk<'_>, key: Handle, method: &prove::Method, expected: [u8; 32]) -> Proof {
+        let seal = self.seal().map_err(|_| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+        if prove::fingerprint(desk, key, method, &seal)? == expected {
+            Ok(())
+        } else {
+            Err(Failure::Different("it answers otherwise than the key in the log".into()))
+        }
+    }
+
+    /// Proves a replica that was just unwrapped: by itself if its flags allow, else by a twin of the same wrapped bytes.
+    pub(crate) fn prove_replica(
+        &self,
+        desk: &Desk<'_>,
+        judge: &Desk<'_>,
+        handle: Handle,
+        object: &Object,
+        kek: Handle,
+        wrapped: &[u8],
+    ) -> Proof {
+        prove::compare(desk, handle, &prove::telling(object))?;
+        if object.class() == CKO_PRIVATE_KEY
+            && let Some(public) = &object.public
+        {
+            if let Some(method) = prove::private_method(&object.template) {
+                return prove::private(desk, judge, handle, &method, public, &self.challenge());
+            }
+            let twin = carry::twin(object, &[(CKA_SIGN, true)]);
+            let Some(method) = prove::private_method(&twin) else {
+                return self.prove_agreement(desk, judge, object, kek, wrapped);
+            };
+            return with_twin(desk, kek, wrapped, &twin, |twin| {
+                prove::private(desk, judge, twin, &method, public, &self.challenge())
+            });
+        }
+        let (Some(expected), Some(method)) = (object.fingerprint, prove::keyed_method(object)) else {
+            return Err(Failure::Different("nothing is known by which it could be proven".into()));
+        };
+        if let Some(method) = self.own_method(object) {
+            return self.same_fingerprint(desk, handle, &method, expected);
+        }
+        let twin = carry::twin(object, &[(method.usage, true)]);
+        with_twin(desk, kek, wrapped, &twin, |twin| self.same_fingerprint(desk, twin, &method, expected))
+    }
+
+    /// Proves a key that can only agree (X25519, DH): both ends of an agreement with a fresh pair come out equal.
+    fn prove_agreement(&self, desk: &Desk<'_>, judge: &Desk<'_>, object: &Object, kek: Handle, wrapped: &[u8]) -> Proof {
+        let twin = carry::twin(object, &[(CKA_DERIVE, true)]);
+        let public = object.public.as_ref().ok_or(Failure::Different("its public key is not known".into()))?;
+        with_twin(desk, kek, wrapped, &twin, |twin| prove::agreement(desk, judge, twin, public))
+    }
+
+    fn place_transient(&self, station: &Arc<Station>, transient: &Arc<Transient>) -> Answer<Handle> {
+        if let Some(handle) = transient.place(station) {
+            return Ok(handle);
+        }
+        let home = self.transients.home(transient.owner, station)?;
+        let desk = Desk::new(&*station.member, home);
+        let handle = match (transient.object.kek, &transient.wrapped, station.ring()) {
+            (None, _, _) => {
+                let template = carry::public(&transient.object).with(CKA_TOKEN, false);
+                desk.member.create(desk.session, &template)?
+            }
+            (Some(kek), Some(wrapped), Some(ring)) => {
+                let template = carry::locked(&transient.object).with(CKA_TOKEN, false);
+                carry::unwrap(&desk, ring.kek(kek), wrapped, &template)?
+            }
+            // It could not be wrapped when it was made: it lives and dies where it is.
+            _ => return Err(Fault::new(Call::Unwrap, CKR_KEY_NOT_WRAPPABLE)),
+        };
+        transient.set_place(station, handle);
+        Ok(handle)
+    }
+
+    /// Destroys a session object wherever it is.
+    pub(crate) fn destroy_places(&self, transient: &Transient) {
+        for station in &self.stations {
+            if let Some(handle) = transient.place(station)
+                && let Ok(home) = self.transients.home(transient.owner, station)
+            {
+                let _ = station.member.destroy(home, handle);
+                transient.forget_place(station);
+            }
+        }
+    }
+
+    /// Where the event is that holds an object's wrapped bytes, and the bytes.
+    pub(crate) fn wrapped(&self, object: &Object) -> Result<Vec<u8>> {
+        let record = self.journal.at(&self.seal()?, object.born)?;
+        let about = match record.event() {
+            Some(Event::Created(created)) => created.id == object.id,
+            Some(Event::Changed { id, .. }) => id == object.id,
+            _ => false,
+        };
+        match record.wrapped {
+            Some(wrapped) if about => Ok(wrapped),
+            _ => Err(crate::journal::damaged(record.position, "the wrapped key is not there")),
+        }
+    }
+
+    /// Reads secret attributes of a key that its owner may see, from a twin on a member.
+    pub(crate) fn read_secret(&self, held: &Held, kinds: &[AttributeType]) -> Result<Vec<Reading>> {
+        let object = held.object();
+        let wrapped = match held {
+            Held::Resident(_) => self.wrapped(object)?,
+            Held::Transient(transient) => transient.wrapped.clone().ok_or(CKR_KEY_UNEXTRACTABLE)?,
+        };
+        let twin = carry::twin(object, &[(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)]);
+        self.on_makers(|lease| {
+            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let (desk, kek) = (lease.desk(), object.kek.map_or(ring.open, |kek| ring.kek(kek)));
+            let handle = carry::unwrap(&desk, kek, &wrapped, &twin)?;
+            let readings = desk.member.read(desk.session, handle, kinds);
+            let _ = desk.member.destroy(desk.session, handle);
+            readings
+        })
+    }
+
+    /// Does something on the first member that can hold keys and is able to do it. Only for what leaves no effect, so that
+    /// trying again elsewhere is safe.
+    pub(crate) fn on_makers<T>(&self, mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
+        let mut last = None;
+        for station in self.makers()? {
+            let answer = retry_lost(&station, &mut work);
+            match answer {
+                Ok(value) => return Ok(value),
+                Err(fault) => match station.judge(fault) {
+                    Class::Refused => return Err(fault.into()),
+                    Class::Lost | Class::Unable | Class::Ill => last = Some(fault),
+                },
+            }
+        }
+        Err(last.map_or_else(|| self.nobody(), Into::into))
+    }
+}
+
+/// Does something in a leased session; when our session or login was lost there, once more in a new one.
+pub(crate) fn retry_lost<T>(station: &Arc<Station>, work: &mut impl FnMut(&Lease) -> Answer<T>) -> Answer<T> {
+    let mut lease = station.lease()?;
+    match work(&lease) {
+        Err(fault) if fault.class == Class::Lost => {
+            lease.spoil();
+            drop(lease);
+            station.close_idle();
+            work(&station.lease()?)
+        }
+        Err(fault) => {
+            lease.spoil();
+            Err(fault)
+        }
+        answer => answer,
+    }
+}
+
+/// Unwraps a twin, works with it and destroys it again.
+pub(crate) fn with_twin(
+    desk: &Desk<'_>,
+    kek: Handle,
+    wrapped: &[u8],
+    template: &Template,
+    work: impl FnOnce(Handle) -> Proof,
+) -> Proof {
+    let twin = carry::unwrap(desk, kek, wrapped, template)?;
+    let proof = work(twin);
+    let _ = desk.member.destroy(desk.session, twin);
+    proof
+}
+
+/// True if an object on a member is a key of a ring: no application ever sees those.
+pub(crate) fn is_hidden(desk: &Desk<'_>, handle: Handle) -> Answer<bool> {
+    let readings = desk.member.read(desk.session, handle, &[CKA_LABEL])?;
+    Ok(match readings.first() {
+        Some(Reading::Value(Value::Bytes(label))) => pair::is_ring_label(label),
+        _ => false,
+    })
+}

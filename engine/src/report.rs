@@ -1,0 +1,119 @@
+//! What the engine tells operators: progress while it works, and reports afterwards. Plain data; `cli` shows it.
+
+use crate::object::ObjectId;
+use crate::ring::Ring;
+use tandem_values::Handle;
+use tandem_values::info::{LibraryInfo, TokenInfo};
+
+/// Hears how far long work has come.
+pub trait Progress {
+    /// A stage of known size begins: `what` is shown, `total` counts the steps (0: unknown).
+    fn stage(&self, what: &str, total: u64);
+    /// One step of the stage is done.
+    fn step(&self);
+}
+
+/// Nobody listens.
+pub struct Quiet;
+impl Progress for Quiet {
+    fn stage(&self, _: &str, _: u64) {}
+    fn step(&self) {}
+}
+
+/// How a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It works.
+    Up,
+    /// It failed lately and is tried again when its back-off is over.
+    Down,
+    /// It refused our PIN: it is not tried again until the operator or the application brings another.
+    WrongPin,
+    /// The operator keeps it out.
+    Fenced,
+}
+
+/// A member, for `tandem status`.
+#[derive(Clone, Debug)]
+pub struct MemberStatus {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub condition: Condition,
+    /// The last fault, or the reason for its condition; empty if there is none.
+    pub reason: String,
+    /// Its position in the log.
+    pub position: u64,
+    /// Objects it could not take, with the reason.
+    pub exceptions: Vec<(ObjectId, String)>,
+    /// Objects that it holds and has proven.
+    pub proven: u64,
+    /// Its library, if it answers.
+    pub library: Option<LibraryInfo>,
+    /// Its token, if it answers.
+    pub token: Option<TokenInfo>,
+}
+
+/// A virtual token, for `tandem status`.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Its label.
+    pub label: String,
+    /// Its serial number.
+    pub serial: String,
+    /// Its key ring; `None` while it is not paired.
+    pub ring: Option<Ring>,
+    /// Position of the last record of the log.
+    pub head: u64,
+    /// Objects it holds.
+    pub objects: u64,
+    /// Its members.
+    pub members: Vec<MemberStatus>,
+}
+
+/// One object on one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replica {
+    /// It is there and is the same key, proven.
+    Proven,
+    /// The member has not come so far in the log.
+    Behind,
+    /// The member could not take it, or the proof failed: why.
+    Failed(String),
+    /// The member doesn't answer.
+    Away,
+    /// An adopted object that this member doesn't hold.
+    NotHeld,
+}
+
+/// One object on all members, for `tandem keys` and `tandem verify`.
+#[derive(Clone, Debug)]
+pub struct ObjectReport {
+    /// Its handle.
+    pub handle: Handle,
+    /// Its identity.
+    pub id: ObjectId,
+    /// What it shows.
+    pub template: tandem_values::Template,
+    /// True if it was found on members and can't be copied.
+    pub adopted: bool,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_at_ms: u64,
+    /// Each member's replica, in the order of the configuration, by name.
+    pub replicas: Vec<(String, Replica)>,
+}
+
+/// What pairing did.
+#[derive(Clone, Debug)]
+pub struct PairReport {
+    /// The ring.
+    pub ring: Ring,
+    /// False if the token was paired before and nothing was changed.
+    pub changed: bool,
+    /// The recovery's shares, each a line of words; shown or written once and kept nowhere.
+    pub shares: Vec<crate::shares::Share>,
+    /// Objects that were on members before, and were taken over.
+    pub adopted: u64,
+    /// Of these, the ones that could not be copied to every member.
+    pub adopted_partly: u64,
+}

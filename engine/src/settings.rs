@@ -1,0 +1,101 @@
+//! What the operator decided about a virtual token, as the engine needs it.
+
+use std::sync::Arc;
+use tandem_values::Secret;
+
+/// Where keys live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// Every member has every key as a token object.
+    #[default]
+    Resident,
+    /// Keys live wrapped in the log and visit a member when used.
+    OnDemand,
+}
+
+/// Which member does the work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// The member with the least to do.
+    #[default]
+    LeastLoaded,
+    /// One after the other.
+    RoundRobin,
+    /// The first that is up, in the order of the configuration.
+    Primary,
+}
+
+/// What a member is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Holds keys and does work.
+    #[default]
+    Active,
+    /// Holds keys, works only when no active member can.
+    Standby,
+    /// Connected only while a backup runs.
+    Backup,
+    /// Makes keys that other members hold.
+    Generator,
+}
+
+/// Where a member's own PIN comes from, when it is not the application's.
+pub trait PinSource: Send + Sync {
+    /// The PIN; an error says where it was looked for and what to do.
+    fn pin(&self) -> Result<Secret, String>;
+}
+
+/// What the operator decided about a member.
+#[derive(Clone)]
+pub struct MemberSettings {
+    /// What it is for.
+    pub role: Role,
+    /// Its own user PIN; `None`: it takes the application's.
+    pub pin: Option<Arc<dyn PinSource>>,
+    /// The label its token gets from C_InitToken; `None`: the label the application gives.
+    pub label: Option<String>,
+}
+
+/// The rule about keys that are not backed up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequireBackup {
+    /// Keys are used whether backed up or not.
+    #[default]
+    Off,
+    /// The use of a key that is not backed up is logged.
+    Warn,
+    /// A key that is not backed up does not sign, decrypt, derive or unwrap.
+    Enforce,
+}
+
+/// How the recovery of the key ring is split, and where the shares go when no operator is there to be shown them.
+#[derive(Clone)]
+pub struct RecoverySettings {
+    /// How many shares are made.
+    pub shares: u8,
+    /// How many of them open the ring.
+    pub threshold: u8,
+}
+
+/// What the operator decided about a virtual token.
+#[derive(Clone)]
+pub struct Settings {
+    /// The token's label until C_InitToken gives it another.
+    pub label: String,
+    /// Where keys made from now on live.
+    pub hold: Hold,
+    /// Which member does the work.
+    pub balance: Balance,
+    /// The rule about keys that are not backed up.
+    pub require_backup: RequireBackup,
+    /// How many members must have proven a new key before its handle is returned. At least 1.
+    pub min_replicas: usize,
+    /// C_InitToken, C_InitPIN and C_SetPIN are allowed.
+    pub allow_init: bool,
+    /// How the recovery is split.
+    pub recovery: RecoverySettings,
+    /// The most bytes of an operation that are kept so that it can move to another member.
+    pub replay_bytes_max: usize,
+    /// How long a maker waits for another process that is writing to a member, in milliseconds.
+    pub lease_wait_ms: u64,
+}

@@ -1,0 +1,316 @@
+//! A member as the engine keeps it: its health, its login, our sessions with it, and where its replicas are.
+//!
+//! No lock here is held while a vendor's code runs.
+
+use crate::desk::Desk;
+use crate::fault::{Answer, Call, Class, Fault};
+use crate::health::Health;
+use crate::member::{Member, SessionId, User};
+use crate::object::ObjectId;
+use crate::ports::Clock;
+use crate::report::Condition;
+use crate::ring::RingHandles;
+use crate::settings::MemberSettings;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use tandem_values::{Handle, Secret, ck::*};
+
+/// A member as the engine keeps it.
+pub struct Station {
+    /// The member.
+    pub member: Arc<dyn Member>,
+    /// What the operator decided about it.
+    pub settings: MemberSettings,
+    clock: Arc<dyn Clock>,
+    health: Mutex<Health>,
+    post: Mutex<Post>,
+    idle: Mutex<Vec<SessionId>>,
+    replicas: Mutex<HashMap<ObjectId, Handle>>,
+    /// Grows whenever every session and handle there has become worthless.
+    era: AtomicU64,
+    /// Calls in flight, for balance.
+    busy: AtomicUsize,
+    /// The lease epoch up to which our own following left nothing half-done.
+    pub(crate) clean_epoch: AtomicU64,
+}
+
+#[derive(Default)]
+struct Post {
+    /// Keeps the login alive while sessions come and go.
+    anchor: Option<SessionId>,
+    logged_in: Option<User>,
+    ring: Option<RingHandles>,
+}
+
+/// Sessions kept for the next operation; more than this are closed.
+const IDLE_SESSIONS_MAX: usize = 32;
+
+impl Station {
+    /// A station; touches nothing yet.
+    pub fn new(member: Arc<dyn Member>, settings: MemberSettings, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            member,
+            settings,
+            clock,
+            health: Mutex::default(),
+            post: Mutex::default(),
+            idle: Mutex::default(),
+            replicas: Mutex::default(),
+            era: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
+            clean_epoch: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// The name the operator gave it.
+    pub fn name(&self) -> &str {
+        self.member.name()
+    }
+
+    /// True if work may be given to it.
+    pub fn is_up(&self) -> bool {
+        self.health.lock().is_up()
+    }
+
+    /// True if it is up and logged in as the user, with the ring found: it can hold keys.
+    pub fn is_ready(&self) -> bool {
+        let post = self.post.lock();
+        post.logged_in == Some(User::User) && post.ring.is_some() && self.is_up()
+    }
+
+    /// What to show of it.
+    pub fn condition(&self) -> (Condition, String) {
+        self.health.lock().condition()
+    }
+
+    /// Runs on the health record.
+    pub(crate) fn health<T>(&self, with: impl FnOnce(&mut Health) -> T) -> T {
+        with(&mut self.health.lock())
+    }
+
+    /// Who is logged in there.
+    pub fn logged_in(&self) -> Option<User> {
+        self.post.lock().logged_in
+    }
+
+    /// The ring's keys there, once found.
+    pub fn ring(&self) -> Option<RingHandles> {
+        self.post.lock().ring
+    }
+
+    /// Remembers the ring's keys.
+    pub(crate) fn set_ring(&self, ring: Option<RingHandles>) {
+        self.post.lock().ring = ring;
+    }
+
+    /// Calls in flight.
+    pub fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    /// The era of its sessions and handles.
+    pub fn era(&self) -> u64 {
+        self.era.load(Ordering::Acquire)
+    }
+
+    /// The member failed: nothing there is worth anything until it has been tried again.
+    pub fn fail(&self, fault: Fault) {
+        self.fail_because(format!("{fault}"));
+    }
+
+    /// The same, with a reason in words.
+    pub fn fail_because(&self, reason: String) {
+        let now = self.clock.steady_ms();
+        let first = self.health.lock().fail(now, reason.clone());
+        if first {
+            log::warn!("member {} is down: {reason}; its work moves to the others", self.name());
+            self.forget();
+        }
+    }
+
+    /// Forgets sessions, handles and login: they belong to another era.
+    pub fn forget(&self) {
+        self.era.fetch_add(1, Ordering::AcqRel);
+        *self.post.lock() = Post::default();
+        self.idle.lock().clear();
+        self.replicas.lock().clear();
+    }
+
+    /// Starts the module and opens the anchor session.
+    pub fn start(&self) -> Answer {
+        self.member.start()?;
+        if self.post.lock().anchor.is_some() {
+            return Ok(());
+        }
+        let anchor = self.member.open(true)?;
+        let mut post = self.post.lock();
+        if post.anchor.is_none() {
+            post.anchor = Some(anchor);
+            return Ok(());
+        }
+        drop(post);
+        let _ = self.member.close(anchor);
+        Ok(())
+    }
+
+    /// The anchor session; opened if need be.
+    fn anchor(&self) -> Answer<SessionId> {
+        self.start()?;
+        self.post.lock().anchor.ok_or(Fault::new(Call::Session, CKR_SESSION_HANDLE_INVALID))
+    }
+
+    /// Logs in. A member that says it is logged in already is believed only if we logged in ourselves: a login that
+    /// somebody else made proves nothing about this PIN.
+    pub fn login(&self, user: User, pin: Option<&Secret>) -> Answer {
+        let anchor = self.anchor()?;
+        if self.logged_in() == Some(user) {
+            return Ok(());
+        }
+        let answer = match self.member.login(anchor, user, pin) {
+            Err(fault) if fault.rv.0 == CKR_USER_ALREADY_LOGGED_IN => {
+                self.member.logout(anchor)?;
+                self.member.login(anchor, user, pin)
+            }
+            answer => answer,
+        };
+        answer?;
+        self.post.lock().logged_in = Some(user);
+        Ok(())
+    }
+
+    /// Logs out. Sessions stay, but everything private that was found there is forgotten.
+    pub fn logout(&self) {
+        let anchor = {
+            let mut post = self.post.lock();
+            post.ring = None;
+            if post.logged_in.take().is_none() {
+                return;
+            }
+            post.anchor
+        };
+        self.replicas.lock().clear();
+        self.close_idle();
+        if let Some(anchor) = anchor
+            && let Err(fault) = self.member.logout(anchor)
+        {
+            // A member that can't log out may still let somebody in: it is started anew before it serves again.
+            self.fail(fault);
+        }
+    }
+
+    /// Closes the sessions that wait for work.
+    pub fn close_idle(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock());
+        for session in idle {
+            let _ = self.member.close(session);
+        }
+    }
+
+    /// Closes the anchor session: the login there ends.
+    pub(crate) fn close_anchor(&self) {
+        let anchor = self.post.lock().anchor.take();
+        if let Some(anchor) = anchor {
+            let _ = self.member.close(anchor);
+        }
+    }
+
+    /// Closes everything and stops the module.
+    pub fn stop(&self) {
+        self.close_idle();
+        self.close_anchor();
+        self.forget();
+        let _ = self.member.stop();
+    }
+
+    /// A session for work: one that waits, or a new one.
+    pub fn lease(self: &Arc<Self>) -> Answer<Lease> {
+        let era = self.era();
+        let waiting = self.idle.lock().pop();
+        let session = match waiting {
+            Some(session) => session,
+            None => {
+                self.start()?;
+                self.member.open(true)?
+            }
+        };
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Ok(Lease { station: Arc::clone(self), session, era, spoilt: false })
+    }
+
+    /// Where an object's replica is, if it was found before.
+    pub fn replica(&self, id: ObjectId) -> Option<Handle> {
+        self.replicas.lock().get(&id).copied()
+    }
+
+    /// Remembers where an object's replica is.
+    pub fn set_replica(&self, id: ObjectId, handle: Handle) {
+        self.replicas.lock().insert(id, handle);
+    }
+
+    /// Forgets where an object's replica is.
+    pub fn forget_replica(&self, id: ObjectId) {
+        self.replicas.lock().remove(&id);
+    }
+
+    /// Judges a fault: an ill member goes down. Answers the class.
+    pub fn judge(&self, fault: Fault) -> Class {
+        if fault.class == Class::Ill {
+            self.fail(fault);
+        }
+        fault.class
+    }
+}
+
+/// A session with a member, lent for one piece of work. Given back when dropped, unless it was spoilt.
+pub struct Lease {
+    station: Arc<Station>,
+    session: SessionId,
+    era: u64,
+    spoilt: bool,
+}
+
+impl Lease {
+    /// The station it is at.
+    pub fn station(&self) -> &Arc<Station> {
+        &self.station
+    }
+
+    /// The session.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The desk there.
+    pub fn desk(&self) -> Desk<'_> {
+        Desk::new(&*self.station.member, self.session)
+    }
+
+    /// True while its session may still be there.
+    pub fn is_current(&self) -> bool {
+        self.era == self.station.era()
+    }
+
+    /// The session holds something left over (an operation half-way): it is closed, not lent again.
+    pub fn spoil(&mut self) {
+        self.spoilt = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.station.busy.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_current() {
+            return;
+        }
+        if !self.spoilt {
+            let mut idle = self.station.idle.lock();
+            if idle.len() < IDLE_SESSIONS_MAX {
+                idle.push(self.session);
+                return;
+            }
+        }
+        let _ = self.station.member.close(self.session);
+    }
+}

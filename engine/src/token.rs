@@ -1,0 +1,285 @@
+//! A virtual token: members, log and catalogue under one label. The other files of this crate add its methods by what
+//! they are about: `login`, `make`, `follow`, `replica`, `admin`, `inspect`.
+
+use crate::error::{Error, Result};
+use crate::held::{Held, Transients};
+use crate::journal::Journal;
+use crate::log::Store;
+use crate::login::Login;
+use crate::member::Member;
+use crate::object::ObjectId;
+use crate::ports::{Clock, Entropy};
+use crate::seal::{Seal, Site};
+use crate::session::Session;
+use crate::settings::{MemberSettings, Settings};
+use crate::shelf::Shelf;
+use crate::station::Station;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use tandem_values::info::TokenInfo;
+use tandem_values::{Handle, ck::*};
+use uuid::Uuid;
+
+/// What a token is made of. The world outside puts it together.
+pub struct Parts {
+    /// What the operator decided.
+    pub settings: Settings,
+    /// The members in the order of the configuration, each with what the operator decided about it.
+    pub members: Vec<(Arc<dyn Member>, MemberSettings)>,
+    /// The log, its followers and the catalogue.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes of the operating system.
+    pub entropy: Arc<dyn Entropy>,
+    /// Takes the recovery's shares when a token is paired by its first login (after C_InitToken), where no operator looks on.
+    pub shares: Option<Arc<dyn ShareSink>>,
+}
+
+/// Takes the recovery's shares when nobody is there to be shown them.
+pub trait ShareSink: Send + Sync {
+    /// Writes the shares where the operator wants them; an error says where and why not.
+    fn keep(&self, shares: &[crate::shares::Share]) -> std::result::Result<(), String>;
+}
+
+/// A virtual token.
+pub struct Token {
+    pub(crate) settings: Settings,
+    pub(crate) stations: Vec<Arc<Station>>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) share_sink: Option<Arc<dyn ShareSink>>,
+    pub(crate) journal: Journal,
+    pub(crate) shelf: Shelf,
+    pub(crate) login: RwLock<Login>,
+    /// One login, logout or pairing at a time.
+    pub(crate) login_turn: Mutex<()>,
+    pub(crate) seal: RwLock<Option<Seal>>,
+    pub(crate) transients: Transients,
+    sessions: Mutex<BTreeMap<u64, Weak<Session>>>,
+    sessions_opened: AtomicU64,
+    pub(crate) turn: AtomicUsize,
+    pub(crate) common: Mutex<Option<(u64, Arc<crate::abilities::Mechanisms>)>>,
+}
+
+/// Names of notes kept beside the log.
+pub(crate) mod note {
+    /// The token's serial number.
+    pub(crate) const SERIAL: &str = "serial";
+    /// The site's identity.
+    pub(crate) const SITE: &str = "site";
+    /// The label that C_InitToken gave.
+    pub(crate) const LABEL: &str = "label";
+    /// Set while a token is initialised and not yet paired.
+    pub(crate) const FRESH: &str = "fresh";
+
+    /// A note about one member.
+    pub(crate) fn member(name: &str, what: &str) -> String {
+        format!("member/{name}/{what}")
+    }
+}
+
+impl Token {
+    /// Puts a token together. Touches nothing yet.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let stations = parts
+            .members
+            .into_iter()
+            .map(|(member, settings)| Arc::new(Station::new(member, settings, Arc::clone(&parts.clock))))
+            .collect();
+        Arc::new(Self {
+            journal: Journal::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),
+            shelf: Shelf::new(Arc::clone(&parts.store)),
+            settings: parts.settings,
+            stations,
+            store: parts.store,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            share_sink: parts.shares,
+            login: RwLock::default(),
+            login_turn: Mutex::new(()),
+            seal: RwLock::new(None),
+            transients: Transients::default(),
+            sessions: Mutex::default(),
+            sessions_opened: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
+            common: Mutex::new(None),
+        })
+    }
+
+    /// Starts the members that can be started and reads the catalogue. A member that can't is down, not an error.
+    pub fn start(&self) {
+        for station in &self.stations {
+            match station.start() {
+                Ok(()) => self.note_abilities(station),
+                Err(fault) => station.fail(fault),
+            }
+        }
+        if let Err(error) = self.shelf.refresh() {
+            log::error!("token {}: {error}", self.settings.label);
+        }
+    }
+
+    /// Closes every session and stops the members.
+    pub fn stop(&self) {
+        for session in self.open_sessions() {
+            session.close();
+        }
+        let _turn = self.login_turn.lock();
+        self.end_login();
+        for station in &self.stations {
+            station.stop();
+        }
+    }
+
+    /// The label: what C_InitToken gave, else what the configuration says.
+    pub fn label(&self) -> String {
+        let given = self.store.note(note::LABEL).ok().flatten();
+        given.and_then(|label| String::from_utf8(label).ok()).unwrap_or_else(|| self.settings.label.clone())
+    }
+
+    /// The serial number: made once for a state folder, 16 characters.
+    pub fn serial(&self) -> Result<String> {
+        let id = self.identity(note::SERIAL)?;
+        Ok(id.iter().skip(8).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The site, whose identity new records carry.
+    pub(crate) fn site(&self) -> Result<Site> {
+        Ok(Site { id: self.identity(note::SITE)?, epoch: 1 })
+    }
+
+    fn identity(&self, name: &str) -> Result<[u8; 16]> {
+        if let Some(id) = self.store.note(name)?.and_then(|id| id.try_into().ok()) {
+            return Ok(id);
+        }
+        let id = self.new_uuid();
+        self.store.set_note(name, Some(&id))?;
+        // Two processes may do this at once: what is in the store then is right for both.
+        Ok(self.store.note(name)?.and_then(|id| id.try_into().ok()).unwrap_or(id))
+    }
+
+    /// A fresh UUID v7 from the injected time and random bytes.
+    pub(crate) fn new_uuid(&self) -> [u8; 16] {
+        let mut random = [0; 10];
+        self.entropy.fill(&mut random);
+        *uuid::Builder::from_unix_timestamp_millis(self.clock.wall_ms(), &random).into_uuid().as_bytes()
+    }
+
+    /// A fresh identity for an object.
+    pub(crate) fn new_object_id(&self) -> ObjectId {
+        ObjectId(self.new_uuid())
+    }
+
+    /// What the token says of itself: the same whichever members are up.
+    pub fn info(&self) -> TokenInfo {
+        let mut info = TokenInfo {
+            label: self.label(),
+            manufacturer: "Tandem".into(),
+            model: "Tandem".into(),
+            serial: self.serial().unwrap_or_default(),
+            flags: CKF_RNG | CKF_LOGIN_REQUIRED | CKF_TOKEN_INITIALIZED,
+            pin_len_min: 0,
+            pin_len_max: 255,
+            free_public_memory: CK_UNAVAILABLE_INFORMATION,
+            free_private_memory: CK_UNAVAILABLE_INFORMATION,
+            sessions_max: CK_EFFECTIVELY_INFINITE,
+            hardware_version: (0, 1),
+            firmware_version: (0, 1),
+        };
+        // A token with a ring has a user PIN on every member; one without is asked.
+        let paired = self.store.head().is_ok_and(|head| head.position > 0);
+        if paired || self.has_user_pin() {
+            info.flags |= CKF_USER_PIN_INITIALIZED;
+        }
+        for (min, max) in self.stations.iter().filter_map(|station| self.noted_pin_lengths(station)) {
+            info.pin_len_min = info.pin_len_min.max(min);
+            info.pin_len_max = info.pin_len_max.min(max);
+        }
+        info
+    }
+
+    /// C_OpenSession.
+    pub fn open(self: &Arc<Self>, writes: bool) -> Result<Arc<Session>> {
+        if !writes && self.login.read().is_so() {
+            return Err(CKR_SESSION_READ_WRITE_SO_EXISTS.into());
+        }
+        let number = self.sessions_opened.fetch_add(1, Ordering::Relaxed);
+        let session = Arc::new(Session::new(Arc::clone(self), number, writes));
+        self.sessions.lock().insert(number, Arc::downgrade(&session));
+        Ok(session)
+    }
+
+    /// C_CloseAllSessions: the sessions are closed and the login ends.
+    pub fn close_all(&self) {
+        for session in self.open_sessions() {
+            session.close();
+        }
+    }
+
+    /// The sessions that are open now.
+    pub(crate) fn open_sessions(&self) -> Vec<Arc<Session>> {
+        self.sessions.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// A session has closed. The last one's end is a logout (PKCS #11 3.2 section 5.6.7).
+    pub(crate) fn forget_session(&self, number: u64) {
+        self.transients.close(number, &self.stations);
+        let last = {
+            let mut sessions = self.sessions.lock();
+            sessions.remove(&number);
+            sessions.is_empty()
+        };
+        if last {
+            let _turn = self.login_turn.lock();
+            if self.sessions.lock().is_empty() {
+                self.end_login();
+            }
+        }
+    }
+
+    /// True if a session that only reads is open.
+    pub(crate) fn has_read_only_session(&self) -> bool {
+        self.open_sessions().iter().any(|session| !session.writes())
+    }
+
+    /// What a handle names, for the application: private objects are there after login only.
+    pub(crate) fn held(&self, handle: Handle) -> Result<Held> {
+        let held = self.named(handle).ok_or(Error::from(CKR_OBJECT_HANDLE_INVALID))?;
+        if held.object().is_private() && !self.login.read().is_user() {
+            return Err(CKR_OBJECT_HANDLE_INVALID.into());
+        }
+        Ok(held)
+    }
+
+    fn named(&self, handle: Handle) -> Option<Held> {
+        if let Some(transient) = self.transients.get(handle) {
+            return Some(Held::Transient(transient));
+        }
+        // A store that can't be read now says nothing against what is on the shelf.
+        if let Err(error) = self.shelf.refresh() {
+            log::warn!("token {}: {error}; answering from what this process knows", self.settings.label);
+        }
+        self.shelf.get(handle).map(Held::Resident)
+    }
+
+    /// The seal on the log, which a login opens.
+    pub(crate) fn seal(&self) -> Result<Seal> {
+        self.seal.read().clone().ok_or(CKR_USER_NOT_LOGGED_IN.into())
+    }
+
+    /// A fresh challenge of 32 bytes.
+    pub(crate) fn challenge(&self) -> [u8; 32] {
+        let mut challenge = [0; 32];
+        self.entropy.fill(&mut challenge);
+        challenge
+    }
+}
+
+/// Shows an identity the way people write UUIDs.
+pub fn show_uuid(id: &[u8; 16]) -> String {
+    Uuid::from_bytes(*id).as_hyphenated().to_string()
+}
