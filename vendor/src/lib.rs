@@ -1,0 +1,53 @@
+//! The only code that calls vendors' modules: loads them, turns values into C and back, and keeps what a vendor
+//! does from reaching further than its member.
+//!
+//! A [`VendorMember`] is what the engine sees. Below it, from the outside in: `life` (start, restart, stop), `world`
+//! (what the members of a process share), `library` (one instance of a module, and the gate through which every
+//! call goes), `functions` (every C call), and the translations: `encode` and `parameter` to C, `decode`, `read` and
+//! `output` back.
+//!
+//! A vendor's answers are never trusted: lengths are checked against the room they were given, handles against
+//! zero, and what can't be a value is none. What can't be checked is a vendor's code itself: it runs in this
+//! process, so its file must be writable by nobody but those who are trusted anyway (see [`LoadError::Writable`]).
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "vendors read the environment, and this crate is the world outside the engine"
+)]
+
+mod buffer;
+mod config;
+mod decode;
+mod encode;
+mod environment;
+mod error;
+mod file;
+mod function_list;
+mod functions;
+mod image;
+mod initialise;
+mod library;
+mod life;
+mod member;
+mod objects;
+mod output;
+mod parameter;
+mod quirks;
+mod read;
+mod sessions;
+mod step;
+mod tokens;
+mod world;
+
+pub use config::{AfterFork, Initialise, MemberConfig, Overrides, TokenSelector};
+pub use error::LoadError;
+pub use member::VendorMember;
+pub use parameter::message_layout;
+pub use quirks::{Known, known_quirks};
+pub use world::forget_after_fork;
+
+/// Everything about a member's module that can be checked without running its code: that the path is absolute, the file
+/// is there, nobody else may write to it, and it is not Tandem itself.
+pub fn check(config: &MemberConfig) -> Result<(), LoadError> {
+    file::Module::open(config).map(drop)
+}

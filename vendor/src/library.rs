@@ -1,0 +1,301 @@
+//! A vendor's library in this process: its life from C_Initialize to C_Finalize, and the one gate through which every call goes.
+
+use crate::config::{Initialise, MemberConfig};
+use crate::decode;
+use crate::environment;
+use crate::error::LoadError;
+use crate::file::{FileId, Module};
+use crate::function_list;
+use crate::functions::Functions;
+use crate::image;
+use crate::initialise::{initialise, text_of};
+use crate::world::{self, World};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+use std::ffi::CString;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+use tandem_values::ck::*;
+use tandem_values::info::LibraryInfo;
+use tandem_values::{Rv, rv::Result};
+
+/// How long a start or stop waits for calls that are under way. Meanwhile no new call begins, so a call that hangs
+/// must not make the others hang with it.
+const GATE_WAIT: Duration = Duration::from_secs(5);
+
+/// The CK_INFO by which Tandem's own module is known, whatever its file is called.
+const OWN_DESCRIPTION: &str = "Tandem";
+
+/// With what a library is started.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Start {
+    environment: Vec<(String, String)>,
+    initialise: Initialise,
+    forbid_threads: bool,
+}
+
+impl From<&MemberConfig> for Start {
+    fn from(config: &MemberConfig) -> Self {
+        Self {
+            environment: config.environment.clone(),
+            initialise: config.initialise.clone(),
+            forbid_threads: config.forbid_threads,
+        }
+    }
+}
+
+/// For whom a private copy was made. Kept for the same member when it comes back: a library is never unmapped
+/// (its threads and exit handlers may still run), so each is used again rather than mapped once more.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) member: String,
+    pub(crate) start: Start,
+}
+
+/// Who called C_Initialize.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Up {
+    Ours,
+    /// The application did: it is the application's to finalise.
+    Theirs,
+}
+
+struct Life {
+    up: Option<Up>,
+    start: Option<Start>,
+    info: LibraryInfo,
+    // What C_Initialize's argument pointed at.
+    _text: CString,
+}
+
+/// A mapped library.
+pub(crate) struct Library {
+    path: PathBuf,
+    id: FileId,
+    owner: Option<Owner>,
+    generation: u32,
+    functions: Functions,
+    /// Calls read, C_Initialize and C_Finalize write: neither may run while another thread is in the library.
+    gate: RwLock<Life>,
+    /// Which life it is, counted up by each C_Initialize and C_Finalize. Changes only while the gate is held for writing.
+    epoch: AtomicU64,
+    users: AtomicU32,
+    /// A private copy that a member has.
+    taken: AtomicBool,
+    /// A private copy that did not finalise, and is not used again.
+    spent: AtomicBool,
+    serialize: AtomicBool,
+    one_at_a_time: Mutex<()>,
+    _mapped: libloading::os::unix::Library,
+}
+
+impl Library {
+    /// Maps a module: for one member alone if there is an owner.
+    pub(crate) fn load(module: &Module, owner: Option<Owner>) -> Result<Self, LoadError> {
+        let mapped = match owner {
+            Some(_) => image::private(module)?,
+            None => image::shared(module)?,
+        };
+        let list = function_list::of(&mapped).ok_or_else(|| LoadError::NoModule {
+            path: module.path.clone(),
+            reason: "it has neither C_GetInterface nor C_GetFunctionList".into(),
+        })?;
+        let life =
+            Life { up: None, start: None, info: LibraryInfo::default(), _text: CString::default() };
+        Ok(Self {
+            path: module.path.clone(),
+            id: module.id,
+            owner,
+            generation: world::generation(),
+            functions: Functions::new(Box::new(list)),
+            gate: RwLock::new(life),
+            epoch: AtomicU64::new(0),
+            users: AtomicU32::new(0),
+            taken: AtomicBool::new(true),
+            spent: AtomicBool::new(false),
+            serialize: AtomicBool::new(false),
+            one_at_a_time: Mutex::new(()),
+            _mapped: mapped,
+        })
+    }
+
+    /// True if a member of this file and owner can have this library. Takes it if it is a private copy.
+    pub(crate) fn serves(&self, module: &Module, owner: Option<&Owner>) -> bool {
+        match (&self.owner, owner) {
+            (None, None) => self.id.same_file(&module.id),
+            (Some(own), Some(owner)) => {
+                self.id == module.id
+                    && own == owner
+                    && !self.spent.load(Ordering::Acquire)
+                    && !self.taken.swap(true, Ordering::AcqRel)
+            }
+            _ => false,
+        }
+    }
+
+    /// True if it is one member's own.
+    pub(crate) const fn is_private(&self) -> bool {
+        self.owner.is_some()
+    }
+
+    /// Which life it is.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// True unless this process is a fork of the one that loaded it: then its locks may be held for ever.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.generation == world::generation()
+    }
+
+    /// Calls the vendor: everything but C_Initialize and C_Finalize goes through here. With an epoch, only in
+    /// that life of the library: otherwise CKR_SESSION_HANDLE_INVALID, before a handle reaches a vendor who may have
+    /// given it to somebody else.
+    pub(crate) fn call<T>(
+        &self,
+        epoch: Option<u64>,
+        run: impl FnOnce(&Functions, u64) -> Result<T>,
+    ) -> Result<T> {
+        if !self.is_of_this_process() {
+            return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
+        }
+        let life = self.gate.read();
+        let now = self.epoch();
+        if epoch.is_some_and(|epoch| epoch != now) {
+            return Err(Rv(CKR_SESSION_HANDLE_INVALID));
+        }
+        if life.up.is_none() {
+            return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
+        }
+        let _one = self.serialize.load(Ordering::Relaxed).then(|| self.one_at_a_time.lock());
+        run(&self.functions, now)
+    }
+
+    /// A member begins to use it. To be followed by [`Library::up`].
+    pub(crate) fn join(&self, serialize: bool) {
+        self.users.fetch_add(1, Ordering::AcqRel);
+        // One member that needs it is enough: the library is the same for all.
+        self.serialize.fetch_or(serialize, Ordering::Relaxed);
+    }
+
+    /// Initialises it unless it is. What it says of itself.
+    pub(crate) fn up(&self, world: &World, start: &Start) -> Result<LibraryInfo, LoadError> {
+        let mut life = self.write()?;
+        self.begin(&mut life, world, start)?;
+        Ok(life.info.clone())
+    }
+
+    /// Finalises it and initialises it anew. Every session on it is gone, whoever's it was.
+    pub(crate) fn restart(&self, world: &World, start: &Start) -> Result<LibraryInfo, LoadError> {
+        let mut life = self.write()?;
+        self.end(&mut life)?;
+        self.begin(&mut life, world, start)?;
+        Ok(life.info.clone())
+    }
+
+    /// A member ceases to use it: the last one finalises it, unless the application initialised it.
+    pub(crate) fn leave(&self) -> Result<(), LoadError> {
+        let last = self.users.fetch_sub(1, Ordering::AcqRel) == 1;
+        let ended =
+            if last { self.write().and_then(|mut life| self.end(&mut life)) } else { Ok(()) };
+        if ended.is_err() {
+            self.spent.store(true, Ordering::Release);
+        }
+        self.taken.store(false, Ordering::Release);
+        ended
+    }
+
+    /// True if sessions outlive their member here: others use it, or the application initialised it.
+    pub(crate) fn outlives_a_member(&self) -> bool {
+        self.users.load(Ordering::Acquire) > 1 || self.gate.read().up == Some(Up::Theirs)
+    }
+
+    /// What it says of itself; `None` if it isn't initialised.
+    pub(crate) fn info(&self) -> Option<LibraryInfo> {
+        let life = self.gate.read();
+        life.up.map(|_| life.info.clone())
+    }
+
+    fn write(&self) -> Result<RwLockWriteGuard<'_, Life>, LoadError> {
+        self.gate.try_write_for(GATE_WAIT).ok_or_else(|| LoadError::Busy(self.path.clone()))
+    }
+
+    fn begin(&self, life: &mut Life, world: &World, start: &Start) -> Result<(), LoadError> {
+        if life.up.is_some() {
+            return match &life.start {
+                Some(other) if other != start => Err(LoadError::Conflict(self.path.clone())),
+                _ => Ok(()),
+            };
+        }
+        let text = text_of(&start.initialise).map_err(|rv| self.failed(rv))?;
+        let up = self.initialise(world, start, &text)?;
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let info = self.functions.info().map_or_else(
+            |_| LibraryInfo { interface: self.functions.version(), ..LibraryInfo::default() },
+            |info| decode::library_info(&info, self.functions.version()),
+        );
+        let own = info.description.starts_with(OWN_DESCRIPTION);
+        *life = Life { up: Some(up), start: Some(start.clone()), info, _text: text };
+        if own {
+            self.end(life)?;
+            return Err(LoadError::Own(self.path.clone()));
+        }
+        Ok(())
+    }
+
+    fn end(&self, life: &mut Life) -> Result<(), LoadError> {
+        let Some(up) = life.up.take() else { return Ok(()) };
+        life.start = None;
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        match up {
+            Up::Theirs => Ok(()),
+            Up::Ours => match self.functions.finalise() {
+                Ok(()) | Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED)) => Ok(()),
+                Err(rv) => {
+                    self.spent.store(true, Ordering::Release);
+                    Err(LoadError::Failed { path: self.path.clone(), rv })
+                }
+            },
+        }
+    }
+
+    /// C_Initialize, as the vendor will have it.
+    fn initialise(&self, world: &World, start: &Start, text: &CString) -> Result<Up, LoadError> {
+        let threads = if start.forbid_threads { CKF_LIBRARY_CANT_CREATE_OS_THREADS } else { 0 };
+        let call = |locking| {
+            let run = || initialise(&self.functions, &start.initialise, text, threads | locking);
+            environment::with(&world.environment, &start.environment, run)
+                .unwrap_or(Err(Rv(CKR_CANT_LOCK)))
+        };
+        let mut answer = call(CKF_OS_LOCKING_OK);
+        if answer == Err(Rv(CKR_CANT_LOCK)) {
+            // It can't lock for itself, so it is called by one thread at a time.
+            answer = call(0);
+            self.serialize.store(true, Ordering::Relaxed);
+        }
+        if answer == Err(Rv(CKR_CRYPTOKI_ALREADY_INITIALIZED)) && self.is_private() {
+            // Nobody else can have done it: it is left over from an attempt that failed half-way.
+            let _ = self.functions.finalise();
+            answer = call(CKF_OS_LOCKING_OK);
+        }
+        match answer {
+            Ok(()) => Ok(Up::Ours),
+            Err(Rv(CKR_CRYPTOKI_ALREADY_INITIALIZED)) if self.generation > 0 => {
+                Err(LoadError::Inherited(self.path.clone()))
+            }
+            Err(Rv(CKR_CRYPTOKI_ALREADY_INITIALIZED)) if !self.is_private() => Ok(Up::Theirs),
+            Err(rv) => {
+                // Kryoptic is half initialised after such a failure. On a shared library this might be the
+                // application's doing, which is not ours to end.
+                if self.is_private() {
+                    let _ = self.functions.finalise();
+                }
+                Err(self.failed(rv))
+            }
+        }
+    }
+
+    fn failed(&self, rv: Rv) -> LoadError {
+        LoadError::Initialise { path: self.path.clone(), rv }
+    }
+}

@@ -1,0 +1,106 @@
+//! What is known of modules: declared by name, never found out by trying.
+
+use crate::config::{AfterFork, Overrides};
+use std::path::Path;
+use tandem_engine::member::Quirks;
+use tandem_values::ck::CKM_AES_KEY_WRAP_PAD;
+use tandem_values::info::LibraryInfo;
+
+/// How a module departs from the others, as far as this crate and the engine are concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// What the engine must know.
+    pub engine: Quirks,
+    /// Each member gets a private copy of the library, so that healing one by C_Finalize leaves the sessions
+    /// of another on the same file. Only for modules that are known to work when loaded from a copy: others may
+    /// look for files beside themselves or check their own file, so by default a file is loaded once.
+    pub private_copy: bool,
+    /// What a forked child does.
+    pub after_fork: AfterFork,
+}
+
+impl Known {
+    /// With what the configuration states in place of what is known.
+    #[must_use]
+    pub fn overridden(mut self, by: &Overrides) -> Self {
+        let engine = &mut self.engine;
+        engine.kwp = by.kwp.unwrap_or(engine.kwp);
+        engine.wraps_multiples_of_eight =
+            by.wraps_multiples_of_eight.unwrap_or(engine.wraps_multiples_of_eight);
+        engine.heals_by_restart = by.heals_by_restart.unwrap_or(engine.heals_by_restart);
+        self.private_copy = by.private_copy.unwrap_or(self.private_copy);
+        self.after_fork = by.after_fork.unwrap_or(self.after_fork);
+        self
+    }
+}
+
+/// What is known of a module: by what its library says of itself, and before it is loaded by its file's name.
+///
+/// Whether to load a private copy must be known before the library can say who made it (C_GetInfo answers
+/// only after C_Initialize), so the name of the file decides at first. When the library then turns out
+/// to be one of those below under another name, the member lets go of it and loads a private copy after all.
+pub fn known_quirks(library: Option<&LibraryInfo>, module: &Path) -> Known {
+    let file = module.file_name().map(|name| name.to_string_lossy().to_lowercase());
+    let is = |maker: &str, name: &str| {
+        library.is_some_and(|library| library.manufacturer.to_lowercase().contains(maker))
+            || file.as_ref().is_some_and(|file| file.contains(name))
+    };
+    // Measured (`facts.md` g, h, m): SoftHSM 2.6.1.
+    if is("softhsm", "softhsm") {
+        return Known {
+            engine: Quirks {
+                kwp: CKM_AES_KEY_WRAP_PAD,
+                wraps_multiples_of_eight: true,
+                heals_by_restart: true,
+            },
+            private_copy: true,
+            ..Known::default()
+        };
+    }
+    // Kryoptic 1.5.4 and NSS 3.87 work from a copy, and follow the standard's numbers.
+    if is("kryoptic", "kryoptic") || is("mozilla", "softokn") {
+        return Known { private_copy: true, ..Known::default() };
+    }
+    Known::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_values::ck::CKM_AES_KEY_WRAP_KWP;
+
+    fn made_by(manufacturer: &str) -> LibraryInfo {
+        LibraryInfo { manufacturer: manufacturer.into(), ..LibraryInfo::default() }
+    }
+
+    #[test]
+    fn a_module_is_known_by_its_file_before_it_is_loaded() {
+        let soft = known_quirks(None, Path::new("/usr/lib/softhsm/libsofthsm2.so"));
+        assert_eq!(soft.engine.kwp, CKM_AES_KEY_WRAP_PAD);
+        assert!(soft.private_copy && soft.engine.wraps_multiples_of_eight);
+        let kryoptic = known_quirks(None, Path::new("/x/libkryoptic_pkcs11.so"));
+        assert_eq!(kryoptic.engine.kwp, CKM_AES_KEY_WRAP_KWP);
+        assert!(kryoptic.private_copy && !kryoptic.engine.wraps_multiples_of_eight);
+    }
+
+    #[test]
+    fn a_renamed_module_is_known_by_its_maker() {
+        let renamed = Path::new("/x/vendor.so");
+        assert_eq!(known_quirks(None, renamed), Known::default());
+        assert!(known_quirks(Some(&made_by("SoftHSM")), renamed).engine.heals_by_restart);
+        assert!(known_quirks(Some(&made_by("Kryoptic Project")), renamed).private_copy);
+        assert_eq!(known_quirks(Some(&made_by("Acme")), renamed), Known::default());
+    }
+
+    #[test]
+    fn the_configuration_has_the_last_word() {
+        let stated = Overrides {
+            private_copy: Some(false),
+            kwp: Some(CKM_AES_KEY_WRAP_KWP),
+            ..Overrides::default()
+        };
+        let known = known_quirks(None, Path::new("/x/libsofthsm2.so")).overridden(&stated);
+        assert!(!known.private_copy && known.engine.heals_by_restart);
+        assert_eq!(known.engine.kwp, CKM_AES_KEY_WRAP_KWP);
+    }
+}
