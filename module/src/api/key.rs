@@ -1,0 +1,120 @@
+//! Making, wrapping and deriving keys (PKCS #11 3.2 section 5.18).
+
+use crate::abi::wire::{Caller, Output, Place};
+use tandem_engine::error::Result;
+use tandem_engine::step::Bytes;
+use tandem_values::{Handle, Mechanism, Template, ck::*};
+
+/// Where a key's handle goes.
+type PutKey<'a> = Place<'a, CK_OBJECT_HANDLE>;
+
+/// C_GenerateKey.
+pub fn generate(
+    session: Caller<'_>,
+    mechanism: Mechanism,
+    template: Template,
+    key: PutKey<'_>,
+) -> Result {
+    key.set(session.generate(&mechanism, &template)?);
+    Ok(())
+}
+
+/// C_GenerateKeyPair.
+pub fn generate_pair(
+    session: Caller<'_>,
+    mechanism: Mechanism,
+    public: Template,
+    private: Template,
+    public_key: PutKey<'_>,
+    private_key: PutKey<'_>,
+) -> Result {
+    let pair = session.generate_pair(&mechanism, &public, &private)?;
+    public_key.set(pair.public);
+    private_key.set(pair.private);
+    Ok(())
+}
+
+/// C_WrapKey. To tell the length, the key is wrapped too: it depends on the key and on the mechanism.
+pub fn wrap(
+    session: Caller<'_>,
+    mechanism: Mechanism,
+    by: Handle,
+    key: Handle,
+    out: Output<'_>,
+) -> Result {
+    out.put(&session.wrap(&mechanism, by, key)?)
+}
+
+/// C_UnwrapKey.
+pub fn unwrap(
+    session: Caller<'_>,
+    mechanism: Mechanism,
+    by: Handle,
+    wrapped: Bytes,
+    template: Template,
+    key: PutKey<'_>,
+) -> Result {
+    key.set(session.unwrap(&mechanism, by, &wrapped, &template)?);
+    Ok(())
+}
+
+/// C_DeriveKey. `phKey` may be null for a few mechanisms of TLS, none of which Tandem carries: CKR_ARGUMENTS_BAD.
+pub fn derive(
+    session: Caller<'_>,
+    mechanism: Mechanism,
+    base: Handle,
+    template: Template,
+    key: PutKey<'_>,
+) -> Result {
+    key.set(session.derive(&mechanism, base, &template)?);
+    Ok(())
+}
+
+/// C_EncapsulateKey.
+pub fn encapsulate(
+    _session: Caller<'_>,
+    _mechanism: Mechanism,
+    _public: Handle,
+    _template: Template,
+    _out: Output<'_>,
+    _key: PutKey<'_>,
+) -> Result {
+    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+}
+
+/// C_DecapsulateKey.
+pub fn decapsulate(
+    _session: Caller<'_>,
+    _mechanism: Mechanism,
+    _private: Handle,
+    _template: Template,
+    _ciphertext: Bytes,
+    _key: PutKey<'_>,
+) -> Result {
+    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+}
+
+/// C_WrapKeyAuthenticated.
+pub fn wrap_authenticated(
+    _session: Caller<'_>,
+    _mechanism: Mechanism,
+    _by: Handle,
+    _key: Handle,
+    _aad: Bytes,
+    _out: Output<'_>,
+) -> Result {
+    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+}
+
+/// C_UnwrapKeyAuthenticated.
+pub fn unwrap_authenticated(
+    _session: Caller<'_>,
+    _mechanism: Mechanism,
+    _by: Handle,
+    _wrapped: Bytes,
+    _template: Template,
+    _aad: Bytes,
+    _key: PutKey<'_>,
+) -> Result {
+    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+}
