@@ -19,7 +19,7 @@ use crate::shown::{self, Origin};
 use crate::station::Lease;
 use crate::token::Token;
 use std::sync::Arc;
-use tandem_values::{Handle, Mechanism, Parameter, Part, Template, Value, ck::*};
+use tandem_values::{Handle, Mechanism, Parameter, Part, Template, ck::*};
 use zeroize::Zeroizing;
 
 impl Session {
@@ -261,24 +261,6 @@ impl Session {
 }
 
 impl Token {
-    /// Takes the value of a private object that is no key out of what is shown, and seals it for the log.
-    fn hide_value(&self, object: &mut Object) -> Result<Option<Vec<u8>>> {
-        if !object.is_private() {
-            return Ok(None);
-        }
-        let Some(Value::Bytes(value)) = object.template.get(CKA_VALUE).cloned() else { return Ok(None) };
-        let mut nonce = [0; 12];
-        self.entropy.fill(&mut nonce);
-        let sealed = self.on_makers(|lease| {
-            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
-            data::seal(&lease.desk(), ring.data, object.id, &nonce, &value)
-        })?;
-        object.fingerprint = Some(self.seal()?.fingerprint(&value));
-        object.template.remove(CKA_VALUE);
-        object.kek = Some(Kek::Data);
-        Ok(Some(sealed))
-    }
-
     /// The value of a private object that is no key.
     pub(crate) fn read_data(&self, object: &Object) -> Result<Zeroizing<Vec<u8>>> {
         let sealed = self.wrapped(object)?;

@@ -68,6 +68,26 @@ impl Journal {
         }
     }
 
+    /// Writes a log's first record. A log that has one already, another process's, is left as it is.
+    pub fn begin(&self, seal: &Seal, site: Site, entry: &Entry) -> Result {
+        let at_ms = self.clock.wall_ms();
+        let mut begun = false;
+        self.store.append(&mut |head: &Head| {
+            begun = head.position > 0;
+            if begun {
+                return Ok(Append::default());
+            }
+            let record = seal
+                .record(head, site, at_ms, &entry.event, None)
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            Ok(Append { records: vec![record], erase: Vec::new() })
+        })?;
+        if begun {
+            return Err(Error::new(CKR_FUNCTION_FAILED, "another process has paired this token meanwhile; log in again"));
+        }
+        Ok(())
+    }
+
     /// The record at a position, its own seal checked apart from its place in the chain.
     pub fn at(&self, seal: &Seal, position: Position) -> Result<Record> {
         let before = position.saturating_sub(1);

@@ -6,6 +6,7 @@
 
 mod abilities;
 mod admin;
+mod adopt;
 pub mod carry;
 pub mod check;
 mod data;

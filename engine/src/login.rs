@@ -16,24 +16,29 @@ use tandem_values::{Secret, ck::*};
 
 /// Who is logged in, and the PIN with which members that come back are logged in again.
 #[derive(Default)]
-pub struct Login {
+pub(crate) struct Login {
     user: Option<User>,
     pin: Option<Secret>,
 }
 
 impl Login {
+    /// The user, with this PIN.
+    pub(crate) fn user_with(pin: &Secret) -> Self {
+        Self { user: Some(User::User), pin: Some(pin.clone()) }
+    }
+
     /// True if the user is logged in.
-    pub const fn is_user(&self) -> bool {
+    pub(crate) const fn is_user(&self) -> bool {
         matches!(self.user, Some(User::User))
     }
 
     /// True if the security officer is logged in.
-    pub const fn is_so(&self) -> bool {
+    pub(crate) const fn is_so(&self) -> bool {
         matches!(self.user, Some(User::So))
     }
 
     /// Who is logged in.
-    pub const fn user(&self) -> Option<User> {
+    pub(crate) const fn user(&self) -> Option<User> {
         self.user
     }
 }
@@ -70,7 +75,7 @@ impl Token {
     }
 
     /// Logs in on the members: on one first, then on the others.
-    fn enter(&self, user: User, pin: Option<&Secret>) -> Result {
+    pub(crate) fn enter(&self, user: User, pin: Option<&Secret>) -> Result {
         for station in &self.stations {
             self.wake(station);
         }

@@ -110,8 +110,6 @@ pub struct PairReport {
     pub ring: Ring,
     /// False if the token was paired before and nothing was changed.
     pub changed: bool,
-    /// The recovery's shares, each a line of words; shown or written once and kept nowhere.
-    pub shares: Vec<crate::shares::Share>,
     /// Objects that were on members before, and were taken over.
     pub adopted: u64,
     /// Of these, the ones that could not be copied to every member.

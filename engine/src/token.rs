@@ -76,6 +76,9 @@ pub(crate) mod note {
     /// Set while a token is initialised and not yet paired.
     pub(crate) const FRESH: &str = "fresh";
 
+    /// The identity of a ring whose making was begun.
+    pub(crate) const BEGUN: &str = "begun";
+
     /// A note about one member.
     pub(crate) fn member(name: &str, what: &str) -> String {
         format!("member/{name}/{what}")
@@ -197,7 +200,10 @@ impl Token {
         }
         for (min, max) in self.stations.iter().filter_map(|station| self.noted_pin_lengths(station)) {
             info.pin_len_min = info.pin_len_min.max(min);
-            info.pin_len_max = info.pin_len_max.min(max);
+            // Zero is a module's way of saying that it has no limit.
+            if max != 0 {
+                info.pin_len_max = info.pin_len_max.min(max);
+            }
         }
         info
     }

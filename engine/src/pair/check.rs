@@ -66,7 +66,8 @@ fn of_log_key(desk: &Desk<'_>, key: Handle) -> Answer<Vec<u8>> {
 
 fn of_data_key(desk: &Desk<'_>, key: Handle) -> Answer<Vec<u8>> {
     let mechanism = gcm(&CHECK_IV);
-    let method = Method { usage: CKA_ENCRYPT, verb: Verb::Encrypt, mechanism, len: KNOWN_DATA.len() };
+    let method =
+        Method { usage: CKA_ENCRYPT, verb: Verb::Encrypt, mechanism, len: KNOWN_DATA.len() };
     prove::run(desk, &method, key, KNOWN_DATA).map(|answer| answer.to_vec())
 }
 

@@ -93,7 +93,8 @@ fn pick(
     let held = all(desk).at(desk, "looking for the key ring")?;
     of_each(|key| {
         let named = |(id, name, _): &&(RingId, RingKey, Handle)| *id == ring.id && *name == key;
-        let candidates: Vec<Handle> = held.iter().filter(named).map(|(.., handle)| *handle).collect();
+        let candidates: Vec<Handle> =
+            held.iter().filter(named).map(|(.., handle)| *handle).collect();
         choose(key, &candidates)
     })
 }

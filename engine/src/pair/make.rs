@@ -15,7 +15,8 @@ use crate::report::Progress;
 use crate::ring::{Paired, Ring, RingEntry, RingHandles, RingKey};
 use crate::settings::RecoverySettings;
 use crate::shares::Share;
-use tandem_values::{Handle, ck::*};
+use tandem_values::Handle;
+use tandem_values::ck::CKR_ARGUMENTS_BAD;
 
 /// What a pairing is to make.
 pub struct Pairing<'a> {

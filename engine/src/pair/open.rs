@@ -1,7 +1,7 @@
 //! Bringing a ring to a member that hasn't it, with the recovery's shares.
 
 use super::at::wrong;
-use super::find;
+use super::find::{find, of_each, remove};
 use super::install::{Parcel, install};
 use super::recovery;
 use super::scratch::Scratch;
@@ -22,22 +22,23 @@ pub fn open(
     shares: &[Secret],
     progress: &dyn Progress,
 ) -> Result<RingHandles> {
-    if let Ok(handles) = find::find(desk, ring) {
+    if let Ok(handles) = find(desk, ring) {
         return Ok(handles);
     }
     let scratch = Scratch::at(desk);
     let private = recovery::open(&scratch, ring, shares)?;
-    find::remove(desk, &ring.id)?;
+    remove(desk, &ring.id)?;
     progress.stage("installing the key ring", u64::try_from(ring.keys.len()).unwrap_or(0));
-    let installed = find::of_each(|key| {
-        let entry = ring.entry(key).ok_or_else(|| wrong(desk, "the log names no such key of the ring"))?;
+    let installed = of_each(|key| {
+        let entry =
+            ring.entry(key).ok_or_else(|| wrong(desk, "the log names no such key of the ring"))?;
         let parcel = Parcel { key, wrapped: &entry.recovery, check: Some(&entry.check) };
         let (handle, _) = install(desk, &ring.id, private, &parcel)?;
         progress.step();
         Ok(handle)
     });
     if installed.is_err() {
-        let _ = find::remove(desk, &ring.id);
+        let _ = remove(desk, &ring.id);
     }
     installed
 }

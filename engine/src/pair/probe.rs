@@ -3,17 +3,18 @@
 
 use super::chance::Chance;
 use super::kind::{self, Kind};
+use super::recipe;
 use super::scratch::Scratch;
 use crate::carry;
 use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::ports::Entropy;
-use crate::prove::{self, Method};
+use crate::prove::{self, Failure, Method, Proof};
 use crate::report::Progress;
 use crate::ring::{RingHandles, RingKey, Route};
 use tandem_values::template::Reading;
-use tandem_values::{Template, ck::*};
+use tandem_values::{Handle, Template, Value, ck::*};
 use zeroize::Zeroizing;
 
 /// A member and the ring on it.
@@ -81,8 +82,17 @@ struct Sample {
 enum Mark {
     /// The public half that judges its signatures.
     Public(Template),
-    /// What it makes of a fixed text, and its length in bytes.
-    Answer(Zeroizing<Vec<u8>>, u64),
+    /// A secret key.
+    Secret(Secret),
+}
+
+struct Secret {
+    /// What it makes of a fixed text.
+    answer: Zeroizing<Vec<u8>>,
+    /// Its length in bytes.
+    len: u64,
+    /// The key wrapped under the open KEK too, to measure it where its length isn't shown.
+    open: Vec<u8>,
 }
 
 /// What a secret key is asked.
@@ -109,15 +119,23 @@ impl Sample {
         let mark = match (fresh.public, kind.len()) {
             (Some(public), _) => Mark::Public(public_half(desk, kind, public)?),
             (None, len) => {
-                let answer = prove::run(desk, &method, fresh.key, question(&method));
-                Mark::Answer(answer.map_err(told(desk, "using it"))?, len.unwrap_or(0))
+                let answer = prove::run(desk, &method, fresh.key, question(&method))
+                    .map_err(told(desk, "using it"))?;
+                let open = carry::wrap(desk, handles.open, fresh.key)
+                    .map_err(told(desk, "wrapping it under the open key"))?;
+                Mark::Secret(Secret { answer, len: len.unwrap_or(0), open })
             }
         };
         Ok(Self { kind, kek, method, wrapped, mark })
     }
 
     /// Unwraps it elsewhere, and proves that it is the same key.
-    fn arrive(&self, from: &Place<'_>, to: &Place<'_>, entropy: &dyn Entropy) -> Result<(), String> {
+    fn arrive(
+        &self,
+        from: &Place<'_>,
+        to: &Place<'_>,
+        entropy: &dyn Entropy,
+    ) -> Result<(), String> {
         let (desk, handles) = to;
         let scratch = Scratch::at(desk);
         let template = self.kind.closed(self.method.usage);
@@ -130,15 +148,42 @@ impl Sample {
                 entropy.fill(&mut challenge);
                 prove::private(desk, &from.0, key, &self.method, public, &challenge)
             }
-            Mark::Answer(expected, len) => {
-                let length = Template::new().with(CKA_VALUE_LEN, *len);
-                prove::compare(desk, key, &length).and_then(|()| {
-                    let answer = prove::run(desk, &self.method, key, question(&self.method))?;
-                    if answer == *expected { Ok(()) } else { Err(prove::Failure::Different("it answers otherwise".into())) }
-                })
-            }
+            Mark::Secret(secret) => self.proves_secret(to, key, secret),
         };
         proven.map_err(|failure| format!("on member {}: {failure}", desk.name()))
+    }
+
+    /// A MAC pads short keys with zeroes, so a key that grew by some gives the same answer: its length is asked as well.
+    fn proves_secret(&self, to: &Place<'_>, key: Handle, secret: &Secret) -> Proof {
+        let (desk, _) = to;
+        let shown = desk.member.read(desk.session, key, &[CKA_VALUE_LEN])?;
+        let len = match shown.first() {
+            // SoftHSM says 0 of every secret key that it unwrapped (its issue 628).
+            Some(Reading::Value(Value::Number(len))) if *len != 0 => *len,
+            _ => length(to, &secret.open)?,
+        };
+        if len != secret.len {
+            let what = format!("it has {len} bytes, and {} were wrapped", secret.len);
+            return Err(Failure::Different(what));
+        }
+        if prove::run(desk, &self.method, key, question(&self.method))? == secret.answer {
+            Ok(())
+        } else {
+            Err(Failure::Different("it answers otherwise".into()))
+        }
+    }
+}
+
+/// The length of a key in bytes, by reading its value: a throwaway key may be opened under the open KEK.
+fn length((desk, handles): &Place<'_>, wrapped: &[u8]) -> Result<u64, Failure> {
+    let scratch = Scratch::at(desk);
+    let template = recipe::closed(CKO_SECRET_KEY, CKK_GENERIC_SECRET)
+        .with(CKA_SENSITIVE, false)
+        .with(CKA_EXTRACTABLE, true);
+    let key = scratch.keep(carry::unwrap(desk, handles.open, wrapped, &template)?);
+    match desk.member.read(desk.session, key, &[CKA_VALUE])?.first() {
+        Some(Reading::Value(Value::Bytes(value))) => Ok(u64::try_from(value.len()).unwrap_or(0)),
+        _ => Err(Failure::Different("neither its length nor its value is shown".into())),
     }
 }
 
@@ -157,10 +202,12 @@ fn question(method: &Method) -> &[u8] {
 }
 
 /// The template that makes the public half of a pair elsewhere.
-fn public_half(desk: &Desk<'_>, kind: &Kind, public: tandem_values::Handle) -> Result<Template, String> {
+fn public_half(desk: &Desk<'_>, kind: &Kind, public: Handle) -> Result<Template, String> {
     let kinds = kind.public_part();
-    let readings =
-        desk.member.read(desk.session, public, kinds).map_err(told(desk, "reading its public half"))?;
+    let readings = desk
+        .member
+        .read(desk.session, public, kinds)
+        .map_err(told(desk, "reading its public half"))?;
     let mut template =
         Template::new().with(CKA_CLASS, CKO_PUBLIC_KEY).with(CKA_KEY_TYPE, kind.key_type);
     for (attribute, reading) in kinds.iter().zip(readings) {

@@ -56,6 +56,11 @@ pub(super) fn mechanism(desk: &Desk<'_>, key: RingKey) -> u64 {
     }
 }
 
+/// True for the keys that wrap others.
+pub(super) const fn is_kek(key: RingKey) -> bool {
+    matches!(key, RingKey::Private | RingKey::Secret | RingKey::Open)
+}
+
 /// What a key of the ring may do.
 const fn usage(key: RingKey) -> &'static [u64] {
     match key {
@@ -65,8 +70,12 @@ const fn usage(key: RingKey) -> &'static [u64] {
     }
 }
 
+/// Everything that a secret key may be allowed to do.
+pub(super) const USAGE: [u64; 7] =
+    [CKA_WRAP, CKA_UNWRAP, CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_VERIFY, CKA_DERIVE];
+
 fn with_usage(mut template: Template, allowed: &[u64]) -> Template {
-    for kind in [CKA_WRAP, CKA_UNWRAP, CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_VERIFY, CKA_DERIVE] {
+    for kind in USAGE {
         template.set(kind, allowed.contains(&kind));
     }
     template

@@ -75,7 +75,10 @@ fn prove_shares(shares: &[Share], secret: &[u8; SECRET_LEN], split: Split) -> Re
         let some = shares.iter().cycle().skip(first).take(usize::from(split.threshold));
         let combined = shares::combine(some.map(|share| &share.words))?;
         if combined.secret.expose() != secret || combined.set != split.set {
-            return Err(Error::new(CKR_GENERAL_ERROR, "the recovery's shares don't make its secret"));
+            return Err(Error::new(
+                CKR_GENERAL_ERROR,
+                "the recovery's shares don't make its secret",
+            ));
         }
     }
     Ok(())
@@ -101,7 +104,8 @@ pub(super) fn open(scratch: &Scratch<'_>, ring: &Ring, shares: &[Secret]) -> Res
         secret.map_err(|_| wrong(desk, "the shares make no key of 32 bytes"))?;
     let lock = check::import(scratch, &secret, &[(CKA_EXTRACTABLE, false), (CKA_UNWRAP, true)])
         .at(desk, "importing the key that the shares make")?;
-    let template = transport::private(false).with(CKA_CLASS, CKO_PRIVATE_KEY).with(CKA_KEY_TYPE, CKK_RSA);
+    let template =
+        transport::private(false).with(CKA_CLASS, CKO_PRIVATE_KEY).with(CKA_KEY_TYPE, CKK_RSA);
     let doing = "opening the recovery key with these shares (if the member is well, they are of another ring)";
     let private = carry::unwrap(desk, lock, &recovery.private, &template).at(desk, doing)?;
     Ok(scratch.keep(private))
@@ -119,7 +123,10 @@ pub(super) fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Share]) -> Result {
             install::unwrap(desk, private, &entry.recovery, entry.key, recipe::Place::Session)?;
         scratch.keep(handle);
         if value != entry.check {
-            return Err(wrong(desk, &format!("the recovery opens another {} key", entry.key.name())));
+            return Err(wrong(
+                desk,
+                &format!("the recovery opens another {} key", entry.key.name()),
+            ));
         }
     }
     Ok(())

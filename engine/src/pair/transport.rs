@@ -66,7 +66,8 @@ pub(super) fn private(extractable: bool) -> Template {
 /// Reads the public half.
 pub(super) fn public_key(desk: &Desk<'_>, public: Handle) -> Result<PublicKey> {
     let kinds = [CKA_MODULUS, CKA_PUBLIC_EXPONENT];
-    let readings = desk.member.read(desk.session, public, &kinds).at(desk, "reading a public key")?;
+    let readings =
+        desk.member.read(desk.session, public, &kinds).at(desk, "reading a public key")?;
     let mut bytes = readings.into_iter().map(|reading| match reading {
         Reading::Value(Value::Bytes(bytes)) if !bytes.is_empty() => Ok(bytes.to_vec()),
         _ => Err(wrong(desk, "it doesn't show the public half of an RSA key it made")),

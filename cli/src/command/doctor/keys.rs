@@ -1,0 +1,89 @@
+//! The keys: where they are, and which of them are on one member only.
+
+use super::Findings;
+use crate::context::Context;
+use crate::error::Result;
+use crate::report::ObjectLine;
+use tandem_engine::report::Status;
+use tandem_runtime::Live;
+
+/// Most objects that are named one by one.
+const NAMED_MAX: usize = 20;
+
+pub(super) fn look(
+    context: &mut Context<'_>,
+    around: &str,
+    live: Live<'_>,
+    status: &Status,
+    findings: &mut Findings,
+) -> Result {
+    if status.ring.is_none() {
+        return Ok(());
+    }
+    let session = if context.has_pin() {
+        match context.login(live) {
+            Ok(session) => Some(session),
+            Err(error) => {
+                findings.wrong(
+                    around,
+                    format!("login: {error}"),
+                    "give the user PIN that the members have",
+                );
+                None
+            }
+        }
+    } else {
+        findings.note(
+            around,
+            "without a login only public objects were looked at",
+            "give the user PIN with --pin-source or TANDEM_PIN",
+        );
+        None
+    };
+    match live.token.objects() {
+        Ok(objects) => {
+            let objects: Vec<_> = objects.iter().map(ObjectLine::of).collect();
+            judge(around, live.members.len(), &objects, findings);
+        }
+        Err(error) => findings.wrong(around, error.to_string(), "mend what the message names"),
+    }
+    if let Some(session) = session {
+        session.close();
+    }
+    Ok(())
+}
+
+fn judge(around: &str, members: usize, objects: &[ObjectLine], findings: &mut Findings) {
+    let whole = objects.iter().filter(|object| object.is_whole()).count();
+    findings.ok(around, format!("{whole} of {} objects are where they should be", objects.len()));
+
+    let holders = |object: &ObjectLine| {
+        let held = object.replicas.iter().filter(|replica| replica.state != "not-held");
+        held.map(|replica| replica.member.clone()).collect::<Vec<_>>()
+    };
+    let alone: Vec<_> = objects
+        .iter()
+        .filter(|object| object.adopted && members > 1 && holders(object).len() == 1)
+        .collect();
+    for object in alone.iter().take(NAMED_MAX) {
+        findings.note(
+            around,
+            format!(
+                "{} {} \"{}\" ({}) is on {} only and can't be copied: it is lost with that member",
+                object.class,
+                object.key_type.as_deref().unwrap_or_default(),
+                object.label,
+                object.object_id,
+                holders(object).join(", ")
+            ),
+            "make a new key through Tandem in its place (roll it over), then destroy this one",
+        );
+    }
+    if alone.len() > NAMED_MAX {
+        findings.note(
+            around,
+            format!("{} more objects are on one member only", alone.len() - NAMED_MAX),
+            "see: tandem keys",
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! The members: their modules, and how they are.
+
+use super::Findings;
+use tandem_config::Config;
+use tandem_engine::member::Member;
+use tandem_engine::report::{Condition, MemberStatus, Status};
+use tandem_runtime::{Live, member_config};
+use tandem_values::ck::CKM_AES_KEY_WRAP_PAD;
+use tandem_vendor::VendorMember;
+
+/// What can be said of the modules' files without running their code.
+pub(super) fn look_at_files(config: &Config, findings: &mut Findings) {
+    for token in &config.tokens {
+        for member in &token.members {
+            if let Err(problem) = tandem_vendor::check(&member_config(token, member, false)) {
+                let subject = subject(&format!("token {}", token.label), &member.name);
+                findings.wrong(&subject, format!("refused: {problem}"), problem.remedy());
+            }
+        }
+    }
+}
+
+/// How the members are.
+pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut Findings) {
+    for (vendor, member) in live.members.iter().zip(&status.members) {
+        let subject = subject(around, &member.name);
+        look_at(&subject, vendor, member, findings);
+        look_at_followed(&subject, member, status.head, findings);
+    }
+    let up = status.members.iter().filter(|member| member.condition == Condition::Up).count();
+    if status.members.len() == 1 {
+        findings.note(
+            around,
+            "it has one member only: nothing can take over",
+            "add a second member",
+        );
+    } else if up < live.config.min_replicas {
+        findings.wrong(
+            around,
+            format!(
+                "{up} members work and min_replicas = {}: no key can be made",
+                live.config.min_replicas
+            ),
+            "bring members back, or lower min_replicas",
+        );
+    }
+}
+
+fn subject(around: &str, member: &str) -> String {
+    format!("{around}, member {member}")
+}
+
+fn look_at(subject: &str, vendor: &VendorMember, member: &MemberStatus, findings: &mut Findings) {
+    match member.condition {
+        Condition::Up => {}
+        Condition::Down => {
+            let remedy = match vendor.problem() {
+                Some(problem) => problem.remedy(),
+                None => "see the vendor's own log and tools; the member is tried again by itself"
+                    .to_owned(),
+            };
+            let reason = vendor
+                .problem()
+                .map_or_else(|| member.reason.clone(), |problem| problem.to_string());
+            findings.wrong(subject, format!("down: {reason}"), remedy);
+        }
+        Condition::WrongPin => findings.wrong(
+            subject,
+            format!("it refused the PIN: {}", member.reason),
+            "give all members one PIN, or give this one a pin_source of its own; \
+             it is tried again when the application brings another PIN",
+        ),
+        Condition::Fenced => findings.wrong(
+            subject,
+            format!("it is kept out: {}", member.reason),
+            "mend what the reason names",
+        ),
+    }
+    if let (Some(library), Some(token)) = (&member.library, &member.token) {
+        findings.ok(
+            subject,
+            format!(
+                "{} {} {}.{}, PKCS #11 {}.{}; token {} ({}, serial {})",
+                library.manufacturer,
+                library.description,
+                library.version.0,
+                library.version.1,
+                library.interface.0,
+                library.interface.1,
+                token.label,
+                token.model,
+                token.serial
+            ),
+        );
+        findings.ok(subject, format!("quirks: {}", quirks(vendor)));
+    }
+}
+
+/// How the module departs from the others, as it is treated now.
+fn quirks(vendor: &VendorMember) -> String {
+    let quirks = vendor.quirks();
+    let mut said = Vec::new();
+    if quirks.kwp == CKM_AES_KEY_WRAP_PAD {
+        said.push("AES key wrap with padding as CKM_AES_KEY_WRAP_PAD");
+    }
+    if quirks.wraps_multiples_of_eight {
+        said.push("wraps secrets of multiples of eight bytes only");
+    }
+    if quirks.heals_by_restart {
+        said.push("finalised and initialised anew to recover");
+    }
+    if vendor.is_private() {
+        said.push("a copy of the library of its own");
+    }
+    if said.is_empty() { "none".to_owned() } else { said.join(", ") }
+}
+
+fn look_at_followed(subject: &str, member: &MemberStatus, head: u64, findings: &mut Findings) {
+    let behind = head.saturating_sub(member.position);
+    if behind > 0 {
+        findings.note(
+            subject,
+            format!(
+                "{behind} records of the log are not on it yet (it is at {} of {head})",
+                member.position
+            ),
+            "it catches up at the next login, `tandem verify` for example",
+        );
+    }
+    for (object, reason) in &member.exceptions {
+        findings.wrong(
+            subject,
+            format!("it could not take object {object}: {reason}"),
+            "the object is on the other members only: mend the reason, or accept that this member can't serve it",
+        );
+    }
+}

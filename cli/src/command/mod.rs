@@ -1,0 +1,30 @@
+//! The commands, a file for each.
+
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod keys;
+pub(crate) mod member;
+pub(crate) mod pair;
+pub(crate) mod status;
+pub(crate) mod verify;
+
+use crate::args::{Args, Command};
+use crate::context::Context;
+use crate::error::Result;
+use crate::screen::Screen;
+
+/// Runs a command. False if it was not done, or not all of it, and its report has said so.
+pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
+    let mut context = Context { common: &args.common, screen };
+    match args.command {
+        Command::Demo(args) => demo::run(&mut context, &args),
+        Command::Pair(args) => pair::run(&mut context, &args),
+        Command::Status(args) => status::run(&mut context, &args),
+        Command::Keys(args) => keys::run(&mut context, &args),
+        Command::Verify(args) => verify::run(&mut context, &args),
+        Command::Doctor(args) => doctor::run(&mut context, &args),
+        Command::Member(args) => member::run(&mut context, &args),
+        Command::Completions(args) => completions::run(&mut context, &args),
+    }
+}

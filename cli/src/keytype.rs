@@ -1,0 +1,238 @@
+//! Types of keys as the operator writes them: `ec:p256`, `rsa:2048`, `aes:256`, `generic:32`, `ed25519`.
+
+use std::fmt;
+use std::str::FromStr;
+use tandem_values::ck::*;
+use tandem_values::{Mechanism, Template, names};
+
+/// A type of key that can be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyType {
+    /// An RSA key pair of so many bits.
+    Rsa(u64),
+    /// A key pair on this curve.
+    Ec(&'static Curve),
+    /// An AES key of so many bits.
+    Aes(u64),
+    /// A generic secret of so many bytes.
+    Generic(u64),
+}
+
+/// A curve, and how it is named.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Curve {
+    /// As the operator writes it.
+    name: &'static str,
+    /// CKK_…
+    key_type: u64,
+    /// CKM_… that makes a key pair on it.
+    mechanism: u64,
+    /// CKA_EC_PARAMS, in each way that modules write it; the first one is asked for.
+    params: &'static [&'static [u8]],
+}
+
+/// The curves that are known by name. DER: object identifiers and, for Edwards curves, printable strings.
+static CURVES: [Curve; 5] = [
+    Curve {
+        name: "ec:p256",
+        key_type: CKK_EC,
+        mechanism: CKM_EC_KEY_PAIR_GEN,
+        params: &[b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"],
+    },
+    Curve {
+        name: "ec:p384",
+        key_type: CKK_EC,
+        mechanism: CKM_EC_KEY_PAIR_GEN,
+        params: &[b"\x06\x05\x2b\x81\x04\x00\x22"],
+    },
+    Curve {
+        name: "ec:p521",
+        key_type: CKK_EC,
+        mechanism: CKM_EC_KEY_PAIR_GEN,
+        params: &[b"\x06\x05\x2b\x81\x04\x00\x23"],
+    },
+    Curve {
+        name: "ed25519",
+        key_type: CKK_EC_EDWARDS,
+        mechanism: CKM_EC_EDWARDS_KEY_PAIR_GEN,
+        params: &[b"\x13\x0cedwards25519", b"\x06\x03\x2b\x65\x70"],
+    },
+    Curve {
+        name: "ed448",
+        key_type: CKK_EC_EDWARDS,
+        mechanism: CKM_EC_EDWARDS_KEY_PAIR_GEN,
+        params: &[b"\x13\x0aedwards448", b"\x06\x03\x2b\x65\x71"],
+    },
+];
+
+/// The forms, for whoever wrote none of them.
+pub(crate) const FORMS: &str =
+    "ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, aes:128|192|256 or generic:BYTES";
+
+/// The public exponent of new RSA keys: 65537.
+const EXPONENT: &[u8] = &[1, 0, 1];
+/// Bits of an RSA key that this tool makes.
+const RSA_BITS: std::ops::RangeInclusive<u64> = 2048..=16384;
+/// Bytes of a generic secret that this tool makes.
+const GENERIC_BYTES: std::ops::RangeInclusive<u64> = 1..=4096;
+
+impl FromStr for KeyType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(curve) = CURVES.iter().find(|curve| curve.name == text) {
+            return Ok(Self::Ec(curve));
+        }
+        let unknown = || format!("{text:?} is no type of key; write {FORMS}");
+        let (kind, size) = text.split_once(':').ok_or_else(unknown)?;
+        let size = size.parse().map_err(|_| unknown())?;
+        match kind {
+            "rsa" if RSA_BITS.contains(&size) && size % 8 == 0 => Ok(Self::Rsa(size)),
+            "aes" if [128, 192, 256].contains(&size) => Ok(Self::Aes(size)),
+            "generic" if GENERIC_BYTES.contains(&size) => Ok(Self::Generic(size)),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl fmt::Display for KeyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rsa(bits) => write!(f, "rsa:{bits}"),
+            Self::Ec(curve) => f.write_str(curve.name),
+            Self::Aes(bits) => write!(f, "aes:{bits}"),
+            Self::Generic(bytes) => write!(f, "generic:{bytes}"),
+        }
+    }
+}
+
+/// How a key is made.
+pub(crate) enum Recipe {
+    /// C_GenerateKey.
+    Secret(Mechanism, Template),
+    /// C_GenerateKeyPair: public, private.
+    Pair(Mechanism, Template, Template),
+}
+
+impl KeyType {
+    /// How a token key of this type is made. What an application needs it for is not known, so it may do what keys of
+    /// its type are commonly for, and never leave.
+    pub(crate) fn recipe(&self, id: &[u8], label: &str) -> Recipe {
+        let mut named = Template::new().with(CKA_TOKEN, true).with(CKA_ID, id);
+        if !label.is_empty() {
+            named.set(CKA_LABEL, label);
+        }
+        let secret = named
+            .clone()
+            .with(CKA_PRIVATE, true)
+            .with(CKA_SENSITIVE, true)
+            .with(CKA_EXTRACTABLE, false);
+        match self {
+            Self::Rsa(bits) => Recipe::Pair(
+                Mechanism::plain(CKM_RSA_PKCS_KEY_PAIR_GEN),
+                named
+                    .with(CKA_MODULUS_BITS, *bits)
+                    .with(CKA_PUBLIC_EXPONENT, EXPONENT)
+                    .with(CKA_VERIFY, true)
+                    .with(CKA_ENCRYPT, true),
+                secret.with(CKA_SIGN, true).with(CKA_DECRYPT, true),
+            ),
+            Self::Ec(curve) => Recipe::Pair(
+                Mechanism::plain(curve.mechanism),
+                named
+                    .with(CKA_EC_PARAMS, curve.params.first().copied().unwrap_or_default())
+                    .with(CKA_VERIFY, true),
+                secret.with(CKA_SIGN, true),
+            ),
+            Self::Aes(bits) => Recipe::Secret(
+                Mechanism::plain(CKM_AES_KEY_GEN),
+                secret
+                    .with(CKA_VALUE_LEN, bits / 8)
+                    .with(CKA_ENCRYPT, true)
+                    .with(CKA_DECRYPT, true),
+            ),
+            Self::Generic(bytes) => Recipe::Secret(
+                Mechanism::plain(CKM_GENERIC_SECRET_KEY_GEN),
+                secret.with(CKA_VALUE_LEN, *bytes).with(CKA_SIGN, true).with(CKA_VERIFY, true),
+            ),
+        }
+    }
+}
+
+/// The type of a key as the operator writes it; as PKCS #11 names it where it is none of ours. `None` if it is no key.
+pub(crate) fn of(template: &Template) -> Option<String> {
+    let key_type = template.key_type()?;
+    let curve = || {
+        let params = template.bytes(CKA_EC_PARAMS)?;
+        let found = CURVES
+            .iter()
+            .find(|curve| curve.key_type == key_type && curve.params.contains(&params))?;
+        Some(found.name.to_owned())
+    };
+    let sized = match key_type {
+        CKK_RSA => bits_of_modulus(template).map(|bits| format!("rsa:{bits}")),
+        CKK_EC | CKK_EC_EDWARDS => curve(),
+        CKK_AES => template.number(CKA_VALUE_LEN).map(|bytes| format!("aes:{}", bytes * 8)),
+        CKK_GENERIC_SECRET => {
+            template.number(CKA_VALUE_LEN).map(|bytes| format!("generic:{bytes}"))
+        }
+        _ => None,
+    };
+    Some(sized.unwrap_or_else(|| names::key_type(key_type).to_string()))
+}
+
+fn bits_of_modulus(template: &Template) -> Option<u64> {
+    if let Some(bits) = template.number(CKA_MODULUS_BITS) {
+        return Some(bits);
+    }
+    let modulus = template.bytes(CKA_MODULUS)?;
+    let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+    let first = modulus.get(zeros)?;
+    u64::try_from((modulus.len() - zeros) * 8)
+        .ok()
+        .map(|bits| bits - u64::from(first.leading_zeros()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_read_as_they_are_written() {
+        for text in ["ec:p256", "ec:p384", "ed25519", "rsa:2048", "aes:256", "generic:20"] {
+            assert_eq!(text.parse::<KeyType>().unwrap().to_string(), text);
+        }
+        for text in ["", "ec", "ec:p257", "rsa:1024", "rsa:2049", "aes:512", "generic:0", "rsa:x"] {
+            let error = text.parse::<KeyType>().unwrap_err();
+            assert_eq!(error, format!("{text:?} is no type of key; write {FORMS}"));
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_named_as_it_was_asked_for() {
+        for text in ["ec:p256", "ed448", "rsa:3072", "aes:192", "generic:20"] {
+            let made = match text.parse::<KeyType>().unwrap().recipe(b"id", "label") {
+                Recipe::Secret(_, secret) => secret,
+                Recipe::Pair(_, public, _) => public,
+            };
+            // Members add the key's type, which no template of C_GenerateKey needs.
+            let key_type = match text.split(':').next().unwrap() {
+                "ec" => CKK_EC,
+                "ed448" => CKK_EC_EDWARDS,
+                "rsa" => CKK_RSA,
+                "aes" => CKK_AES,
+                _ => CKK_GENERIC_SECRET,
+            };
+            assert_eq!(of(&made.with(CKA_KEY_TYPE, key_type)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_private_key_shows_its_size_by_its_modulus() {
+        let mut modulus = vec![0x80_u8; 256];
+        let key = Template::new().with(CKA_KEY_TYPE, CKK_RSA);
+        assert_eq!(of(&key.clone().with(CKA_MODULUS, modulus.clone())).unwrap(), "rsa:2048");
+        modulus.insert(0, 0);
+        assert_eq!(of(&key.with(CKA_MODULUS, modulus)).unwrap(), "rsa:2048");
+    }
+}

@@ -1,0 +1,540 @@
+//! What commands report: the JSON that scripts read.
+//!
+//! **These names are an interface.** Fields may be added; none is renamed, removed or given another meaning. Times are
+//! RFC 3339 in UTC, identities are UUIDs in hyphens, bytes are lower-case hexadecimal digits, and what is not known is null.
+
+use crate::keytype;
+use serde::Serialize;
+use std::path::PathBuf;
+use tandem_config::meant;
+use tandem_engine::report::{Condition, MemberStatus, ObjectReport, PairReport, Replica, Status};
+use tandem_engine::ring::{self, Ring};
+use tandem_engine::token::show_uuid;
+use tandem_values::ck::*;
+use tandem_values::{Template, names, vendor_attributes};
+
+/// `tandem status`
+#[derive(Serialize)]
+pub(crate) struct StatusReport {
+    /// The virtual tokens, in the order of the configuration.
+    pub(crate) tokens: Vec<TokenStatus>,
+}
+
+/// A virtual token.
+#[derive(Serialize)]
+pub(crate) struct TokenStatus {
+    /// Its label.
+    pub(crate) label: String,
+    /// Its serial number.
+    pub(crate) serial: String,
+    /// True once `tandem pair` has made its key ring.
+    pub(crate) paired: bool,
+    /// Its key ring; null while it is not paired.
+    pub(crate) ring: Option<RingLine>,
+    /// Position of the last record of its log.
+    pub(crate) head: u64,
+    /// Objects it holds.
+    pub(crate) objects: u64,
+    /// Its members, in the order of the configuration.
+    pub(crate) members: Vec<MemberState>,
+}
+
+/// A key ring.
+#[derive(Serialize)]
+pub(crate) struct RingLine {
+    /// Its identity.
+    pub(crate) id: String,
+    /// SHA-256 over its keys' check values: equal on two hosts if, and only if, the ring is the same.
+    pub(crate) fingerprint: String,
+    /// Shares of its recovery; null if there is no recovery.
+    pub(crate) shares: Option<u8>,
+    /// How many shares open it.
+    pub(crate) threshold: Option<u8>,
+    /// The members that hold it, by name.
+    pub(crate) members: Vec<String>,
+}
+
+/// How a member is.
+#[derive(Serialize)]
+pub(crate) struct MemberState {
+    /// Its name.
+    pub(crate) name: String,
+    /// `up`, `down`, `wrong-pin` or `fenced`.
+    pub(crate) condition: &'static str,
+    /// Why, if it isn't up; otherwise empty.
+    pub(crate) reason: String,
+    /// Its position in the log.
+    pub(crate) position: u64,
+    /// Records of the log that it has not followed yet.
+    pub(crate) behind: u64,
+    /// Objects that it holds and has proven.
+    pub(crate) proven: u64,
+    /// Objects that it could not take.
+    pub(crate) exceptions: Vec<ExceptionLine>,
+    /// Its library; null if it doesn't answer.
+    pub(crate) library: Option<LibraryLine>,
+    /// Its own token; null if it doesn't answer.
+    pub(crate) token: Option<OwnToken>,
+}
+
+/// An object that a member could not take.
+#[derive(Serialize)]
+pub(crate) struct ExceptionLine {
+    /// The object's identity.
+    pub(crate) object: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// A vendor's library.
+#[derive(Serialize)]
+pub(crate) struct LibraryLine {
+    /// Who made it.
+    pub(crate) manufacturer: String,
+    /// What it calls itself.
+    pub(crate) description: String,
+    /// Its own version: `2.6`.
+    pub(crate) version: String,
+    /// The version of PKCS #11 that is spoken with it: `3.2`.
+    pub(crate) interface: String,
+}
+
+/// A member's own token.
+#[derive(Serialize)]
+pub(crate) struct OwnToken {
+    /// Its label.
+    pub(crate) label: String,
+    /// Its serial number.
+    pub(crate) serial: String,
+    /// Its model.
+    pub(crate) model: String,
+}
+
+impl TokenStatus {
+    pub(crate) fn of(status: &Status) -> Self {
+        let state = |member| MemberState::of(member, status.head);
+        Self {
+            label: status.label.clone(),
+            serial: status.serial.clone(),
+            paired: status.ring.is_some(),
+            ring: status.ring.as_ref().map(RingLine::of),
+            head: status.head,
+            objects: status.objects,
+            members: status.members.iter().map(state).collect(),
+        }
+    }
+}
+
+impl RingLine {
+    pub(crate) fn of(ring: &Ring) -> Self {
+        Self {
+            id: show_uuid(&ring.id),
+            fingerprint: hex(&ring.fingerprint()),
+            shares: ring.recovery.as_ref().map(|recovery| recovery.shares),
+            threshold: ring.recovery.as_ref().map(|recovery| recovery.threshold),
+            members: ring.members.iter().map(|member| member.name.clone()).collect(),
+        }
+    }
+}
+
+impl MemberState {
+    fn of(status: &MemberStatus, head: u64) -> Self {
+        let exception = |(object, reason): &(tandem_engine::object::ObjectId, String)| {
+            ExceptionLine { object: object.to_string(), reason: reason.clone() }
+        };
+        Self {
+            name: status.name.clone(),
+            condition: condition(status.condition),
+            reason: status.reason.clone(),
+            position: status.position,
+            behind: head.saturating_sub(status.position),
+            proven: status.proven,
+            exceptions: status.exceptions.iter().map(exception).collect(),
+            library: status.library.as_ref().map(|library| LibraryLine {
+                manufacturer: library.manufacturer.clone(),
+                description: library.description.clone(),
+                version: version(library.version),
+                interface: version(library.interface),
+            }),
+            token: status.token.as_ref().map(|token| OwnToken {
+                label: token.label.clone(),
+                serial: token.serial.clone(),
+                model: token.model.clone(),
+            }),
+        }
+    }
+}
+
+pub(crate) const fn condition(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Up => "up",
+        Condition::Down => "down",
+        Condition::WrongPin => "wrong-pin",
+        Condition::Fenced => "fenced",
+    }
+}
+
+/// `tandem keys`
+#[derive(Serialize)]
+pub(crate) struct KeysReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// Its objects, in order of handle.
+    pub(crate) objects: Vec<ObjectLine>,
+}
+
+/// `tandem verify`
+#[derive(Serialize)]
+pub(crate) struct VerifyReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// True if every replica that should be there was proven now.
+    pub(crate) verified: bool,
+    /// Its objects, in order of handle.
+    pub(crate) objects: Vec<ObjectLine>,
+}
+
+/// One object of a virtual token.
+#[derive(Serialize)]
+pub(crate) struct ObjectLine {
+    /// Its handle (CK_OBJECT_HANDLE).
+    pub(crate) handle: u64,
+    /// Its identity.
+    pub(crate) object_id: String,
+    /// `private`, `public`, `secret`, `certificate`, `data`, or CKO_… as it is.
+    pub(crate) class: String,
+    /// `rsa:2048`, `ec:p256`, `ed25519`, `aes:256`, `generic:32` (bytes), or CKK_… as it is; null if it is no key.
+    pub(crate) key_type: Option<String>,
+    /// CKA_LABEL.
+    pub(crate) label: String,
+    /// CKA_ID.
+    pub(crate) id: String,
+    /// When it was made.
+    pub(crate) created_at: String,
+    /// True if a committed backup covers it.
+    pub(crate) backed_up: bool,
+    /// True if it was on members before Tandem and can't be copied.
+    pub(crate) adopted: bool,
+    /// On each member, in the order of the configuration.
+    pub(crate) replicas: Vec<ReplicaLine>,
+}
+
+/// One object on one member.
+#[derive(Serialize)]
+pub(crate) struct ReplicaLine {
+    /// The member's name.
+    pub(crate) member: String,
+    /// `proven`; `behind`: the member has not come so far; `failed`: it could not take it, or its proof failed; `away`: the
+    /// member doesn't answer; `not-held`: an adopted object that this member doesn't have.
+    pub(crate) state: &'static str,
+    /// Why it failed; otherwise empty.
+    pub(crate) reason: String,
+}
+
+impl ObjectLine {
+    pub(crate) fn of(object: &ObjectReport) -> Self {
+        let template = &object.template;
+        let bytes = |kind| template.bytes(kind).unwrap_or_default();
+        Self {
+            handle: object.handle,
+            object_id: object.id.to_string(),
+            class: class(template),
+            key_type: keytype::of(template),
+            label: String::from_utf8_lossy(bytes(CKA_LABEL)).into_owned(),
+            id: hex(bytes(CKA_ID)),
+            created_at: time(object.created_at_ms),
+            backed_up: template.is(vendor_attributes::CKA_TANDEM_BACKED_UP),
+            adopted: object.adopted,
+            replicas: object
+                .replicas
+                .iter()
+                .map(|(name, replica)| ReplicaLine::of(name, replica))
+                .collect(),
+        }
+    }
+
+    /// True if it is proven wherever it should be.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.replicas.iter().all(|replica| matches!(replica.state, "proven" | "not-held"))
+    }
+}
+
+impl ReplicaLine {
+    fn of(name: &str, replica: &Replica) -> Self {
+        let (state, reason) = match replica {
+            Replica::Proven => ("proven", ""),
+            Replica::Behind => ("behind", ""),
+            Replica::Failed(reason) => ("failed", reason.as_str()),
+            Replica::Away => ("away", ""),
+            Replica::NotHeld => ("not-held", ""),
+        };
+        Self { member: name.to_owned(), state, reason: reason.to_owned() }
+    }
+}
+
+/// `tandem keys generate`
+#[derive(Serialize)]
+pub(crate) struct GeneratedReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// How many were asked for.
+    pub(crate) count: u64,
+    /// What was made, in order.
+    pub(crate) made: Vec<MadeLine>,
+    /// Why it ended early; null if it didn't.
+    pub(crate) error: Option<String>,
+}
+
+/// One key, or key pair, that was made.
+#[derive(Serialize)]
+pub(crate) struct MadeLine {
+    /// Its type: `ec:p256`, …
+    pub(crate) key_type: String,
+    /// CKA_ID.
+    pub(crate) id: String,
+    /// CKA_LABEL; empty if it has none.
+    pub(crate) label: String,
+    /// Handle of the secret or private key.
+    pub(crate) handle: u64,
+    /// Handle of the public key; null for secret keys.
+    pub(crate) public_handle: Option<u64>,
+}
+
+/// `tandem pair`
+#[derive(Serialize)]
+pub(crate) struct PairingReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// False if it was paired before and nothing was changed.
+    pub(crate) changed: bool,
+    /// Its key ring.
+    pub(crate) ring: RingLine,
+    /// What can be carried from where to where.
+    pub(crate) routes: Vec<RouteLine>,
+    /// The known attacks on each member.
+    pub(crate) attacks: Vec<AttackLine>,
+    /// Files that the shares were written to.
+    pub(crate) shares: Vec<PathBuf>,
+    /// Objects that were on members before and were taken over.
+    pub(crate) adopted: u64,
+    /// Of these, the ones that could not be copied to every member.
+    pub(crate) adopted_partly: u64,
+}
+
+/// Can what one member wraps be unwrapped by another and proven there?
+#[derive(Serialize)]
+pub(crate) struct RouteLine {
+    /// The member that makes and wraps.
+    pub(crate) from: String,
+    /// The member that unwraps.
+    pub(crate) to: String,
+    /// What was tried: `rsa:2048`, `ec:p256`, …
+    pub(crate) kind: String,
+    /// True if it was proven.
+    pub(crate) proven: bool,
+    /// Why not; otherwise empty.
+    pub(crate) reason: String,
+}
+
+/// A known attack on the ring's locked keys, tried on a member.
+#[derive(Serialize)]
+pub(crate) struct AttackLine {
+    /// The member.
+    pub(crate) member: String,
+    /// What was tried.
+    pub(crate) attack: String,
+    /// True if its module refused.
+    pub(crate) refused: bool,
+    /// What it answered (CKR_…).
+    pub(crate) answer: String,
+}
+
+impl PairingReport {
+    pub(crate) fn of(token: String, report: &PairReport, shares: Vec<PathBuf>) -> Self {
+        let route = |route: &ring::Route| RouteLine {
+            from: route.from.clone(),
+            to: route.to.clone(),
+            kind: route.kind.clone(),
+            proven: route.failure.is_none(),
+            reason: route.failure.clone().unwrap_or_default(),
+        };
+        Self {
+            token,
+            changed: report.changed,
+            ring: RingLine::of(&report.ring),
+            routes: report.ring.routes.iter().map(route).collect(),
+            attacks: attacks(&report.ring),
+            shares,
+            adopted: report.adopted,
+            adopted_partly: report.adopted_partly,
+        }
+    }
+}
+
+/// Every attack on every member.
+pub(crate) fn attacks(ring: &Ring) -> Vec<AttackLine> {
+    let line = |member: &ring::Paired, attack: &ring::Attack| AttackLine {
+        member: member.name.clone(),
+        attack: attack.name.clone(),
+        refused: attack.refused,
+        answer: attack.answer.clone(),
+    };
+    ring.members
+        .iter()
+        .flat_map(|member| member.attacks.iter().map(move |attack| line(member, attack)))
+        .collect()
+}
+
+/// `tandem member list`
+#[derive(Serialize)]
+pub(crate) struct MembersReport {
+    /// The virtual tokens, in the order of the configuration.
+    pub(crate) tokens: Vec<TokenMembers>,
+}
+
+/// The members of a virtual token.
+#[derive(Serialize)]
+pub(crate) struct TokenMembers {
+    /// The virtual token's label.
+    pub(crate) label: String,
+    /// Its members, in the order of the configuration.
+    pub(crate) members: Vec<MemberLine>,
+}
+
+/// A member as it is configured, and how it is.
+#[derive(Serialize)]
+pub(crate) struct MemberLine {
+    /// Its name.
+    pub(crate) name: String,
+    /// The vendor's module.
+    pub(crate) module: PathBuf,
+    /// Which of the module's tokens: `label=a`, `serial=12`, `slot=0`.
+    pub(crate) selector: String,
+    /// `active` or `standby`.
+    pub(crate) role: &'static str,
+    /// How long a call may take; 0: as long as it likes.
+    pub(crate) deadline_ms: u64,
+    /// `application`: it takes the application's PIN; `own`: it has a source of its own.
+    pub(crate) pin: &'static str,
+    /// `up`, `down`, `wrong-pin` or `fenced`; null if it is not known.
+    pub(crate) condition: Option<&'static str>,
+    /// Why, if it isn't up; otherwise empty.
+    pub(crate) reason: String,
+}
+
+impl MemberLine {
+    pub(crate) fn of(member: &meant::Member, status: Option<&MemberStatus>) -> Self {
+        Self {
+            name: member.name.clone(),
+            module: member.module.clone(),
+            selector: match &member.token {
+                meant::Selector::Label(label) => format!("label={label}"),
+                meant::Selector::Serial(serial) => format!("serial={serial}"),
+                meant::Selector::Slot(slot) => format!("slot={slot}"),
+            },
+            role: match member.role {
+                meant::Role::Active => "active",
+                meant::Role::Standby => "standby",
+                meant::Role::Backup => "backup",
+                meant::Role::Generator => "generator",
+            },
+            deadline_ms: member.deadline_ms,
+            pin: if member.pin_source.is_some() { "own" } else { "application" },
+            condition: status.map(|status| condition(status.condition)),
+            reason: status.map(|status| status.reason.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// `tandem doctor`
+#[derive(Serialize)]
+pub(crate) struct DoctorReport {
+    /// True if nothing is wrong (notes don't count).
+    pub(crate) healthy: bool,
+    /// What was looked at, in order.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Something that was looked at.
+#[derive(Serialize)]
+pub(crate) struct Finding {
+    /// `ok`, `note` or `wrong`.
+    pub(crate) verdict: Verdict,
+    /// What was looked at: `config`, `token demo`, `token demo, member a`.
+    pub(crate) subject: String,
+    /// What was found.
+    pub(crate) finding: String,
+    /// What to do about it; empty if nothing needs to be done.
+    pub(crate) remedy: String,
+}
+
+/// How a finding is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Worth knowing.
+    Note,
+    /// To be mended.
+    Wrong,
+}
+
+/// `tandem demo`
+#[derive(Serialize)]
+pub(crate) struct DemoReport {
+    /// The folder.
+    pub(crate) dir: PathBuf,
+    /// The configuration.
+    pub(crate) config: PathBuf,
+    /// False if everything was there and nothing was changed.
+    pub(crate) changed: bool,
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// Its members.
+    pub(crate) members: Vec<DemoMember>,
+    /// What `tandem pair` reported.
+    pub(crate) pairing: PairingReport,
+}
+
+/// A member of a demo.
+#[derive(Serialize)]
+pub(crate) struct DemoMember {
+    /// Its name, and its token's label.
+    pub(crate) name: String,
+    /// Its module.
+    pub(crate) module: PathBuf,
+    /// Where its keys are: move this folder to take the member away.
+    pub(crate) storage: PathBuf,
+    /// Shell lines with which the vendor's own module uses this token.
+    pub(crate) env: PathBuf,
+}
+
+fn class(template: &Template) -> String {
+    match template.class() {
+        Some(CKO_PRIVATE_KEY) => "private".to_owned(),
+        Some(CKO_PUBLIC_KEY) => "public".to_owned(),
+        Some(CKO_SECRET_KEY) => "secret".to_owned(),
+        Some(CKO_CERTIFICATE) => "certificate".to_owned(),
+        Some(CKO_DATA) => "data".to_owned(),
+        Some(other) => names::class(other).to_string(),
+        None => String::new(),
+    }
+}
+
+fn version((major, minor): (u8, u8)) -> String {
+    format!("{major}.{minor}")
+}
+
+/// Bytes as people write them.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A time as people and scripts read it.
+fn time(ms: u64) -> String {
+    i64::try_from(ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(String::new, |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}

@@ -1,0 +1,90 @@
+//! `tandem keys` and `tandem verify` for people.
+
+use super::{Judgement, Show, count, judged, table};
+use crate::error::Result;
+use crate::report::{GeneratedReport, KeysReport, ObjectLine, VerifyReport};
+use crate::screen::Screen;
+use comfy_table::Cell;
+
+/// Longest CKA_ID that is shown whole, in digits.
+const ID_DIGITS_MAX: usize = 40;
+
+impl Show for KeysReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        objects(screen, &self.objects)?;
+        let total = count(self.objects.len(), "object", "objects");
+        screen.line(format!("{total} on {}", self.token))
+    }
+}
+
+impl Show for VerifyReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        objects(screen, &self.objects)?;
+        let broken = self.objects.iter().filter(|object| !object.is_whole()).count();
+        if self.verified {
+            let total = count(self.objects.len(), "object is", "objects are");
+            return screen.line(format!(
+                "{total} proven on every member of {} that should hold them",
+                self.token
+            ));
+        }
+        let broken = count(broken, "object is", "objects are");
+        screen.line(format!("{broken} not proven everywhere; `tandem status` shows the members, `tandem doctor` what to do"))
+    }
+}
+
+fn objects(screen: &mut Screen, objects: &[ObjectLine]) -> Result {
+    let Some(first) = objects.first() else { return Ok(()) };
+    let mut header = vec!["class", "type", "label", "id", "made"];
+    header.extend(first.replicas.iter().map(|replica| replica.member.as_str()));
+    let mut rows = table(screen, &header);
+    for object in objects {
+        rows.add_row(row(object));
+    }
+    screen.line(rows.to_string())
+}
+
+fn row(object: &ObjectLine) -> Vec<Cell> {
+    let class =
+        if object.adopted { format!("{} (adopted)", object.class) } else { object.class.clone() };
+    let id = match object.id.get(..ID_DIGITS_MAX) {
+        Some(start) if object.id.len() > ID_DIGITS_MAX => format!("{start}…"),
+        _ => object.id.clone(),
+    };
+    let mut cells = vec![
+        Cell::new(class),
+        Cell::new(object.key_type.as_deref().unwrap_or_default()),
+        Cell::new(&object.label),
+        Cell::new(id),
+        Cell::new(&object.created_at),
+    ];
+    cells.extend(object.replicas.iter().map(|replica| {
+        let judgement = match replica.state {
+            "proven" => Judgement::Good,
+            "failed" => Judgement::Bad,
+            _ => Judgement::Fair,
+        };
+        if replica.reason.is_empty() {
+            judged(replica.state, judgement)
+        } else {
+            judged(format!("{}: {}", replica.state, replica.reason), judgement)
+        }
+    }));
+    cells
+}
+
+impl Show for GeneratedReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        for key in &self.made {
+            let label =
+                if key.label.is_empty() { String::new() } else { format!(" {}", key.label) };
+            screen.line(format!("{} {}{label}", key.key_type, key.id))?;
+        }
+        let made = count(self.made.len(), "key", "keys");
+        match &self.error {
+            None => screen.line(format!("made {made} on {}", self.token)),
+            Some(error) => screen
+                .line(format!("made {made} of {} on {}, then: {error}", self.count, self.token)),
+        }
+    }
+}

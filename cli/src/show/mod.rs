@@ -1,0 +1,58 @@
+//! Reports as people read them.
+
+mod doctor;
+mod keys;
+mod members;
+mod pairing;
+pub(crate) mod shares;
+mod status;
+
+use crate::error::Result;
+use crate::screen::Screen;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Cell, Color, ContentArrangement, Table};
+
+/// A report that people can read.
+pub(crate) trait Show {
+    /// Writes it.
+    fn show(&self, screen: &mut Screen) -> Result;
+}
+
+/// A table with this header, which fits the terminal.
+pub(crate) fn table(screen: &Screen, header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(header.iter().copied().map(Cell::new));
+    if screen.terminal() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    if screen.colour() {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table
+}
+
+/// A word that is good, to be noticed, or bad.
+pub(crate) fn judged(text: impl ToString, judgement: Judgement) -> Cell {
+    let colour = match judgement {
+        Judgement::Good => Color::Green,
+        Judgement::Fair => Color::Yellow,
+        Judgement::Bad => Color::Red,
+    };
+    Cell::new(text).fg(colour)
+}
+
+/// How something is meant; never by colour alone, so the words say it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    Good,
+    Fair,
+    Bad,
+}
+
+/// A number with its noun: `1 key`, `2 keys`.
+pub(crate) fn count(number: usize, one: &str, more: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {more}") }
+}

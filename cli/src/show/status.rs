@@ -1,0 +1,90 @@
+//! `tandem status` for people.
+
+use super::{Judgement, Show, count, judged, table};
+use crate::error::Result;
+use crate::report::{MemberState, StatusReport, TokenStatus};
+use crate::screen::Screen;
+use comfy_table::Cell;
+
+impl Show for StatusReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        for token in &self.tokens {
+            token.show(screen)?;
+        }
+        Ok(())
+    }
+}
+
+impl Show for TokenStatus {
+    fn show(&self, screen: &mut Screen) -> Result {
+        screen.line(format!("{} (serial {}), {}", self.label, self.serial, self.pairing()))?;
+        let objects = usize::try_from(self.objects).unwrap_or(usize::MAX);
+        screen.line(format!("{}, log at {}", count(objects, "object", "objects"), self.head))?;
+        let header = ["member", "condition", "follows", "proven", "exceptions", "module", "token"];
+        let mut rows = table(screen, &header);
+        for member in &self.members {
+            rows.add_row(member.row());
+        }
+        screen.line(rows.to_string())?;
+        for member in &self.members {
+            for exception in &member.exceptions {
+                screen.line(format!(
+                    "{} could not take {}: {}",
+                    member.name, exception.object, exception.reason
+                ))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TokenStatus {
+    fn pairing(&self) -> String {
+        match &self.ring {
+            None => "not paired: run `tandem pair`".to_owned(),
+            Some(ring) => {
+                let fingerprint: String = ring.fingerprint.chars().take(16).collect();
+                match (ring.threshold, ring.shares) {
+                    (Some(threshold), Some(shares)) => {
+                        format!("paired (ring {fingerprint}, recovery {threshold} of {shares})")
+                    }
+                    _ => format!("paired (ring {fingerprint}, no recovery)"),
+                }
+            }
+        }
+    }
+}
+
+impl MemberState {
+    fn row(&self) -> Vec<Cell> {
+        let condition = match self.condition {
+            "up" => judged("up", Judgement::Good),
+            other if self.reason.is_empty() => judged(other, Judgement::Bad),
+            other => judged(format!("{other}: {}", self.reason), Judgement::Bad),
+        };
+        let follows = match self.behind {
+            0 => Cell::new(self.position),
+            behind => judged(format!("{} ({behind} behind)", self.position), Judgement::Fair),
+        };
+        let exceptions = match self.exceptions.len() {
+            0 => Cell::new(0),
+            some => judged(some, Judgement::Fair),
+        };
+        let module = self.library.as_ref().map_or_else(String::new, |library| {
+            format!("{} {} (PKCS #11 {})", library.manufacturer, library.version, library.interface)
+        });
+        let token = self
+            .token
+            .as_ref()
+            .map_or_else(String::new, |token| format!("{} ({})", token.label, token.serial));
+        vec![
+            Cell::new(&self.name),
+            condition,
+            follows,
+            Cell::new(self.proven),
+            exceptions,
+            Cell::new(module),
+            Cell::new(token),
+        ]
+    }
+}
