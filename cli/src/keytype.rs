@@ -2,7 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
-use tandem_values::ck::*;
+use tandem_values::ck::{
+    CKA_DECRYPT, CKA_EC_PARAMS, CKA_ENCRYPT, CKA_EXTRACTABLE, CKA_ID, CKA_LABEL, CKA_MODULUS,
+    CKA_MODULUS_BITS, CKA_PRIVATE, CKA_PUBLIC_EXPONENT, CKA_SENSITIVE, CKA_SIGN, CKA_TOKEN,
+    CKA_VALUE_LEN, CKA_VERIFY, CKK_AES, CKK_EC, CKK_EC_EDWARDS, CKK_GENERIC_SECRET, CKK_RSA,
+    CKM_AES_KEY_GEN, CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN, CKM_GENERIC_SECRET_KEY_GEN,
+    CKM_RSA_PKCS_KEY_PAIR_GEN,
+};
 use tandem_values::{Mechanism, Template, names};
 
 /// A type of key that can be made.
@@ -196,6 +202,7 @@ fn bits_of_modulus(template: &Template) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tandem_values::ck::CKA_KEY_TYPE;
 
     #[test]
     fn types_are_read_as_they_are_written() {

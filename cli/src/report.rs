@@ -10,7 +10,9 @@ use tandem_config::meant;
 use tandem_engine::report::{Condition, MemberStatus, ObjectReport, PairReport, Replica, Status};
 use tandem_engine::ring::{self, Ring};
 use tandem_engine::token::show_uuid;
-use tandem_values::ck::*;
+use tandem_values::ck::{
+    CKA_ID, CKA_LABEL, CKO_CERTIFICATE, CKO_DATA, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKO_SECRET_KEY,
+};
 use tandem_values::{Template, names, vendor_attributes};
 
 /// `tandem status`
@@ -463,7 +465,7 @@ pub(crate) struct Finding {
     /// What was looked at: `config`, `token demo`, `token demo, member a`.
     pub(crate) subject: String,
     /// What was found.
-    pub(crate) finding: String,
+    pub(crate) found: String,
     /// What to do about it; empty if nothing needs to be done.
     pub(crate) remedy: String,
 }
@@ -528,7 +530,8 @@ fn version((major, minor): (u8, u8)) -> String {
 
 /// Bytes as people write them.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// A time as people and scripts read it.

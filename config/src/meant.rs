@@ -15,8 +15,8 @@ pub const SERIAL_BYTES_MAX: usize = 16;
 pub const NAME_BYTES_MAX: usize = 32;
 /// The longest deadline of a call: an hour. A longer one is a mistake of units.
 pub const DEADLINE_MS_MAX: u64 = 3_600_000;
-/// The deadline of a call where the file names none.
-pub const DEADLINE_MS: u64 = 5_000;
+/// The deadline of a call where the file names none: none, as long as this version serves none.
+pub const DEADLINE_MS: u64 = 0;
 /// The longest wait for another process that writes to a member: ten minutes.
 pub const LEASE_WAIT_MS_MAX: u64 = 600_000;
 /// The wait for another process that writes to a member where the file names none.
@@ -468,6 +468,12 @@ impl Check<'_> {
             DEADLINE_MS,
             0..=DEADLINE_MS_MAX,
         )?;
+        if deadline_ms > 0 {
+            self.warn(
+                &at.key("deadline_ms"),
+                "this version serves no deadlines: calls on this member may take as long as its module likes",
+            );
+        }
         let pin_source = typed
             .pin_source
             .map(|source| self.pin_source(&at.key("pin_source"), &source))

@@ -42,7 +42,7 @@ fn token(lines: &str) -> String {
 fn sound_is_accepted() {
     let config = tandem_config::parse(Path::new("/t.toml"), SOUND).unwrap();
     assert_eq!(config.tokens[0].label, "dnssec");
-    assert_eq!(config.tokens[0].members[0].deadline_ms, 5000);
+    assert_eq!(config.tokens[0].members[0].deadline_ms, 0);
     assert!(!config.tokens[0].allow_init);
     assert!(config.warnings.is_empty());
 }
@@ -293,12 +293,15 @@ fn texts_with_a_form() {
 #[test]
 fn what_is_accepted_with_a_warning() {
     let text = SOUND.replace("\n\n", "\n[token.policy]\nrequire_backup = \"warn\"\n\n");
+    let text = format!("{text}deadline_ms = 5000\n");
     let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
     assert_eq!(
         config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
+            "/t.toml:11: token.member.deadline_ms: this version serves no deadlines: calls on this member may \
+             take as long as its module likes",
             "/t.toml:5: token.policy.require_backup: this version makes no backups: every key counts as not \
-          backed up, and nothing is checked"
+             backed up, and nothing is checked",
         ]
     );
 }

@@ -61,7 +61,7 @@ fn look_live(context: &mut Context<'_>, config: Config, findings: &mut Findings)
         );
         members::look(&subject, live, &status, findings);
         ring::look(&subject, live, &status, findings);
-        keys::look(context, &subject, live, &status, findings)?;
+        keys::look(context, &subject, live, &status, findings);
     }
     runtime.stop();
     Ok(())
@@ -72,19 +72,19 @@ fn look_live(context: &mut Context<'_>, config: Config, findings: &mut Findings)
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn ok(&mut self, subject: &str, finding: impl Into<String>) {
-        self.add(Verdict::Ok, subject, finding.into(), String::new());
+    fn ok(&mut self, subject: &str, found: impl Into<String>) {
+        self.add(Verdict::Ok, subject, found.into(), String::new());
     }
 
-    fn note(&mut self, subject: &str, finding: impl Into<String>, remedy: impl Into<String>) {
-        self.add(Verdict::Note, subject, finding.into(), remedy.into());
+    fn note(&mut self, subject: &str, found: impl Into<String>, remedy: impl Into<String>) {
+        self.add(Verdict::Note, subject, found.into(), remedy.into());
     }
 
-    fn wrong(&mut self, subject: &str, finding: impl Into<String>, remedy: impl Into<String>) {
-        self.add(Verdict::Wrong, subject, finding.into(), remedy.into());
+    fn wrong(&mut self, subject: &str, found: impl Into<String>, remedy: impl Into<String>) {
+        self.add(Verdict::Wrong, subject, found.into(), remedy.into());
     }
 
-    fn add(&mut self, verdict: Verdict, subject: &str, finding: String, remedy: String) {
-        self.0.push(Finding { verdict, subject: subject.to_owned(), finding, remedy });
+    fn add(&mut self, verdict: Verdict, subject: &str, found: String, remedy: String) {
+        self.0.push(Finding { verdict, subject: subject.to_owned(), found, remedy });
     }
 }

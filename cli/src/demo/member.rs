@@ -49,7 +49,7 @@ pub(super) fn typed(folder: &Folder, planned: &Planned) -> typed::Member {
             member.environment.insert(variable(planned.kind).to_owned(), config);
         }
         Kind::Kryoptic => {
-            member.init = Some(format!("reserved:{}", kryoptic_conf(folder, planned)))
+            member.init = Some(format!("reserved:{}", kryoptic_conf(folder, planned)));
         }
     }
     member

@@ -16,9 +16,9 @@ impl Show for DoctorReport {
                 Verdict::Wrong => judged("WRONG", Judgement::Bad),
             };
             let text = if finding.remedy.is_empty() {
-                finding.finding.clone()
+                finding.found.clone()
             } else {
-                format!("{}\n→ {}", finding.finding, finding.remedy)
+                format!("{}\n→ {}", finding.found, finding.remedy)
             };
             rows.add_row(vec![verdict, Cell::new(&finding.subject), Cell::new(text)]);
         }

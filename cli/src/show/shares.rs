@@ -48,9 +48,7 @@ fn wait() -> Result {
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line)?;
     if read == 0 {
-        return Err(Error::failed(
-            "standard input ended before every share was seen; they are not kept: initialise the token and pair it anew",
-        ));
+        return Err(Error::failed("standard input ended before every share was seen"));
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ fn look_at_token(token: &meant::Token, findings: &mut Findings) {
         if let Some(meant::PinSource::File(file)) = &member.pin_source {
             match permission::read_only_by(file, group) {
                 Ok(()) => {
-                    findings.ok(&subject, format!("the PIN file {} is private", file.display()))
+                    findings.ok(&subject, format!("the PIN file {} is private", file.display()));
                 }
                 Err(refusal) => findings.wrong(&subject, refusal.problem, refusal.remedy),
             }

@@ -2,7 +2,6 @@
 
 use super::Findings;
 use crate::context::Context;
-use crate::error::Result;
 use crate::report::ObjectLine;
 use tandem_engine::report::Status;
 use tandem_runtime::Live;
@@ -16,9 +15,9 @@ pub(super) fn look(
     live: Live<'_>,
     status: &Status,
     findings: &mut Findings,
-) -> Result {
+) {
     if status.ring.is_none() {
-        return Ok(());
+        return;
     }
     let session = if context.has_pin() {
         match context.login(live) {
@@ -50,7 +49,6 @@ pub(super) fn look(
     if let Some(session) = session {
         session.close();
     }
-    Ok(())
 }
 
 fn judge(around: &str, members: usize, objects: &[ObjectLine], findings: &mut Findings) {

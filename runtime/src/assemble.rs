@@ -1,0 +1,102 @@
+//! From what the configuration says to what the engine and the vendors' modules take.
+
+use crate::pin::Pins;
+use std::sync::Arc;
+use tandem_config::meant::{
+    self, AfterFork, Balance, Hold, Init, Kwp, RequireBackup, Role, Selector,
+};
+use tandem_engine::settings;
+use tandem_values::ck::{CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD};
+use tandem_vendor as vendor;
+
+/// What the engine needs to know of a token.
+pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
+    settings::Settings {
+        label: token.label.clone(),
+        hold: match token.hold {
+            Hold::Resident => settings::Hold::Resident,
+            Hold::OnDemand => settings::Hold::OnDemand,
+        },
+        balance: match token.balance {
+            Balance::LeastLoaded => settings::Balance::LeastLoaded,
+            Balance::RoundRobin => settings::Balance::RoundRobin,
+            Balance::Primary => settings::Balance::Primary,
+        },
+        require_backup: match token.require_backup {
+            RequireBackup::Off => settings::RequireBackup::Off,
+            RequireBackup::Warn => settings::RequireBackup::Warn,
+            RequireBackup::Enforce => settings::RequireBackup::Enforce,
+        },
+        min_replicas: token.min_replicas,
+        allow_init: token.allow_init,
+        recovery: settings::RecoverySettings {
+            shares: token.recovery.shares,
+            threshold: token.recovery.threshold,
+        },
+        replay_bytes_max: token.replay_bytes_max,
+        lease_wait_ms: token.lease_wait_ms,
+    }
+}
+
+/// What the engine needs to know of a member.
+pub(crate) fn member_settings(
+    token: &meant::Token,
+    member: &meant::Member,
+) -> settings::MemberSettings {
+    let group = token.group.as_ref().map(|group| group.gid);
+    let pins = |source: &meant::PinSource| -> Arc<dyn settings::PinSource> {
+        Arc::new(Pins::new(source.clone(), group))
+    };
+    settings::MemberSettings {
+        role: match member.role {
+            Role::Active => settings::Role::Active,
+            Role::Standby => settings::Role::Standby,
+            Role::Backup => settings::Role::Backup,
+            Role::Generator => settings::Role::Generator,
+        },
+        pin: member.pin_source.as_ref().map(pins),
+        // A token that is found by its label must keep it.
+        label: match &member.token {
+            Selector::Label(label) => Some(label.clone()),
+            Selector::Serial(_) | Selector::Slot(_) => None,
+        },
+    }
+}
+
+/// How a member's module is loaded and started.
+pub fn member_config(
+    token: &meant::Token,
+    member: &meant::Member,
+    forbid_threads: bool,
+) -> vendor::MemberConfig {
+    let selector = match &member.token {
+        Selector::Label(label) => vendor::TokenSelector::Label(label.clone()),
+        Selector::Serial(serial) => vendor::TokenSelector::Serial(serial.clone()),
+        Selector::Slot(slot) => vendor::TokenSelector::Slot(*slot),
+    };
+    vendor::MemberConfig {
+        environment: member.environment.clone().into_iter().collect(),
+        initialise: match &member.init {
+            Init::Standard => vendor::Initialise::Standard,
+            Init::Reserved(text) => vendor::Initialise::Reserved(text.clone()),
+            Init::Nss(parameters) => vendor::Initialise::Nss(parameters.clone()),
+        },
+        serialize: member.serialize,
+        forbid_threads,
+        group: token.group.as_ref().map(|group| group.gid),
+        quirks: vendor::Overrides {
+            kwp: member.quirks.kwp.map(|kwp| match kwp {
+                Kwp::Kwp => CKM_AES_KEY_WRAP_KWP,
+                Kwp::Pad => CKM_AES_KEY_WRAP_PAD,
+            }),
+            wraps_multiples_of_eight: member.quirks.wraps_multiples_of_eight,
+            heals_by_restart: member.quirks.heals_by_restart,
+            private_copy: member.quirks.private_copy,
+            after_fork: member.quirks.after_fork.map(|after| match after {
+                AfterFork::FreshCopy => vendor::AfterFork::FreshCopy,
+                AfterFork::Initialise => vendor::AfterFork::Initialise,
+            }),
+        },
+        ..vendor::MemberConfig::new(&member.name, &member.module, selector)
+    }
+}

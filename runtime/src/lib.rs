@@ -1,0 +1,167 @@
+//! A configuration made live: vendors' modules behind members, stores opened, virtual tokens put together.
+//!
+//! [`start`] is C_Initialize's; [`Runtime::open`] is the operator's tool's. A member whose module is missing, refused or
+//! ill doesn't keep either from starting: it is down, with the reason, and is tried again. What does is a configuration
+//! that makes no sense and a state folder that can't be used, since no key is safe without them.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the outside world: clocks, environment, programs that tell PINs"
+)]
+
+mod assemble;
+mod error;
+pub mod harden;
+pub mod logging;
+pub mod pin;
+mod ports;
+pub mod shares;
+
+pub use assemble::member_config;
+pub use error::Error;
+pub use ports::{HostClock, HostEntropy};
+
+use logging::Program;
+use shares::ShareFolder;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tandem_config::{Config, meant};
+use tandem_engine::member::Member;
+use tandem_engine::token::{Parts, ShareSink, Token};
+use tandem_store::SqliteStore;
+use tandem_vendor::VendorMember;
+
+/// What the application said when it called C_Initialize.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Application {
+    /// How many forks lie between the process that first loaded the module and this one.
+    pub fork_generation: u32,
+    /// CKF_LIBRARY_CANT_CREATE_OS_THREADS: neither Tandem nor a vendor may make threads.
+    pub forbids_threads: bool,
+}
+
+/// Virtual tokens at work. Dropping it stops them.
+pub struct Runtime {
+    config: Config,
+    tokens: Vec<Arc<Token>>,
+    members: Vec<Vec<Arc<VendorMember>>>,
+}
+
+/// One virtual token at work, and what it is made of.
+#[derive(Clone, Copy)]
+pub struct Live<'a> {
+    /// The token.
+    pub token: &'a Arc<Token>,
+    /// What the configuration says of it.
+    pub config: &'a meant::Token,
+    /// Its members, in the order of the configuration.
+    pub members: &'a [Arc<VendorMember>],
+}
+
+/// Makes the host's configuration live, for an application: C_Initialize.
+pub fn start(fork_generation: u32) -> Result<Runtime, Error> {
+    start_for(Application { fork_generation, ..Application::default() })
+}
+
+/// Makes the host's configuration live, for an application that may forbid threads: C_Initialize.
+pub fn start_for(application: Application) -> Result<Runtime, Error> {
+    // So that what follows can be told.
+    logging::set_up(Program::Module, &meant::Log::default());
+    forget_parent(application.fork_generation);
+    let started = locate_and_load().and_then(|config| {
+        logging::set_up(Program::Module, &config.log);
+        for warning in &config.warnings {
+            log::warn!("{warning}");
+        }
+        Runtime::assembled(config, application.forbids_threads)
+    });
+    if let Err(error) = &started {
+        log::error!("C_Initialize: {error}");
+    }
+    started
+}
+
+fn locate_and_load() -> Result<Config, Error> {
+    Ok(tandem_config::load(&tandem_config::locate()?)?)
+}
+
+/// In a forked child, the first time: the vendors' libraries are the parent's, and may be logged in.
+fn forget_parent(fork_generation: u32) {
+    static KNOWN: AtomicU32 = AtomicU32::new(0);
+    if KNOWN.swap(fork_generation, Ordering::AcqRel) != fork_generation {
+        tandem_vendor::forget_after_fork();
+    }
+}
+
+impl Runtime {
+    /// Makes a configuration live, for the operator's tool.
+    pub fn open(config: Config) -> Result<Self, Error> {
+        Self::assembled(config, false)
+    }
+
+    fn assembled(config: Config, forbids_threads: bool) -> Result<Self, Error> {
+        let mut runtime = Self { config, tokens: Vec::new(), members: Vec::new() };
+        for config in &runtime.config.tokens {
+            // Should a later token fail, dropping `runtime` stops the ones before it.
+            let members = members(config, forbids_threads);
+            let token = Token::new(parts(config, &members)?);
+            token.start();
+            runtime.tokens.push(token);
+            runtime.members.push(members);
+        }
+        Ok(runtime)
+    }
+
+    /// The virtual tokens, in the order of the configuration.
+    pub fn tokens(&self) -> &[Arc<Token>] {
+        &self.tokens
+    }
+
+    /// The same with what they are made of.
+    pub fn live(&self) -> impl Iterator<Item = Live<'_>> {
+        let parts = self.tokens.iter().zip(&self.config.tokens).zip(&self.members);
+        parts.map(|((token, config), members)| Live { token, config, members })
+    }
+
+    /// The configuration, whose tokens are in the same order.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Stops every token: sessions are closed, members logged out and their modules finalised.
+    pub fn stop(self) {}
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        for token in &self.tokens {
+            token.stop();
+        }
+    }
+}
+
+fn members(config: &meant::Token, forbids_threads: bool) -> Vec<Arc<VendorMember>> {
+    let member = |member| VendorMember::new(member_config(config, member, forbids_threads));
+    config.members.iter().map(|config| Arc::new(member(config))).collect()
+}
+
+fn parts(config: &meant::Token, members: &[Arc<VendorMember>]) -> Result<Parts, Error> {
+    let store = SqliteStore::open(&config.state, config.group.as_ref().map(|group| group.gid))?;
+    let sink = |folder: &PathBuf| -> Arc<dyn ShareSink> {
+        Arc::new(ShareFolder::new(folder, &config.label))
+    };
+    let member = |(vendor, member): (&Arc<VendorMember>, &meant::Member)| {
+        let vendor: Arc<dyn Member> = Arc::clone(vendor) as _;
+        (vendor, assemble::member_settings(config, member))
+    };
+    Ok(Parts {
+        settings: assemble::settings(config),
+        members: members.iter().zip(&config.members).map(member).collect(),
+        store: Arc::new(store),
+        clock: Arc::new(HostClock::new()),
+        entropy: Arc::new(HostEntropy),
+        shares: config.recovery.shares_dir.as_ref().map(sink),
+    })
+}

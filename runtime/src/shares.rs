@@ -1,0 +1,172 @@
+//! Shares of a recovery written to a folder, one file for each.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tandem_engine::shares::Share;
+use tandem_engine::token::ShareSink;
+
+/// Where shares are written.
+pub struct ShareFolder {
+    folder: PathBuf,
+    label: String,
+}
+
+impl ShareFolder {
+    /// A folder for the shares of the token with this label.
+    pub fn new(folder: impl Into<PathBuf>, label: impl Into<String>) -> Self {
+        Self { folder: folder.into(), label: label.into() }
+    }
+
+    /// Writes every share or none: a file of its own for each, which only its owner may read, and never in the place
+    /// of another. Answers the files.
+    pub fn write(&self, shares: &[Share]) -> Result<Vec<PathBuf>, String> {
+        self.prepare()?;
+        let mut written = Vec::new();
+        for share in shares {
+            match self.write_one(share, shares.len()) {
+                Ok(file) => written.push(file),
+                Err(error) => {
+                    for file in &written {
+                        let _ = std::fs::remove_file(file);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        // A share that a power cut takes back was never kept.
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|error| {
+            format!("the folder {} can't be synced ({error})", self.folder.display())
+        })?;
+        Ok(written)
+    }
+
+    /// Makes sure that shares can be written, before there are any.
+    pub fn prepare(&self) -> Result<(), String> {
+        self.make_folder()?;
+        let probe = self.folder.join(".writable");
+        File::create(&probe).and_then(|_| std::fs::remove_file(&probe)).map_err(|error| {
+            format!("nothing can be written to {} ({error})", self.folder.display())
+        })
+    }
+
+    fn make_folder(&self) -> Result<(), String> {
+        let shown = self.folder.display();
+        match DirBuilder::new().mode(0o700).recursive(false).create(&self.folder) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let of = self.folder.metadata().map_err(|error| format!("{shown}: {error}"))?;
+                if !of.is_dir() {
+                    return Err(format!("{shown} is no folder; name one for the shares"));
+                }
+                if of.mode() & 0o077 != 0 {
+                    std::fs::set_permissions(&self.folder, Permissions::from_mode(0o700)).map_err(
+                        |error| {
+                            format!(
+                                "others may look into {shown} ({error}); run: chmod 0700 {shown}"
+                            )
+                        },
+                    )?;
+                }
+                Ok(())
+            }
+            Err(error) => Err(format!(
+                "the folder {shown} for the shares can't be made ({error}); make it with: mkdir -m 0700 {shown}"
+            )),
+        }
+    }
+
+    fn write_one(&self, share: &Share, of: usize) -> Result<PathBuf, String> {
+        let (path, mut file) = self.new_file(share.number)?;
+        let attempt = (|| {
+            writeln!(
+                file,
+                "# Share {} of {of}: recovery of the Tandem token {}",
+                share.number, self.label
+            )?;
+            writeln!(file, "# Give it to one person, and erase this file.")?;
+            file.write_all(share.words.expose())?;
+            writeln!(file)?;
+            file.sync_all()
+        })();
+        attempt.map(|()| path.clone()).map_err(|error: std::io::Error| {
+            let _ = std::fs::remove_file(&path);
+            format!("the share {} can't be written ({error})", path.display())
+        })
+    }
+
+    /// A file that wasn't there before: `share-1.txt`, or `share-1-2.txt` if an older pairing's share is in its place.
+    fn new_file(&self, number: u8) -> Result<(PathBuf, File), String> {
+        for turn in 1_u32.. {
+            let name = match turn {
+                1 => format!("share-{number}.txt"),
+                _ => format!("share-{number}-{turn}.txt"),
+            };
+            let path = self.folder.join(name);
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    return Err(format!("the share {} can't be written ({error})", path.display()));
+                }
+            }
+        }
+        Err(format!("the folder {} is full of shares", self.folder.display()))
+    }
+}
+
+impl ShareSink for ShareFolder {
+    fn keep(&self, shares: &[Share]) -> Result<(), String> {
+        let written = self.write(shares)?;
+        log::warn!(
+            "the recovery of {} was split: {} shares are in {}; give them to people and erase the files",
+            self.label,
+            written.len(),
+            self.folder.display()
+        );
+        Ok(())
+    }
+}
+
+/// True if shares are still lying in a folder.
+pub fn left_in(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("share-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_values::Secret;
+
+    fn shares(words: &str) -> Vec<Share> {
+        let share = |number| Share { number, words: Secret::new(format!("{words} {number}")) };
+        (1..=3).map(share).collect()
+    }
+
+    #[test]
+    fn shares_are_written_apart_and_never_over_others() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("shares");
+        let sink = ShareFolder::new(&folder, "demo");
+        let first = sink.write(&shares("old")).unwrap();
+        let second = sink.write(&shares("new")).unwrap();
+        assert_eq!(first[0], folder.join("share-1.txt"));
+        assert_eq!(second[0], folder.join("share-1-2.txt"));
+        let text = std::fs::read_to_string(&first[0]).unwrap();
+        assert_eq!(text.lines().last(), Some("old 1"));
+        assert_eq!(folder.metadata().unwrap().mode() & 0o777, 0o700);
+        for file in first.iter().chain(&second) {
+            assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
+        }
+        assert!(left_in(&folder) && !left_in(around.path()));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let sink = ShareFolder::new("/nowhere/shares", "demo");
+        let error = sink.write(&shares("x")).unwrap_err();
+        assert!(error.contains("mkdir -m 0700 /nowhere/shares"), "{error}");
+    }
+}
