@@ -116,6 +116,10 @@ const fn class(call: Call, rv: CK_RV) -> Class {
         | CKR_CURVE_NOT_SUPPORTED
         | CKR_TOKEN_WRITE_PROTECTED => Class::Unable,
 
+        // The C face has checked the arguments: what a module calls bad is a parameter that it alone doesn't know
+        // (SoftHSM answers so to OAEP with SHA-256).
+        CKR_ARGUMENTS_BAD if matches!(call, Call::Step) => Class::Unable,
+
         // A PIN that is locked or expired on one member says nothing of the others.
         CKR_PIN_LOCKED | CKR_PIN_EXPIRED | CKR_USER_PIN_NOT_INITIALIZED => match call {
             Call::Admin => Class::Refused,

@@ -63,10 +63,7 @@ impl Session {
         let token = self.token();
         if template.class() == Some(CKO_PUBLIC_KEY) {
             // A member judges whether this is a key at all.
-            return self.make_one(&template, |desk, scratch| {
-                let scratch = scratch.filtered(|kind| kind != CKA_MODULUS_BITS);
-                desk.member.create(desk.session, &scratch)
-            });
+            return self.make_one(&template, |desk, scratch| desk.member.create(desk.session, scratch));
         }
         let mut object = token.new_object(template);
         if !object.is_token() {

@@ -4,7 +4,10 @@
 //! it wraps, and Kryoptic lets a copy drop the template. So every attack is made on the real keys, on every member.
 //! First it is shown that the bait opens as it is meant to: a refusal of what could not work proves nothing.
 
-use super::at::{At, wrong};
+mod lock;
+mod unwrap;
+
+use super::at::wrong;
 use super::kind::{self, Kind};
 use super::recipe;
 use super::scratch::Scratch;
@@ -15,9 +18,7 @@ use crate::fault::{Answer, Fault};
 use crate::ring::{Attack, RingHandles, RingKey};
 use crate::step::{Room, Step, Verb};
 use tandem_values::template::Reading;
-use tandem_values::{
-    AttributeType, Handle, Mechanism, Parameter, Part, Template, Value, ck::*, names,
-};
+use tandem_values::{AttributeType, Handle, Mechanism, Parameter, Part, Template, Value, ck::*};
 use zeroize::Zeroizing;
 
 /// Tries every known attack on the ring's keys on a member. What an attack makes is destroyed again, and what it
@@ -106,213 +107,6 @@ impl Thief<'_> {
         self.tried.push(Attack { name: format!("{} key: {what}", key.name()), refused, answer });
     }
 
-    /// Opens what is wrapped otherwise than locked, or otherwise than by the one mechanism.
-    fn unwrap_otherwise(&mut self, key: RingKey) -> Result<()> {
-        if let Some(class) = recipe::opens(key) {
-            let bait = self.bait(key, class)?;
-            let proper = recipe::closed(class, bait.kind.key_type);
-            let opened = self.unwrap(key, &bait.wrapped, &proper);
-            let opened =
-                opened.at(&self.desk, "opening a wrapped key as it is meant to be opened")?;
-            self.forget(opened);
-            let extractable = proper.clone().with(CKA_EXTRACTABLE, true);
-            let both = extractable.clone().with(CKA_SENSITIVE, false);
-            for (what, template) in [
-                ("unwrap as extractable", extractable),
-                ("unwrap as not sensitive", proper.clone().with(CKA_SENSITIVE, false)),
-                ("unwrap as extractable and not sensitive", both),
-                ("unwrap without CKA_EXTRACTABLE", without(&proper, CKA_EXTRACTABLE)),
-                ("unwrap without CKA_SENSITIVE", without(&proper, CKA_SENSITIVE)),
-                ("unwrap without CKA_CLASS", without(&proper, CKA_CLASS)),
-            ] {
-                let outcome = self.opened(key, &bait.wrapped, &template);
-                self.note(key, what, outcome);
-            }
-            self.unwrap_as_another_class(key)?;
-        }
-        if key == RingKey::Secret {
-            self.derive_from_unwrapped()?;
-        }
-        let bait = self.bait(key, CKO_SECRET_KEY)?;
-        let template = recipe::closed(recipe::opens(key).unwrap_or(CKO_SECRET_KEY), CKK_AES);
-        for mechanism in other_wraps(recipe::mechanism(&self.desk, key)) {
-            let member = self.desk.member;
-            let kek = self.handles.get(key);
-            let opened =
-                member.unwrap(self.desk.session, &mechanism, kek, &bait.wrapped, &template);
-            let what = format!("unwrap by {}", names::mechanism(mechanism.kind));
-            let outcome = self.made(opened);
-            self.note(key, &what, outcome);
-        }
-        Ok(())
-    }
-
-    /// A private key as a secret one, whose value is then bytes like any other; a private key under the key for secret
-    /// ones.
-    fn unwrap_as_another_class(&mut self, key: RingKey) -> Result<()> {
-        let bait = self.bait(key, CKO_PRIVATE_KEY)?;
-        let template = match key {
-            RingKey::Private => recipe::closed(CKO_SECRET_KEY, CKK_GENERIC_SECRET),
-            _ => recipe::closed(CKO_PRIVATE_KEY, bait.kind.key_type),
-        };
-        let opened = self.unwrap(key, &bait.wrapped, &template);
-        let outcome = self.made(opened);
-        self.note(key, "unwrap as another class", outcome);
-        Ok(())
-    }
-
-    /// Opens a secret key for deriving, and derives from it what is the key itself or can be guessed piece by piece.
-    fn derive_from_unwrapped(&mut self) -> Result<()> {
-        let key = RingKey::Secret;
-        let bait = self.bait(key, CKO_SECRET_KEY)?;
-        let desk = self.desk;
-        let scratch = Scratch::at(&desk);
-        let template = recipe::closed(CKO_SECRET_KEY, bait.kind.key_type).with(CKA_DERIVE, true);
-        let base = self.unwrap(key, &bait.wrapped, &template);
-        let base = scratch.keep(base.at(&desk, "opening a wrapped key for deriving")?);
-        let some = |bytes: &[u8]| Parameter::Parts(vec![bytes_part(bytes)]);
-        for (kind, parameter) in [
-            (CKM_CONCATENATE_BASE_AND_DATA, some(b"x")),
-            (CKM_CONCATENATE_DATA_AND_BASE, some(b"x")),
-            (CKM_CONCATENATE_BASE_AND_KEY, Parameter::Parts(vec![Part::Key(base)])),
-            (CKM_XOR_BASE_AND_DATA, some(&[0; 64])),
-            (CKM_EXTRACT_KEY_FROM_KEY, Parameter::Flat(Zeroizing::new(vec![0; 8]))),
-        ] {
-            let derived = desk.member.derive(
-                desk.session,
-                &Mechanism { kind, parameter },
-                base,
-                &derived_template(8),
-            );
-            if let Ok(d) = derived { eprintln!("DBG {} S {:?} X {:?} V {:?}", names::mechanism(kind), self.reads(d, CKA_SENSITIVE)==Some(Value::Flag(true)), self.reads(d, CKA_EXTRACTABLE)==Some(Value::Flag(true)), desk.member.read(desk.session,d,&[CKA_VALUE,CKA_VALUE_LEN])); }
-            let outcome = self.made(derived);
-            self.note(key, &format!("unwrap and derive by {}", names::mechanism(kind)), outcome);
-        }
-        Ok(())
-    }
-
-    /// Wraps by another mechanism than the one that is allowed.
-    fn wrap_otherwise(&mut self, key: RingKey) -> Result<()> {
-        let desk = self.desk;
-        let scratch = Scratch::at(&desk);
-        let own = own_key(&scratch).at(&desk, "making a key to wrap")?;
-        for mechanism in other_wraps(recipe::mechanism(&desk, key)) {
-            let by = self.handles.get(key);
-            let outcome = taken(&desk.member.wrap(desk.session, &mechanism, by, own));
-            self.note(key, &format!("wrap by {}", names::mechanism(mechanism.kind)), outcome);
-        }
-        Ok(())
-    }
-
-    /// Does with a key what it isn't for.
-    fn use_otherwise(&mut self, key: RingKey) {
-        let iv = [0; 16];
-        let (ecb, cbc) = (Mechanism::plain(CKM_AES_ECB), Mechanism::flat(CKM_AES_CBC, &iv));
-        let hmac = Mechanism::plain(CKM_SHA512_HMAC);
-        let tries = match key {
-            RingKey::Log => vec![(Verb::Sign, hmac)],
-            _ => vec![
-                (Verb::Decrypt, ecb.clone()),
-                (Verb::Decrypt, cbc),
-                (Verb::Encrypt, ecb),
-                (Verb::Sign, Mechanism::plain(CKM_AES_CMAC)),
-            ],
-        };
-        for (verb, mechanism) in tries {
-            let what = format!("{verb:?} by {}", names::mechanism(mechanism.kind));
-            let outcome = self.begun(verb, mechanism, self.handles.get(key));
-            self.note(key, &what, outcome);
-        }
-        let mechanism = match key {
-            RingKey::Log => Mechanism::plain(CKM_SHA256_KEY_DERIVATION),
-            _ => Mechanism {
-                kind: CKM_AES_ECB_ENCRYPT_DATA,
-                parameter: Parameter::Parts(vec![bytes_part(&iv)]),
-            },
-        };
-        let base = self.handles.get(key);
-        let derived =
-            self.desk.member.derive(self.desk.session, &mechanism, base, &derived_template(16));
-        let outcome = self.made(derived);
-        self.note(key, &format!("derive by {}", names::mechanism(mechanism.kind)), outcome);
-    }
-
-    /// Sets attributes that the lock forbids.
-    fn change(&mut self, key: RingKey) {
-        let recipe = recipe::locked(&self.desk, key, recipe::Place::Session);
-        let mut wanted = Template::new();
-        for flag in recipe::USAGE {
-            if !recipe.is(flag) {
-                wanted.set(flag, true);
-            }
-        }
-        wanted.set(CKA_EXTRACTABLE, true);
-        wanted.set(CKA_SENSITIVE, false);
-        wanted.set(CKA_COPYABLE, true);
-        wanted.set(CKA_MODIFIABLE, true);
-        wanted.set(CKA_PRIVATE, false);
-        let mechanisms = vec![recipe::mechanism(&self.desk, key), CKM_AES_ECB, CKM_AES_KEY_WRAP];
-        wanted.set(CKA_ALLOWED_MECHANISMS, mechanisms);
-        if recipe::is_kek(key) {
-            wanted.set(CKA_UNWRAP_TEMPLATE, loose());
-        }
-        wanted.set(CKA_LABEL, "no key of a ring");
-        for attribute in &wanted {
-            let outcome =
-                self.set(key, attribute.kind, &attribute.value, recipe.get(attribute.kind));
-            let what = format!("set {}", names::attribute(attribute.kind));
-            self.note(key, &what, outcome);
-        }
-    }
-
-    /// Copies a key, as it is and less locked.
-    fn copy(&mut self, key: RingKey) {
-        let copy = Template::new().with(CKA_TOKEN, false);
-        let usage = copy.clone().with(CKA_DECRYPT, true).with(CKA_SIGN, true);
-        let mut tries = vec![
-            ("copy", copy.clone()),
-            ("copy as extractable", copy.clone().with(CKA_EXTRACTABLE, true)),
-            ("copy as modifiable", copy.clone().with(CKA_MODIFIABLE, true)),
-            ("copy with other usage", usage),
-        ];
-        if recipe::is_kek(key) {
-            let template = copy.with(CKA_UNWRAP_TEMPLATE, loose());
-            tries.push(("copy with another unwrap template", template));
-        }
-        for (what, template) in tries {
-            let key_handle = self.handles.get(key);
-            let copied = self.desk.member.copy(self.desk.session, key_handle, &template);
-            let outcome = self.made(copied);
-            self.note(key, what, outcome);
-        }
-    }
-
-    /// Takes the key itself out: by wrapping it, and by reading it.
-    fn take_out(&mut self, key: RingKey) -> Result<()> {
-        let desk = self.desk;
-        let target = self.handles.get(key);
-        let scratch = Scratch::at(&desk);
-        let own = own_key(&scratch).at(&desk, "making a key to wrap with")?;
-        let outcome = taken(&carry::wrap(&desk, own, target));
-        self.note(key, "wrap it under a key of one's own", outcome);
-        let outcome = taken(&carry::wrap(&desk, self.handles.open, target));
-        self.note(key, "wrap it under the open key", outcome);
-        let outcome = match desk.member.read(desk.session, target, &[CKA_VALUE]) {
-            Err(fault) => Outcome::of_failure(fault),
-            Ok(readings) => match readings.first() {
-                Some(Reading::Sensitive) => {
-                    Outcome::Withstood(names::rv(CKR_ATTRIBUTE_SENSITIVE).into_owned())
-                }
-                Some(Reading::Invalid) => {
-                    Outcome::Withstood(names::rv(CKR_ATTRIBUTE_TYPE_INVALID).into_owned())
-                }
-                Some(Reading::Value(_)) | None => Outcome::done(),
-            },
-        };
-        self.note(key, "read CKA_VALUE", outcome);
-        Ok(())
-    }
-
     /// A key of this class, wrapped under a key of the ring: of the first kind that this member can make and wrap.
     fn bait(&self, kek: RingKey, class: u64) -> Result<Bait> {
         let scratch = Scratch::at(&self.desk);
@@ -353,13 +147,9 @@ impl Thief<'_> {
     }
 
     /// A key that a thief should not have got otherwise than locked.
-    fn opened(&self, kek: RingKey, wrapped: &[u8], template: &Template) -> Outcome {
-        let object = match self.unwrap(kek, wrapped, template) {
+    fn unlocked(&self, made: Answer<Handle>) -> Outcome {
+        let object = match made {
             Ok(object) => object,
-            // What was left out is demanded.
-            Err(fault) if fault.rv.0 == CKR_TEMPLATE_INCOMPLETE => {
-                return Outcome::Withstood(fault.rv.to_string());
-            }
             Err(fault) => return Outcome::of_failure(fault),
         };
         let locked = Template::new().with(CKA_SENSITIVE, true).with(CKA_EXTRACTABLE, false);
@@ -367,7 +157,7 @@ impl Thief<'_> {
             .iter()
             .all(|attribute| self.reads(object, attribute.kind).as_ref() == Some(&attribute.value));
         self.forget(object);
-        if is_locked { Outcome::of_no_use("what it opened is locked") } else { Outcome::done() }
+        if is_locked { Outcome::of_no_use("what it made is locked") } else { Outcome::done() }
     }
 
     fn reads(&self, object: Handle, kind: AttributeType) -> Option<Value> {
@@ -443,8 +233,22 @@ fn derived_template(len: u64) -> Template {
         .with(CKA_EXTRACTABLE, true)
 }
 
-fn bytes_part(bytes: &[u8]) -> Part {
-    Part::Bytes(Some(Zeroizing::new(bytes.to_vec())))
+/// So few bytes of a key can be guessed, locked or not.
+const PIECE: u64 = 1;
+
+/// Derivations whose result is the key, or a piece of it, with the bytes that are asked for.
+fn derivations(base: Handle) -> Vec<(Mechanism, u64)> {
+    let with = |kind, parameter| Mechanism { kind, parameter };
+    let data =
+        |bytes: &[u8]| Parameter::Parts(vec![Part::Bytes(Some(Zeroizing::new(bytes.to_vec())))]);
+    let first_bit = Parameter::Flat(Zeroizing::new(vec![0; 8]));
+    vec![
+        (with(CKM_CONCATENATE_BASE_AND_DATA, data(b"x")), 16),
+        (with(CKM_CONCATENATE_DATA_AND_BASE, data(b"x")), 16),
+        (with(CKM_CONCATENATE_BASE_AND_KEY, Parameter::Parts(vec![Part::Key(base)])), 16),
+        (with(CKM_XOR_BASE_AND_DATA, data(&[0; 16])), 16),
+        (with(CKM_EXTRACT_KEY_FROM_KEY, first_bit), PIECE),
+    ]
 }
 
 /// An unwrap template that lets everything out.
