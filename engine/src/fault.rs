@@ -120,6 +120,11 @@ const fn class(call: Call, rv: CK_RV) -> Class {
         // (SoftHSM answers so to OAEP with SHA-256).
         CKR_ARGUMENTS_BAD if matches!(call, Call::Step) => Class::Unable,
 
+        // A key that a module can't take in: it says nothing worse of the module (SoftHSM and Ed25519).
+        CKR_FUNCTION_FAILED if matches!(call, Call::Unwrap | Call::Create | Call::Wrap | Call::Derive | Call::Generate) => {
+            Class::Unable
+        }
+
         // A PIN that is locked or expired on one member says nothing of the others.
         CKR_PIN_LOCKED | CKR_PIN_EXPIRED | CKR_USER_PIN_NOT_INITIALIZED => match call {
             Call::Admin => Class::Refused,

@@ -152,7 +152,9 @@ impl Token {
         };
         match taken {
             Ok(()) => Ok(Ok(())),
-            Err(Failure::Fault(fault)) if matches!(fault.class, Class::Ill | Class::Lost) => Ok(Err(fault)),
+            Err(Failure::Fault(fault)) if matches!(fault.class, Class::Ill | Class::Lost) && !self.is_well(follower) => {
+                Ok(Err(fault))
+            }
             Err(failure) => {
                 log::error!("member {} does not take object {id}: {failure}", follower.station.name());
                 writing.except(id, &failure.to_string())?;
@@ -160,6 +162,13 @@ impl Token {
                 Ok(Ok(()))
             }
         }
+    }
+
+    /// True if a member that has just failed still shows its ring: then it was this object that it could not take, and
+    /// going down for it would keep everything after it from being followed.
+    fn is_well(&self, follower: &Follower<'_>) -> bool {
+        let ring = self.known_ring().ok().flatten();
+        ring.is_some_and(|ring| crate::pair::find(&follower.desk, &ring).is_ok())
     }
 
     fn take_created(&self, follower: &Follower<'_>, record: &Record, object: Object) -> Result<Result<(), Failure>> {
