@@ -41,6 +41,12 @@ impl Context<'_> {
         Ok(Runtime::open(self.config()?)?)
     }
 
+    /// The configuration made live, to look at what is there: nothing is made that is missing.
+    pub(crate) fn look(&self) -> Result<Runtime> {
+        harden::no_core_dumps();
+        Ok(Runtime::open_existing(self.config()?)?)
+    }
+
     /// The token that is meant.
     pub(crate) fn token<'r>(&self, runtime: &'r Runtime) -> Result<Live<'r>> {
         let tokens = self.tokens(runtime)?;

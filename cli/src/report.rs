@@ -374,7 +374,7 @@ impl PairingReport {
 }
 
 /// Every attack on every member.
-pub(crate) fn attacks(ring: &Ring) -> Vec<AttackLine> {
+fn attacks(ring: &Ring) -> Vec<AttackLine> {
     let line = |member: &ring::Paired, attack: &ring::Attack| AttackLine {
         member: member.name.clone(),
         attack: attack.name.clone(),

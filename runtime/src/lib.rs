@@ -24,13 +24,15 @@ pub use ports::{HostClock, HostEntropy};
 
 use logging::Program;
 use shares::ShareFolder;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tandem_config::{Config, meant};
+use tandem_engine::log::Stored;
 use tandem_engine::member::Member;
 use tandem_engine::token::{Parts, ShareSink, Token};
 use tandem_store::SqliteStore;
+use tandem_values::ck::CKR_FUNCTION_FAILED;
 use tandem_vendor::VendorMember;
 
 /// What the application said when it called C_Initialize.
@@ -75,7 +77,7 @@ pub fn start_for(application: Application) -> Result<Runtime, Error> {
         for warning in &config.warnings {
             log::warn!("{warning}");
         }
-        Runtime::assembled(config, application.forbids_threads)
+        Runtime::assembled(config, application.forbids_threads, SqliteStore::open)
     });
     if let Err(error) = &started {
         log::error!("C_Initialize: {error}");
@@ -96,17 +98,34 @@ fn forget_parent(fork_generation: u32) {
 }
 
 impl Runtime {
-    /// Makes a configuration live, for the operator's tool.
+    /// Makes a configuration live, for the operator's tool. State folders are made where they are missing.
     pub fn open(config: Config) -> Result<Self, Error> {
-        Self::assembled(config, false)
+        Self::assembled(config, false, SqliteStore::open)
     }
 
-    fn assembled(config: Config, forbids_threads: bool) -> Result<Self, Error> {
+    /// The same for whoever only looks: a state folder that is missing is an error.
+    pub fn open_existing(config: Config) -> Result<Self, Error> {
+        for token in &config.tokens {
+            if !token.state.exists() {
+                return Err(Error::new(
+                    CKR_FUNCTION_FAILED,
+                    format!(
+                        "token {}: its state folder {} does not exist; `tandem pair` makes it",
+                        token.label,
+                        token.state.display()
+                    ),
+                ));
+            }
+        }
+        Self::assembled(config, false, SqliteStore::open_existing)
+    }
+
+    fn assembled(config: Config, forbids_threads: bool, open: OpenStore) -> Result<Self, Error> {
         let mut runtime = Self { config, tokens: Vec::new(), members: Vec::new() };
         for config in &runtime.config.tokens {
             // Should a later token fail, dropping `runtime` stops the ones before it.
             let members = members(config, forbids_threads);
-            let token = Token::new(parts(config, &members)?);
+            let token = Token::new(parts(config, &members, open)?);
             token.start();
             runtime.tokens.push(token);
             runtime.members.push(members);
@@ -147,8 +166,15 @@ fn members(config: &meant::Token, forbids_threads: bool) -> Vec<Arc<VendorMember
     config.members.iter().map(|config| Arc::new(member(config))).collect()
 }
 
-fn parts(config: &meant::Token, members: &[Arc<VendorMember>]) -> Result<Parts, Error> {
-    let store = SqliteStore::open(&config.state, config.group.as_ref().map(|group| group.gid))?;
+/// How a state folder is opened.
+type OpenStore = fn(&Path, Option<u32>) -> Stored<SqliteStore>;
+
+fn parts(
+    config: &meant::Token,
+    members: &[Arc<VendorMember>],
+    open: OpenStore,
+) -> Result<Parts, Error> {
+    let store = open(&config.state, config.group.as_ref().map(|group| group.gid))?;
     let sink = |folder: &PathBuf| -> Arc<dyn ShareSink> {
         Arc::new(ShareFolder::new(folder, &config.label))
     };

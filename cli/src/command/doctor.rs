@@ -31,14 +31,10 @@ pub(crate) fn run(context: &mut Context<'_>, _: &Args) -> Result<bool> {
 /// Everything that needs tokens at work.
 fn look_live(context: &mut Context<'_>, config: Config, findings: &mut Findings) -> Result {
     tandem_runtime::harden::no_core_dumps();
-    let runtime = match Runtime::open(config) {
+    let runtime = match Runtime::open_existing(config) {
         Ok(runtime) => runtime,
         Err(error) => {
-            findings.wrong(
-                "state",
-                error.to_string(),
-                "mend what the message names, then run this again",
-            );
+            findings.wrong("state", error.to_string(), "mend what the message names");
             return Ok(());
         }
     };

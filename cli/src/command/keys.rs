@@ -50,7 +50,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
 }
 
 fn list(context: &mut Context<'_>, public: bool) -> Result<bool> {
-    let runtime = context.open()?;
+    let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = if public { None } else { Some(context.login(live)?) };
     let objects = live.token.objects()?;
@@ -67,7 +67,7 @@ fn list(context: &mut Context<'_>, public: bool) -> Result<bool> {
 }
 
 fn generate(context: &mut Context<'_>, wanted: &Generate) -> Result<bool> {
-    let runtime = context.open()?;
+    let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
 

@@ -23,7 +23,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
 }
 
 fn list(context: &mut Context<'_>) -> Result<bool> {
-    let runtime = context.open()?;
+    let runtime = context.look()?;
     let mut tokens = Vec::new();
     for live in context.tokens(&runtime)? {
         let status = context::status(live)?;

@@ -8,7 +8,7 @@ use crate::report::{StatusReport, TokenStatus};
 pub(crate) struct Args {}
 
 pub(crate) fn run(context: &mut Context<'_>, _: &Args) -> Result<bool> {
-    let runtime = context.open()?;
+    let runtime = context.look()?;
     let mut tokens = Vec::new();
     for live in context.tokens(&runtime)? {
         tokens.push(TokenStatus::of(&context::status(live)?));

@@ -9,7 +9,7 @@ use crate::report::{ObjectLine, VerifyReport};
 pub(crate) struct Args {}
 
 pub(crate) fn run(context: &mut Context<'_>, _: &Args) -> Result<bool> {
-    let runtime = context.open()?;
+    let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
     let bar = Bar::new(context.screen.json());

@@ -1,30 +1,28 @@
-//! `tandem doctor` for people.
+//! `tandem doctor` for people: a list, since a finding is a sentence or two.
 
-use super::{Judgement, Show, count, judged, table};
+use super::{Judgement, Show, coloured, count};
 use crate::error::Result;
 use crate::report::{DoctorReport, Verdict};
 use crate::screen::Screen;
-use comfy_table::Cell;
+
+/// Columns of the longest verdict.
+const VERDICT_WIDTH: usize = 5;
 
 impl Show for DoctorReport {
     fn show(&self, screen: &mut Screen) -> Result {
-        let mut rows = table(screen, &["", "what", "finding"]);
         for finding in &self.findings {
-            let verdict = match finding.verdict {
-                Verdict::Ok => judged("ok", Judgement::Good),
-                Verdict::Note => judged("note", Judgement::Fair),
-                Verdict::Wrong => judged("WRONG", Judgement::Bad),
+            let (verdict, judgement) = match finding.verdict {
+                Verdict::Ok => ("ok", Judgement::Good),
+                Verdict::Note => ("note", Judgement::Fair),
+                Verdict::Wrong => ("WRONG", Judgement::Bad),
             };
-            let text = if finding.remedy.is_empty() {
-                finding.found.clone()
-            } else {
-                format!("{}\n→ {}", finding.found, finding.remedy)
-            };
-            rows.add_row(vec![verdict, Cell::new(&finding.subject), Cell::new(text)]);
+            let verdict = coloured(screen, &format!("{verdict:VERDICT_WIDTH$}"), judgement);
+            screen.line(format!("{verdict}  {}: {}", finding.subject, finding.found))?;
+            if !finding.remedy.is_empty() {
+                screen.line(format!("{:VERDICT_WIDTH$}  → {}", "", finding.remedy))?;
+            }
         }
-        screen.line(rows.to_string())?;
-        let wrong =
-            self.findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
+        let wrong = self.findings.iter().filter(|it| it.verdict == Verdict::Wrong).count();
         if self.healthy {
             screen.line("Nothing is wrong.")
         } else {

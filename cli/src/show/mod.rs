@@ -44,6 +44,19 @@ pub(crate) fn judged(text: impl ToString, judgement: Judgement) -> Cell {
     Cell::new(text).fg(colour)
 }
 
+/// The same outside a table.
+pub(crate) fn coloured(screen: &Screen, text: &str, judgement: Judgement) -> String {
+    if !screen.colour() {
+        return text.to_owned();
+    }
+    let code = match judgement {
+        Judgement::Good => 32,
+        Judgement::Fair => 33,
+        Judgement::Bad => 31,
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
 /// How something is meant; never by colour alone, so the words say it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judgement {

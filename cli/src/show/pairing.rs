@@ -53,38 +53,54 @@ impl PairingReport {
         for kind in kinds {
             let mut cells = vec![Cell::new(kind)];
             cells.extend(ways.iter().map(|(from, to)| {
-                let route = self
-                    .routes
-                    .iter()
-                    .find(|route| route.kind == kind && route.from == *from && route.to == *to);
-                match route {
+                let mut routes = self.routes.iter();
+                match routes.find(|it| it.kind == kind && it.from == *from && it.to == *to) {
                     None => Cell::new(""),
                     Some(route) if route.proven => judged("proven", Judgement::Good),
-                    Some(route) => judged(format!("no: {}", route.reason), Judgement::Fair),
+                    Some(_) => judged("no", Judgement::Fair),
                 }
             }));
             rows.add_row(cells);
         }
-        screen.line(rows.to_string())
+        screen.line(rows.to_string())?;
+        self.show_reasons(screen)
     }
 
+    /// Why not, each reason once.
+    fn show_reasons(&self, screen: &mut Screen) -> Result {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for route in self.routes.iter().filter(|route| !route.proven) {
+            match reasons.iter_mut().find(|(reason, _)| *reason == route.reason) {
+                None => reasons.push((&route.reason, vec![&route.kind])),
+                Some((_, kinds)) if kinds.contains(&route.kind.as_str()) => {}
+                Some((_, kinds)) => kinds.push(&route.kind),
+            }
+        }
+        for (reason, kinds) in reasons {
+            screen.line(format!("no {}: {reason}", kinds.join(", ")))?;
+        }
+        Ok(())
+    }
+
+    /// How many attacks each member refuses; by name the ones that one doesn't.
     fn show_attacks(&self, screen: &mut Screen) -> Result {
         if self.attacks.is_empty() {
             return Ok(());
         }
-        let mut rows = table(screen, &["member", "attack on a locked key", "answer", ""]);
-        for attack in &self.attacks {
-            let judgement = if attack.refused {
-                judged("refused", Judgement::Good)
+        let mut rows = table(screen, &["member", "known attacks on its locked keys"]);
+        for member in &self.ring.members {
+            let tried: Vec<_> = self.attacks.iter().filter(|it| it.member == *member).collect();
+            let broken: Vec<_> = tried.iter().filter(|attack| !attack.refused).collect();
+            let judgement = if broken.is_empty() {
+                judged(format!("all {} refused", tried.len()), Judgement::Good)
             } else {
-                judged("NOT REFUSED", Judgement::Bad)
+                let mut text = format!("NOT REFUSED: {} of {}", broken.len(), tried.len());
+                for attack in broken {
+                    text.push_str(&format!("\n{} ({})", attack.attack, attack.answer));
+                }
+                judged(text, Judgement::Bad)
             };
-            rows.add_row(vec![
-                Cell::new(&attack.member),
-                Cell::new(&attack.attack),
-                Cell::new(&attack.answer),
-                judgement,
-            ]);
+            rows.add_row(vec![Cell::new(member), judgement]);
         }
         screen.line(rows.to_string())
     }

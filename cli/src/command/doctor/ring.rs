@@ -1,8 +1,8 @@
 //! The key ring: pairing, recovery, and what the modules don't enforce.
 
 use super::Findings;
-use crate::report::attacks;
 use tandem_engine::report::Status;
+use tandem_engine::ring::Ring;
 use tandem_runtime::Live;
 
 pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut Findings) {
@@ -32,26 +32,43 @@ pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut
             "move to a token that is paired with one",
         ),
     }
-    for attack in attacks(ring) {
-        let subject = format!("{around}, member {}", attack.member);
-        if attack.refused {
-            findings.ok(&subject, format!("refuses: {} ({})", attack.attack, attack.answer));
-        } else {
+    look_at_attacks(around, ring, findings);
+    look_at_routes(around, ring, findings);
+}
+
+fn look_at_attacks(around: &str, ring: &Ring, findings: &mut Findings) {
+    for member in &ring.members {
+        let subject = format!("{around}, member {}", member.name);
+        let broken: Vec<_> = member.attacks.iter().filter(|attack| !attack.refused).collect();
+        if broken.is_empty() && !member.attacks.is_empty() {
+            let tried = member.attacks.len();
+            findings.ok(&subject, format!("refuses all {tried} known attacks on its locked keys"));
+        }
+        for attack in broken {
             // No operator can mend a module, so this must not hide what can be mended behind a lasting alarm.
             findings.note(
                 &subject,
-                format!("does NOT refuse: {} ({})", attack.attack, attack.answer),
-                "keep this member's user PIN from everyone who may read the log (docs/threat-model.md), or use \
-                 a module that refuses",
+                format!("does NOT refuse: {} ({})", attack.name, attack.answer),
+                "keep this member's user PIN from everyone who may read the log \
+                 (docs/threat-model.md), or use a module that refuses",
             );
         }
     }
-    let unproven = ring.routes.iter().filter_map(|route| Some((route, route.failure.as_ref()?)));
-    for (route, failure) in unproven {
+}
+
+/// One finding for each type of key that can't go everywhere.
+fn look_at_routes(around: &str, ring: &Ring, findings: &mut Findings) {
+    let mut told: Vec<&str> = Vec::new();
+    for route in &ring.routes {
+        let Some(failure) = &route.failure else { continue };
+        if told.contains(&route.kind.as_str()) {
+            continue;
+        }
+        told.push(&route.kind);
         findings.note(
             around,
             format!("{} can't go from {} to {}: {failure}", route.kind, route.from, route.to),
-            "such keys are refused when an application asks for them",
+            "where no member can make such a key for all, it is refused when it is asked for",
         );
     }
 }
