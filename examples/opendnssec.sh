@@ -182,6 +182,7 @@ stop() {
         tries=$((tries - 1))
         sleep 0.1
     done
+    kill "$asker" 2> /dev/null || true
     [ $tries -gt 0 ] || fail "the $1 hangs at its end"
     code=0
     wait "$2" || code=$?
