@@ -45,6 +45,7 @@ impl Token {
         self.store.set_note(note::LABEL, Some(label.as_bytes()))?;
         self.store.set_note(note::FRESH, Some(b"1"))?;
         self.shelf.clear();
+        *self.ring.write() = None;
         for station in &self.stations {
             self.note_abilities(station);
         }

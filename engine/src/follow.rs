@@ -147,7 +147,10 @@ impl Token {
         let taken = match record.event() {
             Some(Event::Created(object)) => self.take_created(follower, record, *object)?,
             Some(Event::Changed { id, template, kek }) => self.take_changed(follower, id, &template, kek)?,
-            Some(Event::Destroyed(id)) => self.take_destroyed(follower, id)?,
+            Some(Event::Destroyed(id)) => {
+                writing.resolve(id)?;
+                self.take_destroyed(follower, id)?
+            }
             Some(Event::Paired(_)) | None => Ok(()),
         };
         match taken {

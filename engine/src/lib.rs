@@ -34,6 +34,7 @@ mod replica;
 pub mod report;
 pub mod ring;
 mod route;
+mod routes;
 pub mod seal;
 pub mod session;
 pub mod settings;

@@ -173,6 +173,7 @@ impl Token {
                 format!("token {} is not paired: run `tandem pair --token {}`", self.settings.label, self.settings.label),
             ));
         };
+        *self.ring.write() = Some(Arc::new(ring.clone()));
         for station in &self.stations {
             if station.logged_in() == Some(User::User) {
                 self.find_ring(station, &ring);

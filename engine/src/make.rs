@@ -145,6 +145,7 @@ pub(crate) fn kek_for(template: &Template) -> Kek {
 
 fn refusal(member: &str, exception: &Exception) -> Error {
     let rv = match &exception.failure {
+        Failure::Fault(fault) if fault.call == crate::fault::Call::Unwrap => CKR_KEY_NOT_WRAPPABLE,
         Failure::Fault(fault) => fault.rv.0,
         Failure::Different(_) => CKR_FUNCTION_FAILED,
     };
@@ -230,7 +231,7 @@ impl Session {
             self.may_make(template)?;
         }
         let (public, private) = (public, private);
-        self.make(|token, station| {
+        self.make(&private, |token, station| {
             let desk = Desk::new(&*station.member, self.bench(station)?);
             let working = !private.is(CKA_TOKEN);
             let pair = desk.member.generate_pair(
@@ -273,7 +274,7 @@ impl Session {
         template: &Template,
         work: impl Fn(&Desk<'_>, &Template) -> Answer<Handle>,
     ) -> Result<Handle> {
-        self.make(|token, station| {
+        self.make(template, |token, station| {
             let desk = Desk::new(&*station.member, self.bench(station)?);
             let handle = work(&desk, &scratch(template, !template.is(CKA_TOKEN)))?;
             let draft = draft_of_key(token, &desk, station, template, handle, None);
@@ -287,9 +288,14 @@ impl Session {
 
     /// Makes objects on the first member that can, and takes them in: token objects through the log, session objects
     /// where they are.
-    pub(crate) fn make(&self, work: impl Fn(&Token, &Arc<Station>) -> Answer<Vec<Draft>>) -> Result<Vec<Handle>> {
+    pub(crate) fn make(
+        &self,
+        template: &Template,
+        work: impl Fn(&Token, &Arc<Station>) -> Answer<Vec<Draft>>,
+    ) -> Result<Vec<Handle>> {
         let token = self.token();
-        let (station, drafts) = token.on_bench(|station| work(token, station))?;
+        token.can_be_carried(template)?;
+        let (station, drafts) = token.on_bench(template, |station| work(token, station))?;
         self.take_in(&station, drafts)
     }
 
@@ -391,8 +397,13 @@ fn public_of(template: &Template) -> Option<Template> {
 impl Token {
     /// Does something on the first member that can make objects. Nothing it does counts before the log says so, so a
     /// member that fails is left and the next one asked.
-    pub(crate) fn on_bench<T>(&self, work: impl Fn(&Arc<Station>) -> Answer<T>) -> Result<(Arc<Station>, T)> {
-        let stations = if self.login.read().is_user() { self.makers()? } else { self.candidates() };
+    pub(crate) fn on_bench<T>(
+        &self,
+        template: &Template,
+        work: impl Fn(&Arc<Station>) -> Answer<T>,
+    ) -> Result<(Arc<Station>, T)> {
+        let mut stations = if self.login.read().is_user() { self.makers()? } else { self.candidates() };
+        stations.sort_by_key(|station| !self.carries_everywhere(station.name(), template));
         let mut last: Option<(String, Fault)> = None;
         for station in stations {
             let mut answer = work(&station);

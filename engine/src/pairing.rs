@@ -40,6 +40,7 @@ impl Token {
             Some(ring) => (ring, false),
             None => (self.make_ring(progress, hand_out)?, true),
         };
+        *self.ring.write() = Some(Arc::new(ring.clone()));
         for station in &self.stations {
             if station.logged_in() == Some(User::User) && station.ring().is_none() {
                 self.find_ring(station, &ring);

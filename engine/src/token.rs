@@ -58,6 +58,8 @@ pub struct Token {
     /// One login, logout or pairing at a time.
     pub(crate) login_turn: Mutex<()>,
     pub(crate) seal: RwLock<Option<Seal>>,
+    /// The key ring, known from the first login on.
+    pub(crate) ring: RwLock<Option<Arc<crate::ring::Ring>>>,
     pub(crate) transients: Transients,
     sessions: Mutex<BTreeMap<u64, Weak<Session>>>,
     sessions_opened: AtomicU64,
@@ -105,6 +107,7 @@ impl Token {
             login: RwLock::default(),
             login_turn: Mutex::new(()),
             seal: RwLock::new(None),
+            ring: RwLock::new(None),
             transients: Transients::default(),
             sessions: Mutex::default(),
             sessions_opened: AtomicU64::new(0),
