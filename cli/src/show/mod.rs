@@ -18,12 +18,16 @@ pub(crate) trait Show {
     fn show(&self, screen: &mut Screen) -> Result;
 }
 
+/// The narrowest terminal that tables are made to fit, in columns.
+const WIDTH_MIN: u16 = 60;
+
 /// A table with this header, which fits the terminal.
 pub(crate) fn table(screen: &Screen, header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(header.iter().copied().map(Cell::new));
-    if screen.terminal() {
+    // A terminal that doesn't know its width says nothing useful of it.
+    if screen.terminal() && table.width().is_some_and(|width| width >= WIDTH_MIN) {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     if screen.colour() {

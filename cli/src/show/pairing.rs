@@ -94,11 +94,10 @@ impl PairingReport {
             let judgement = if broken.is_empty() {
                 judged(format!("all {} refused", tried.len()), Judgement::Good)
             } else {
-                let mut text = format!("NOT REFUSED: {} of {}", broken.len(), tried.len());
-                for attack in broken {
-                    text.push_str(&format!("\n{} ({})", attack.attack, attack.answer));
-                }
-                judged(text, Judgement::Bad)
+                let first = format!("NOT REFUSED: {} of {}", broken.len(), tried.len());
+                let named = broken.iter().map(|it| format!("{} ({})", it.attack, it.answer));
+                let lines: Vec<_> = std::iter::once(first).chain(named).collect();
+                judged(lines.join("\n"), Judgement::Bad)
             };
             rows.add_row(vec![Cell::new(member), judgement]);
         }

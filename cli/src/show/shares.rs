@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::screen::Screen;
+use nix::sys::termios::{FlushArg, tcflush};
 use std::io::BufRead;
 use tandem_engine::shares::Share;
 
@@ -23,6 +24,7 @@ pub(crate) fn show(screen: &mut Screen, label: &str, shares: &[Share]) -> Result
         rows(screen, share)?;
         screen.line("\nPress Enter when it is written down.")?;
         screen.flush()?;
+        forget_what_was_typed();
         wait()?;
         screen.raw(CLEAR.as_bytes())?;
         screen.flush()?;
@@ -42,6 +44,12 @@ fn rows(screen: &mut Screen, share: &Share) -> Result {
         screen.raw(b"\t")?;
     }
     screen.raw(b"\n")
+}
+
+/// A key pressed while nothing was asked must not turn a page that nobody has read.
+fn forget_what_was_typed() {
+    // Where there is no terminal after all, there is nothing to forget.
+    let _ = tcflush(std::io::stdin(), FlushArg::TCIFLUSH);
 }
 
 fn wait() -> Result {
