@@ -78,3 +78,6 @@ pub(crate) fn wrap(
     }
     Err(Rv(CKR_GENERAL_ERROR))
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,11 +175,18 @@ impl CMechanism {
     /// A mechanism in C. CKR_MECHANISM_INVALID if its layout is unknown, CKR_MECHANISM_PARAM_INVALID if its
     /// parameter doesn't have that layout: a vendor would follow pointers that are none.
     pub(crate) fn new(mechanism: &Mechanism) -> Result<Self> {
+        if matches!(layout(mechanism.kind), Some(Layout::Fields(_)))
+            && mechanism.parameter == Parameter::None
+        {
+            return Err(Rv(CKR_MECHANISM_PARAM_INVALID));
+        }
+        Self::for_messages(mechanism)
+    }
+
+    /// A mechanism for C_Message…Init, where the parameter may be left out: each message brings its own.
+    pub(crate) fn for_messages(mechanism: &Mechanism) -> Result<Self> {
         let fields = match layout(mechanism.kind).ok_or(Rv(CKR_MECHANISM_INVALID))? {
             Layout::Flat => None,
-            Layout::Fields(_) if mechanism.parameter == Parameter::None => {
-                return Err(Rv(CKR_MECHANISM_PARAM_INVALID));
-            }
             Layout::Fields(fields) | Layout::OptionalFields(fields) => Some(fields),
         };
         let mut parameter = Encoded::new(fields, &mechanism.parameter)?;
@@ -306,6 +313,7 @@ mod tests {
         invalid(CMechanism::new(&Mechanism::flat(CKM_AES_GCM, &[0; 48])));
         invalid(CMechanism::new(&Mechanism::plain(CKM_AES_GCM)));
         assert!(CMechanism::new(&Mechanism::plain(CKM_EDDSA)).is_ok());
+        assert!(CMechanism::for_messages(&Mechanism::plain(CKM_AES_GCM)).is_ok());
         let unknown = CMechanism::new(&Mechanism::plain(CKM_VENDOR_DEFINED | 1));
         assert_eq!(unknown.err(), Some(Rv(CKR_MECHANISM_INVALID)));
     }

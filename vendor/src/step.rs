@@ -24,7 +24,13 @@ impl Steps<'_> {
         let Self { functions, session, .. } = *self;
         match step {
             Step::Init { verb, mechanism, key, signature } => {
-                let mut mechanism = CMechanism::new(mechanism)?;
+                let mut mechanism = match verb {
+                    Verb::MessageEncrypt
+                    | Verb::MessageDecrypt
+                    | Verb::MessageSign
+                    | Verb::MessageVerify => CMechanism::for_messages(mechanism),
+                    _ => CMechanism::new(mechanism),
+                }?;
                 let signature = signature.as_ref().map(|signature| signature.as_slice());
                 functions.init(session, *verb, &mut mechanism, *key, signature)?;
             }
@@ -129,7 +135,8 @@ impl Steps<'_> {
 
     /// Ends an operation that nobody wants to finish: by C_SessionCancel; where that is missing or fails, by
     /// C_…Init with a null mechanism (both PKCS #11 3.0); and in an older module by finishing it and throwing
-    /// away what comes, which any module must take as the end.
+    /// away what comes, which any module must take as the end. So a key that may sign only so often
+    /// loses one of its signatures there.
     pub(crate) fn cancel(&self, verb: Verb) -> Result {
         let Self { functions, session, .. } = *self;
         if functions.cancel(session, flag_of(verb)).is_ok() {
@@ -138,30 +145,54 @@ impl Steps<'_> {
         if functions.version() >= (3, 0) && functions.end_by_init(session, verb).is_ok() {
             return Ok(());
         }
-        let discard = |call: &mut dyn FnMut(&mut Sink<'_>) -> Result| {
-            output(Room::Bytes(DISCARD_BYTES), false, call).map(drop)
-        };
         let ended = match verb {
-            Verb::Encrypt | Verb::Decrypt | Verb::Digest | Verb::Sign => {
-                discard(&mut |sink| functions.last(session, verb, sink))
-            }
-            Verb::SignRecover | Verb::VerifyRecover => {
-                discard(&mut |sink| functions.whole(session, verb, &[], sink))
-            }
-            Verb::Verify | Verb::VerifySignature => functions.check_last(session, verb, &[]),
             Verb::MessageEncrypt
             | Verb::MessageDecrypt
             | Verb::MessageSign
             | Verb::MessageVerify => functions.message_final(session, verb),
+            // Its end in parts; a mechanism that has none (CKM_ECDSA on SoftHSM) goes on, and ends as a whole.
+            _ => self.finish_in_parts(verb).or_else(|_| self.finish_whole(verb)),
         };
         match ended {
-            // Every other error ends the operation too (section 5.8.2 and its like). These are about more.
-            Err(rv @ Rv(CKR_SESSION_HANDLE_INVALID | CKR_SESSION_CLOSED | CKR_DEVICE_REMOVED)) => {
-                Err(rv)
-            }
-            Err(rv @ Rv(CKR_FUNCTION_NOT_SUPPORTED | CKR_BUFFER_TOO_SMALL)) => Err(rv),
+            // By the specification every error but these ends the operation as well.
+            Err(
+                rv @ Rv(
+                    CKR_SESSION_HANDLE_INVALID
+                    | CKR_SESSION_CLOSED
+                    | CKR_DEVICE_REMOVED
+                    | CKR_FUNCTION_NOT_SUPPORTED
+                    | CKR_BUFFER_TOO_SMALL,
+                ),
+            ) => Err(rv),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    fn finish_in_parts(&self, verb: Verb) -> Result {
+        match verb {
+            Verb::Verify | Verb::VerifySignature => {
+                self.functions.check_last(self.session, verb, &[])
+            }
+            _ => discard(|sink| self.functions.last(self.session, verb, sink)),
+        }
+    }
+
+    fn finish_whole(&self, verb: Verb) -> Result {
+        match verb {
+            Verb::Verify | Verb::VerifySignature => {
+                self.functions.check(self.session, verb, &[], &[])
+            }
+            _ => discard(|sink| self.functions.whole(self.session, verb, &[], sink)),
+        }
+    }
+}
+
+/// Has output made and throws it away.
+fn discard(call: impl FnMut(&mut Sink<'_>) -> Result) -> Result {
+    match output(Room::Bytes(DISCARD_BYTES), false, call)? {
+        Outcome::Bytes(_) => Ok(()),
+        // It goes on.
+        Outcome::Short(_) | Outcome::Length(_) => Err(Rv(CKR_BUFFER_TOO_SMALL)),
     }
 }
 

@@ -192,13 +192,13 @@ impl Reader<'_> {
         Err(Rv(CKR_GENERAL_ERROR))
     }
 
-    /// Asks for one attribute. Inside: the reading that its error means, or `None` if the room was too short.
+    /// Asks for one attribute. Inside: the reading that its error means, or `None` if the room did not fit.
     fn ask(&self, ask: &mut Ask) -> Result<Result<(), Option<Reading>>> {
         match self.functions.read(self.session, self.object, ask) {
             Ok(()) => Ok(Ok(())),
             Err(Rv(CKR_ATTRIBUTE_SENSITIVE)) => Ok(Err(Some(Reading::Sensitive))),
             Err(Rv(CKR_ATTRIBUTE_TYPE_INVALID)) => Ok(Err(Some(Reading::Invalid))),
-            Err(Rv(CKR_BUFFER_TOO_SMALL)) => Ok(Err(None)),
+            Err(Rv(CKR_BUFFER_TOO_SMALL | CKR_TEMPLATE_INCONSISTENT)) => Ok(Err(None)),
             Err(rv) => Err(rv),
         }
     }
@@ -217,7 +217,8 @@ impl Reader<'_> {
         if count == 0 {
             return Ok(Reading::Value(Value::Template(Template::new())));
         }
-        let blank = CK_ATTRIBUTE { type_: 0, pValue: ptr::null_mut(), ulValueLen: 0 };
+        // Not known yet, and Kryoptic wants to be told so.
+        let blank = CK_ATTRIBUTE { type_: UNAVAILABLE, pValue: ptr::null_mut(), ulValueLen: 0 };
         let mut ask = Ask::template(kind, vec![blank; count], vec![]);
         if let Err(reading) = self.ask(&mut ask)? {
             return Ok(reading.unwrap_or(Reading::Invalid));
@@ -256,3 +257,6 @@ impl Reader<'_> {
 fn reading_of(kind: AttributeType, bytes: Zeroizing<Vec<u8>>) -> Reading {
     decode::value(kind, bytes).map_or(Reading::Invalid, Reading::Value)
 }
+
+#[cfg(test)]
+mod tests;
