@@ -1,13 +1,15 @@
 //! The state folder: made with the right group and modes whatever the umask, refused if strangers may write to it.
 
 use crate::error::{self, is_full};
+use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{
     DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown,
 };
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 use tandem_engine::log::{StoreError, Stored};
 
 /// The folder's mode: owner and group, and what is made in it has the folder's group.
@@ -22,6 +24,8 @@ const GENERATION: &str = "generation";
 const LEASE: &str = "lease-";
 /// Files that are not complete yet begin so.
 const UNFINISHED: &str = ".new-";
+/// Nobody takes so long to make one.
+const UNFINISHED_MAX: Duration = Duration::from_secs(3600);
 
 /// Which file it is, whatever its name.
 pub(crate) type Identity = (u64, u64);
@@ -65,7 +69,7 @@ impl Folder {
                 path.display()
             )));
         }
-        Ok(Self { group: group.unwrap_or(metadata.gid()), path })
+        Ok(Self { group: group.unwrap_or_else(|| metadata.gid()), path })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -87,7 +91,7 @@ impl Folder {
             if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.' {
                 name.push(char::from(byte));
             } else {
-                name.push_str(&format!("_{byte:02x}"));
+                let _ = write!(name, "_{byte:02x}");
             }
         }
         self.path.join(name)
@@ -149,7 +153,7 @@ impl Folder {
             .mode(FILE_MODE)
             .open(&probe)
             .and_then(|file| {
-                file.write_all_at(&[1; 64 * 1024], size).and_then(|()| file.sync_all())
+                file.write_all_at(&vec![1; 64 * 1024], size).and_then(|()| file.sync_all())
             });
         let _ = fs::remove_file(&probe);
         tried.is_err_and(|error| is_full(&error))
@@ -196,7 +200,9 @@ impl Folder {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with(DATABASE) || name.starts_with(LEASE) || name == GENERATION {
+            if name.starts_with(UNFINISHED) {
+                clear_away(&entry.path());
+            } else if name.starts_with(DATABASE) || name.starts_with(LEASE) || name == GENERATION {
                 self.check_file(&entry.path())?;
             }
         }
@@ -240,6 +246,14 @@ impl Folder {
 
 fn metadata(path: &Path) -> Stored<Metadata> {
     fs::metadata(path).map_err(|error| error::io("look at", path, &error))
+}
+
+/// Removes what a process that was killed was making long ago.
+fn clear_away(path: &Path) {
+    let made = fs::metadata(path).and_then(|metadata| metadata.modified());
+    if made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > UNFINISHED_MAX)) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// Makes the folder; closed to all others until it has its group and mode.

@@ -23,28 +23,32 @@ use tandem_engine::log::Stored;
 const UNSURE: u64 = 1 << 63;
 
 pub(crate) struct Generation {
-    file: ArcSwapOption<File>,
+    word: ArcSwapOption<Word>,
     unsure: AtomicU64,
+}
+
+struct Word {
+    file: File,
+    /// Added to the numbers, so that those of another file, perhaps an older copy of the same, are others.
+    salt: u64,
 }
 
 /// A change that has been announced.
 pub(crate) struct Announced {
-    file: Arc<File>,
+    word: Arc<Word>,
     number: u64,
 }
 
 impl Generation {
     pub(crate) fn new() -> Self {
-        Self { file: ArcSwapOption::empty(), unsure: AtomicU64::new(UNSURE) }
+        Self { word: ArcSwapOption::empty(), unsure: AtomicU64::new(UNSURE) }
     }
 
     /// Makes the word if there is none.
     pub(crate) fn create(folder: &Folder) -> Stored {
         let path = folder.generation();
         if !path.exists() {
-            // A new word differs from one that was here before and may still be remembered.
-            let number = (unpredictable() & !UNSURE) / 2;
-            folder.place(&path, |path| folder::fill(path, &bytes(number, number)))?;
+            folder.place(&path, |path| folder::fill(path, &[0; 16]))?;
         }
         Ok(())
     }
@@ -52,57 +56,76 @@ impl Generation {
     /// The number that stands for what is in the store now.
     pub(crate) fn now(&self) -> u64 {
         let quiet = || {
-            let file = self.file.load();
-            let file = file.as_ref()?;
+            let word = self.word.load();
+            let Word { file, salt } = word.as_deref()?;
             let (begun, done) = read(file)?;
             // A file that has been removed is written by nobody any more.
-            (begun == done && file.metadata().ok()?.nlink() > 0).then_some(begun & !UNSURE)
+            (begun == done && file.metadata().ok()?.nlink() > 0)
+                .then_some(begun.wrapping_add(*salt) & !UNSURE)
         };
         quiet().unwrap_or_else(|| self.unsure.fetch_add(1, Relaxed) | UNSURE)
+    }
+
+    /// False while a writer is between announcing and settling, or was killed there.
+    pub(crate) fn is_settled(&self) -> bool {
+        let word = self.word.load();
+        let read = word.as_ref().and_then(|word| read(&word.file));
+        // What can't be read can't be settled either.
+        read.is_none_or(|(begun, done)| begun == done)
+    }
+
+    /// Settles what a dead writer announced. Only under SQLite's write lock.
+    pub(crate) fn settle(&self) {
+        if let Some(word) = self.word.load_full()
+            && let Some((begun, _)) = read(&word.file)
+        {
+            Announced { word, number: begun }.settle();
+        }
     }
 
     /// Looks for the file under its name again, after the folder's content may have been replaced.
     pub(crate) fn reopen(&self, folder: &Folder) -> Stored {
         let path = folder.generation();
-        let known = self.file.load().as_ref().and_then(|file| file.metadata().ok());
+        let known = self.word.load().as_ref().and_then(|word| word.file.metadata().ok());
         let known = known.map(|metadata| (metadata.dev(), metadata.ino()));
         if known.is_some() && known == Folder::identity(&path) {
             return Ok(());
         }
-        self.file.store(None);
+        self.word.store(None);
         Self::create(folder)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .open(&path)
             .map_err(|error| error::io("open", &path, &error))?;
-        self.file.store(Some(Arc::new(file)));
+        self.word.store(Some(Arc::new(Word { file, salt: unpredictable() })));
         Ok(())
     }
 
     /// A change comes. Only under SQLite's write lock.
     pub(crate) fn announce(&self, folder: &Folder) -> Stored<Option<Announced>> {
         self.reopen(folder)?;
-        let Some(file) = self.file.load_full() else { return Ok(None) };
-        let path = folder.generation();
-        let said = |error| error::io("write", &path, &error);
-        let number = if let Some((begun, done)) = read(&file) {
-            let number = (begun.max(done) & !UNSURE) + 1;
-            file.write_all_at(&number.to_le_bytes(), 0).map_err(said)?;
-            number
-        } else {
-            let number = (unpredictable() & !UNSURE) / 2 + 1;
-            file.write_all_at(&bytes(number, 0), 0).map_err(said)?;
-            number
+        let Some(word) = self.word.load_full() else { return Ok(None) };
+        let number = match read(&word.file) {
+            Some((begun, done)) => begun.max(done).wrapping_add(1),
+            // Cut short by somebody: what it held before is not to come again.
+            None => unpredictable(),
         };
-        Ok(Some(Announced { file, number }))
+        let mut bytes = number.to_le_bytes().to_vec();
+        if word.file.metadata().map_or(0, |metadata| metadata.len()) < 16 {
+            bytes.extend(number.wrapping_sub(1).to_le_bytes());
+        }
+        word.file
+            .write_all_at(&bytes, 0)
+            .map_err(|error| error::io("write", &folder.generation(), &error))?;
+        Ok(Some(Announced { word, number }))
     }
 }
 
 impl Announced {
     /// The change is visible. If this can't be written, readers go on looking for themselves.
     pub(crate) fn settle(self) {
-        let _ = self.file.write_all_at(&self.number.to_le_bytes(), 8);
+        let _ = self.word.file.write_all_at(&self.number.to_le_bytes(), 8);
     }
 }
 
@@ -111,10 +134,6 @@ fn read(file: &File) -> Option<(u64, u64)> {
     file.read_exact_at(&mut bytes, 0).ok()?;
     let (begun, done) = bytes.split_first_chunk::<8>()?;
     Some((u64::from_le_bytes(*begun), u64::from_le_bytes(*done.first_chunk()?)))
-}
-
-fn bytes(begun: u64, done: u64) -> [u8; 16] {
-    (u128::from(begun) | u128::from(done) << 64).to_le_bytes()
 }
 
 /// Unlike any other call's, in any process.

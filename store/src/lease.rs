@@ -92,6 +92,8 @@ impl Guest for LeaseFile {
     fn park(&self) {}
 
     fn in_child(&self) {
-        *self.lock() = None;
+        if let Ok(mut file) = self.file.try_lock() {
+            *file = None;
+        }
     }
 }

@@ -9,15 +9,16 @@
 //! makes sure that the lease is free when the parent dies. Leases and transactions that a thread of the parent had are
 //! dead in the child: they answer that they are fenced, and do nothing when dropped.
 //!
-//! A child made without the handlers (a bare `clone`, `_Fork`, or `vfork`) must only exec. If it goes on nevertheless,
-//! connections and leases see by the process id that they are the parent's and aren't used, but its copies of the lease
-//! files keep the parent's leases held until it ends.
+//! A child that inherits an open connection can't use SQLite any more: SQLite takes its parent's locks for its own. That
+//! is one made without the handlers (a bare `clone`, `_Fork`, `vfork`), by a thread inside a transaction, or while another
+//! thread could not come out. It is seen by the process id and refused everything until it execs. Without the handlers
+//! its copies of the lease files keep the parent's leases held, too.
 //!
 //! The gate is one atomic word, waited for by sleeping: a lock's queue may belong to threads that the child lacks.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 use tandem_engine::log::{StoreError, Stored};
 
@@ -30,10 +31,10 @@ const FORK_MS_MAX: u64 = 30_000;
 
 static GATE: AtomicU32 = AtomicU32::new(0);
 static PARKER: AtomicU32 = AtomicU32::new(0);
-/// A thread was still inside when the fork could wait no longer: SQLite's own locks may be held in the child for ever.
-static OVERDUE: AtomicBool = AtomicBool::new(false);
-/// This process is a child of such a fork.
-static UNSOUND: AtomicBool = AtomicBool::new(false);
+/// The process in which SQLite may be used; zero before its first use.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+/// How many connections are open.
+static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
 static GUESTS: Mutex<Vec<Weak<dyn Guest>>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -47,7 +48,7 @@ thread_local! {
 pub(crate) trait Guest: Send + Sync {
     /// Nobody is inside: let go of what must not cross the fork.
     fn park(&self);
-    /// This is the child.
+    /// This is the child. Whatever threads of the parent held may be held for ever.
     fn in_child(&self);
 }
 
@@ -66,9 +67,10 @@ impl Drop for Inside {
 
 /// Goes in, after a fork that is under way.
 pub(crate) fn enter() -> Stored<Inside> {
-    if UNSOUND.load(SeqCst) {
+    if !is_sound() {
         return Err(StoreError::Unavailable(
-            "this process was forked while a thread was inside the database; it can be used after exec only".into(),
+            "this process was forked with its parent's database open: it can't be used before exec"
+                .into(),
         ));
     }
     if DEPTH.get() > 0 {
@@ -88,6 +90,32 @@ pub(crate) fn enter() -> Stored<Inside> {
     Ok(Inside(()))
 }
 
+/// True unless this is a child with its parent's connections.
+fn is_sound() -> bool {
+    let (process, own) = (PROCESS.load(SeqCst), std::process::id());
+    if process != own && CONNECTIONS.load(SeqCst) == 0 && GATE.load(SeqCst) == 0 {
+        PROCESS.store(own, SeqCst);
+        return true;
+    }
+    process == own
+}
+
+/// An open connection, counted.
+pub(crate) struct Connected(());
+
+impl Connected {
+    pub(crate) fn new() -> Self {
+        CONNECTIONS.fetch_add(1, SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        CONNECTIONS.fetch_sub(1, SeqCst);
+    }
+}
+
 /// True if a fork waits for the threads inside: whoever can leave and come again does so.
 pub(crate) fn is_wanted() -> bool {
     GATE.load(SeqCst) & PARKED != 0 && DEPTH.get() <= 1
@@ -95,7 +123,7 @@ pub(crate) fn is_wanted() -> bool {
 
 /// Registers what has something to do around a fork. Only inside.
 pub(crate) fn register(_: &Inside, guest: Weak<dyn Guest>) {
-    let mut guests = guests();
+    let mut guests = GUESTS.lock().unwrap_or_else(PoisonError::into_inner);
     guests.retain(|guest| guest.strong_count() > 0);
     guests.push(guest);
 }
@@ -114,14 +142,12 @@ pub fn park() {
         std::thread::sleep(Duration::from_micros(100));
     }
     let own = DEPTH.get().min(1);
-    let empty = within(PARK_MS_MAX, || GATE.load(SeqCst) & !PARKED == own);
-    PARKER.store(std::process::id(), SeqCst);
-    OVERDUE.store(!empty, SeqCst);
-    if empty {
+    if within(PARK_MS_MAX, || GATE.load(SeqCst) & !PARKED == own) {
         for guest in living() {
             guest.park();
         }
     }
+    PARKER.store(std::process::id(), SeqCst);
 }
 
 /// After a fork, in the parent and in the child: opens the gate again. For the `parent` and `child` handlers of
@@ -135,24 +161,25 @@ pub fn unpark() {
         GATE.fetch_and(!PARKED, SeqCst);
         return;
     }
-    if OVERDUE.load(SeqCst) {
-        UNSOUND.store(true, SeqCst);
-    } else {
-        for guest in living() {
-            guest.in_child();
-        }
+    for guest in living() {
+        guest.in_child();
     }
     // Of the threads that were inside or about to go in, this one is left.
     GATE.store(DEPTH.get().min(1), SeqCst);
+    if CONNECTIONS.load(SeqCst) == 0 {
+        PROCESS.store(std::process::id(), SeqCst);
+    }
 }
 
-fn living() -> Vec<std::sync::Arc<dyn Guest>> {
-    guests().iter().filter_map(Weak::upgrade).collect()
-}
-
-/// Locked inside or by the one that parks, so never across a fork.
-fn guests() -> MutexGuard<'static, Vec<Weak<dyn Guest>>> {
-    GUESTS.lock().unwrap_or_else(PoisonError::into_inner)
+/// Registered guests that are still there. In a child the list may be locked for ever, by a thread that was inside.
+fn living() -> Vec<Arc<dyn Guest>> {
+    match GUESTS.try_lock() {
+        Ok(guests) => guests.iter().filter_map(Weak::upgrade).collect(),
+        Err(TryLockError::Poisoned(guests)) => {
+            guests.into_inner().iter().filter_map(Weak::upgrade).collect()
+        }
+        Err(TryLockError::WouldBlock) => Vec::new(),
+    }
 }
 
 /// Tries until it works or the time is over, at growing intervals.

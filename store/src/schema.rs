@@ -11,9 +11,9 @@ const APPLICATION: i64 = 0x546e_646d;
 /// What leads to version 1, 2, … from the one before. Never changed once released.
 ///
 /// `records`: bytes are erased by overwriting them where they are, which SQLite does when a row keeps its length; so rows
-/// are never removed one by one and never change their length. (Emptying the column moves rows between pages, and
-/// `secure_delete` doesn't wipe where they were: measured, see `tests/erasure.rs`.) `wrapped` is last, so that the rest of
-/// a long row is read without it.
+/// are never removed one by one and never change their length. (When rows go or shrink SQLite moves others between pages,
+/// and `secure_delete` doesn't always wipe where those were: measured, see `tests/store/erasure.rs`.) `wrapped` is last, so
+/// that the rest of a long row is read without it.
 const STEPS: [&str; 1] = ["
     CREATE TABLE records (
         position INTEGER PRIMARY KEY CHECK (position > 0),

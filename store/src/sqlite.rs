@@ -2,7 +2,8 @@
 
 use crate::error::{Tried, damaged, told};
 use crate::folder::{Folder, Identity};
-use crate::{park, schema};
+use crate::park::{self, Connected};
+use crate::schema;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
@@ -20,6 +21,7 @@ const STATEMENTS_MAX: usize = 64;
 /// An open connection.
 pub(crate) struct Open {
     pub(crate) connection: Connection,
+    _counted: Connected,
     /// The process that opened it. No other one may touch it.
     pub(crate) process: u32,
     /// The file it was opened on.
@@ -43,6 +45,7 @@ impl Open {
             .into());
         };
         let patience_ms = Arc::new(AtomicU64::new(PATIENCE_MS));
+        let counted = Connected::new();
         let mut connection = connect(&path, Arc::clone(&patience_ms))?;
         // The file isn't touched on closing: it may have been replaced under its name.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -52,6 +55,7 @@ impl Open {
         schema::check(&mut connection, folder)?;
         Ok(Self {
             connection,
+            _counted: counted,
             process: std::process::id(),
             identity: Some(identity),
             truncated: 0,
@@ -72,13 +76,31 @@ impl Open {
     }
 
     /// Empties the write-ahead file. False if readers, or another writer, were in the way all the time.
-    pub(crate) fn truncate_write_ahead(&self, patience_ms: u64) -> Tried<bool> {
-        self.patience_ms.store(patience_ms, Relaxed);
-        let busy = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0));
-        self.patience_ms.store(PATIENCE_MS, Relaxed);
+    pub(crate) fn truncate_write_ahead(&mut self, patience_ms: u64) -> Tried<bool> {
+        let busy = self.with_patience(patience_ms, |connection| {
+            let mut checkpoint = connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
+            Ok(checkpoint.query_row((), |row| row.get::<_, i64>(0))?)
+        });
         Ok(busy? == 0)
+    }
+
+    /// Does something that gives up at once where other processes are in the way.
+    pub(crate) fn impatiently<T>(
+        &mut self,
+        act: impl FnOnce(&mut Connection) -> Tried<T>,
+    ) -> Tried<T> {
+        self.with_patience(0, act)
+    }
+
+    fn with_patience<T>(
+        &mut self,
+        patience_ms: u64,
+        act: impl FnOnce(&mut Connection) -> Tried<T>,
+    ) -> Tried<T> {
+        self.patience_ms.store(patience_ms, Relaxed);
+        let answer = act(&mut self.connection);
+        self.patience_ms.store(PATIENCE_MS, Relaxed);
+        answer
     }
 }
 
@@ -100,6 +122,7 @@ pub(crate) fn create(folder: &Folder) -> Stored<bool> {
         )));
     }
     folder.place(&path, |unfinished| {
+        let _counted = Connected::new();
         let made = connect(unfinished, Arc::default()).and_then(|mut connection| {
             schema::create(&mut connection)?;
             Ok(connection.close().map_err(|(_, error)| error)?)
@@ -141,7 +164,8 @@ fn be_patient(connection: &mut Connection, patience_ms: Arc<AtomicU64>) -> Tried
         {
             return false;
         }
-        let pause_ms = 1 << times.clamp(0, 4);
+        // Short ones: whoever sleeps long comes too late again and again where others write all the time.
+        let pause_ms = 1 << times.clamp(0, 2);
         std::thread::sleep(Duration::from_millis(pause_ms));
         true
     }))?;

@@ -19,9 +19,15 @@ pub struct SqliteStore {
 pub(crate) struct Inner {
     pub(crate) folder: Folder,
     pub(crate) generation: Generation,
-    /// Locked inside the gate of [`park`] only. Empty until it is used, after a fork and after a failure.
-    open: Mutex<Option<Open>>,
+    /// Reads don't wait for what is being written, not even for its reaching the disk.
+    pub(crate) reader: Slot,
+    pub(crate) writer: Slot,
 }
+
+/// The place of a connection. Locked inside the gate of [`park`] only; empty until it is used, after a fork and after a
+/// failure.
+#[derive(Default)]
+pub(crate) struct Slot(Mutex<Option<Open>>);
 
 impl SqliteStore {
     /// Opens the store of a folder; makes folder and store where they are missing. The folder (mode 2770) and its files
@@ -45,12 +51,16 @@ impl SqliteStore {
             Generation::create(&folder)?;
             sqlite::create(&folder)?;
         }
-        let inner =
-            Arc::new(Inner { folder, generation: Generation::new(), open: Mutex::new(None) });
+        let inner = Arc::new(Inner {
+            folder,
+            generation: Generation::new(),
+            reader: Slot::default(),
+            writer: Slot::default(),
+        });
         let guest: Weak<Inner> = Arc::downgrade(&inner);
         park::register(&inside, guest);
         drop(inside);
-        inner.with(|_| Ok(()))?;
+        inner.with(&inner.reader, |_| Ok(()))?;
         let store = Self { inner };
         if let Err(error) = store.tidy() {
             log::warn!("erased bytes may still be in the write-ahead file: {error}");
@@ -81,62 +91,66 @@ impl SqliteStore {
 }
 
 impl Inner {
-    /// The connection's place. Only inside.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The connection; opened if there is none, or if it is a parent's or on a file that has been replaced.
+    /// The connection of a slot; opened if there is none or it is on a file that has been replaced.
     pub(crate) fn ready<'a>(&self, slot: &'a mut Option<Open>) -> Result<&'a mut Open, Trouble> {
-        if slot.as_ref().is_some_and(|open| open.process != std::process::id()) {
-            abandon(slot);
-        }
         let now = Folder::identity(&self.folder.database());
         if slot.as_ref().is_some_and(|open| open.identity != now) {
             *slot = None;
         }
-        match slot {
-            Some(open) => Ok(open),
-            None => {
-                let open = Open::new(&self.folder)?;
-                self.generation.reopen(&self.folder)?;
-                Ok(slot.insert(open))
-            }
+        if slot.is_none() {
+            *slot = Some(Open::new(&self.folder)?);
+        }
+        // Without the word there is no writing, but reading there is.
+        let _ = self.generation.reopen(&self.folder);
+        slot.as_mut().ok_or(Trouble::Parking)
+    }
+}
+
+impl Slot {
+    /// Only inside.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` if a thread is using it.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, Option<Open>>> {
+        match self.0.try_lock() {
+            Ok(slot) => Some(slot),
+            Err(TryLockError::Poisoned(slot)) => Some(slot.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 }
 
 impl Guest for Inner {
     fn park(&self) {
-        // Taken by this very thread, if it forks inside a transaction.
-        match self.open.try_lock() {
-            Ok(mut slot) => *slot = None,
-            Err(TryLockError::Poisoned(slot)) => *slot.into_inner() = None,
-            Err(TryLockError::WouldBlock) => {}
+        for slot in [&self.reader, &self.writer] {
+            // Taken by this very thread, if it forks inside a transaction.
+            if let Some(mut slot) = slot.try_lock() {
+                *slot = None;
+            }
         }
     }
 
-    fn in_child(&self) {
-        if let Ok(mut slot) = self.open.try_lock() {
-            abandon(&mut slot);
-        }
-    }
+    fn in_child(&self) {}
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         // Closing is using SQLite too.
         let inside = park::enter();
-        let slot = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if slot.as_ref().is_some_and(|open| open.process != std::process::id()) {
-            abandon(slot);
+        for slot in [&mut self.reader, &mut self.writer] {
+            let slot = slot.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if slot.as_ref().is_some_and(|open| open.process != std::process::id()) {
+                abandon(slot);
+            }
+            *slot = None;
         }
-        *slot = None;
         drop(inside);
     }
 }
 
-/// Leaves a parent's connection alone for ever: even closing it would touch what the parent is using.
+/// In a child: leaves its parent's connection alone for ever. Even closing it would touch what the parent is using.
 pub(crate) fn abandon(slot: &mut Option<Open>) {
     if let Some(open) = slot.take() {
         Box::leak(Box::new(open));

@@ -4,7 +4,7 @@ use crate::error::{Tried, Trouble, told};
 use crate::park;
 use crate::sqlite::Open;
 use crate::step::{Step, reach};
-use crate::store::{Inner, abandon};
+use crate::store::{Inner, Slot, abandon};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::cell::RefCell;
 use tandem_engine::log::{StoreError, Stored};
@@ -13,8 +13,8 @@ use tandem_engine::log::{StoreError, Stored};
 const TRUNCATE_MS: u64 = 250;
 
 thread_local! {
-    /// The stores that this thread is using: a transaction must not use its own store otherwise.
-    static USED: RefCell<Vec<*const Inner>> = const { RefCell::new(Vec::new()) };
+    /// What this thread is using: a transaction can't begin another one on its own store.
+    static USED: RefCell<Vec<*const Slot>> = const { RefCell::new(Vec::new()) };
 }
 
 /// How a transaction is written.
@@ -38,10 +38,28 @@ pub(crate) enum Done<T> {
 impl Inner {
     /// Reads. `act` may run more than once.
     pub(crate) fn read<T>(&self, act: impl Fn(&Connection) -> Tried<T>) -> Stored<T> {
-        self.with(|open| match act(&open.connection) {
+        let answer = self.with(&self.reader, |open| match act(&open.connection) {
             Err(trouble) if trouble.is_busy() && park::is_wanted() => Err(Trouble::Parking),
             answer => answer,
-        })
+        });
+        if answer.is_ok() && !self.generation.is_settled() {
+            self.settle_for_the_dead();
+        }
+        answer
+    }
+
+    /// Settles the generation word if the writer that announced a change is no more; otherwise nobody could rely on it
+    /// until the next change. Waits for nobody.
+    fn settle_for_the_dead(&self) {
+        let Ok(_inside) = park::enter() else { return };
+        let Some(mut slot) = self.writer.try_lock() else { return };
+        let Ok(open) = self.ready(&mut slot) else { return };
+        let _ = open.impatiently(|connection| {
+            // A living one would hold this lock, or would have committed and be about to settle.
+            let _lock = Transaction::new(connection, TransactionBehavior::Immediate)?;
+            self.generation.settle();
+            Ok(())
+        });
     }
 
     /// Reads several things as of one moment. `act` may run more than once.
@@ -61,7 +79,7 @@ impl Inner {
         act: impl FnOnce(&Transaction<'_>) -> Tried<Done<T>>,
     ) -> Stored<T> {
         let mut act = Some(act);
-        self.with(|open| {
+        self.with(&self.writer, |open| {
             open.set_durable(manner.durable)?;
             let transaction =
                 match Transaction::new(&mut open.connection, TransactionBehavior::Immediate) {
@@ -118,7 +136,7 @@ impl Inner {
 
     /// Truncates the write-ahead file if that is due. False if readers are in the way.
     pub(crate) fn tidy(&self) -> Stored<bool> {
-        self.with(|open| {
+        self.with(&self.writer, |open| {
             let (erased, truncated) = erasures(&open.connection)?;
             if erased <= truncated.max(open.truncated) {
                 return Ok(true);
@@ -128,11 +146,15 @@ impl Inner {
     }
 
     /// Goes inside, uses the connection and comes out. Begins again after a fork that was in the way.
-    pub(crate) fn with<T>(&self, mut act: impl FnMut(&mut Open) -> Tried<T>) -> Stored<T> {
-        let _used = Used::begin(self)?;
+    pub(crate) fn with<T>(
+        &self,
+        slot: &Slot,
+        mut act: impl FnMut(&mut Open) -> Tried<T>,
+    ) -> Stored<T> {
+        let _used = Used::begin(slot)?;
         loop {
             let inside = park::enter()?;
-            let mut slot = self.lock();
+            let mut slot = slot.lock();
             let answer = if park::is_wanted() {
                 Err(Trouble::Parking)
             } else {
@@ -200,26 +222,26 @@ pub(crate) fn forked() -> StoreError {
     )
 }
 
-/// This thread uses a store.
-struct Used(*const Inner);
+/// This thread uses a slot.
+struct Used(*const Slot);
 
 impl Used {
-    fn begin(inner: &Inner) -> Stored<Self> {
-        let inner = std::ptr::from_ref(inner);
+    fn begin(slot: &Slot) -> Stored<Self> {
+        let slot = std::ptr::from_ref(slot);
         USED.with_borrow_mut(|used| {
-            if used.contains(&inner) {
+            if used.contains(&slot) {
                 return Err(StoreError::Unavailable(
-                    "a transaction may not use its own store otherwise".into(),
+                    "a transaction can't begin another one on its own store".into(),
                 ));
             }
-            used.push(inner);
-            Ok(Self(inner))
+            used.push(slot);
+            Ok(Self(slot))
         })
     }
 }
 
 impl Drop for Used {
     fn drop(&mut self) {
-        USED.with_borrow_mut(|used| used.retain(|inner| *inner != self.0));
+        USED.with_borrow_mut(|used| used.retain(|slot| *slot != self.0));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Place, append, at_once, erase, id, record_after, whole_log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tandem_engine::event::{Head, Record};
-use tandem_engine::log::{Append, StoreError};
+use tandem_engine::log::{Append, Following, StoreError};
 
 pub(super) fn empty(place: &dyn Place) {
     let store = place.open();
@@ -29,7 +29,7 @@ pub(super) fn round_trip(place: &dyn Place) {
                 record.link = record.link_after(&head.link);
                 records.push(record);
             }
-            *written.borrow_mut() = records.clone();
+            written.borrow_mut().clone_from(&records);
             Ok(Append { records, erase: vec![] })
         })
         .unwrap();
@@ -172,7 +172,7 @@ pub(super) fn anew(place: &dyn Place) {
     assert_eq!(store.position().unwrap(), 0);
     assert!(store.changed(0).unwrap().is_empty());
     assert_eq!(store.note("note").unwrap(), None);
-    assert_eq!(store.following("member").unwrap(), Default::default());
+    assert_eq!(store.following("member").unwrap(), Following::default());
     assert!(matches!(lease.advance(1), Err(StoreError::Fenced(name)) if name == "member"));
     drop(lease);
     store.lease("member", 0).unwrap().unwrap().advance(0).unwrap();

@@ -7,7 +7,7 @@ pub(super) fn kept(place: &dyn Place) {
     assert_eq!(store.note("a").unwrap(), None);
     store.set_note("a", Some(b"first")).unwrap();
     store.set_note("", Some(b"")).unwrap();
-    store.set_note("a b/ü", Some(&[0; 100_000])).unwrap();
+    store.set_note("a b/ü", Some(&vec![0; 100_000])).unwrap();
     store.set_note("a", Some(b"second")).unwrap();
     for store in [&place.open(), &store] {
         assert_eq!(store.note("a").unwrap().as_deref(), Some(&b"second"[..]));
