@@ -48,7 +48,10 @@ const FUNCTIONS: u64 = CKF_ENCRYPT
 impl Token {
     /// Asks a member what it can do and remembers it.
     pub(crate) fn note_abilities(&self, station: &Station) {
-        let (Ok(mechanisms), Ok(token)) = (station.member.mechanisms(), station.member.token()) else { return };
+        let (Ok(mechanisms), Ok(token)) = (station.member.mechanisms(), station.member.token())
+        else {
+            return;
+        };
         let abilities = Abilities {
             mechanisms: mechanisms.into_iter().collect(),
             pin_len_min: token.pin_len_min,
@@ -60,7 +63,11 @@ impl Token {
             Ok(Some(known)) if known == bytes => {}
             Ok(_) => {
                 if let Err(error) = self.store.set_note(&name, Some(&bytes)) {
-                    log::warn!("token {}: what member {} can do is not noted: {error}", self.settings.label, station.name());
+                    log::warn!(
+                        "token {}: what member {} can do is not noted: {error}",
+                        self.settings.label,
+                        station.name()
+                    );
                 }
             }
             Err(error) => log::warn!("token {}: {error}", self.settings.label),
@@ -100,12 +107,16 @@ impl Token {
         let common = members.fold(first.mechanisms, |common, member| {
             common
                 .into_iter()
-                .filter_map(|(kind, a)| member.mechanisms.get(&kind).map(|b| (kind, narrower(&a, b))))
+                .filter_map(|(kind, a)| {
+                    member.mechanisms.get(&kind).map(|b| (kind, narrower(&a, b)))
+                })
                 .collect()
         });
         common
             .into_iter()
-            .filter(|(kind, info)| mechanism::layout(*kind).is_some() && info.flags & FUNCTIONS != 0)
+            .filter(|(kind, info)| {
+                mechanism::layout(*kind).is_some() && info.flags & FUNCTIONS != 0
+            })
             .collect()
     }
 
@@ -116,7 +127,7 @@ impl Token {
 
     /// One of them, with the narrower key sizes. CKR_MECHANISM_INVALID if it is none of them.
     pub fn mechanism(&self, kind: MechanismType) -> Result<MechanismInfo> {
-        self.common().get(&kind).copied().ok_or(CKR_MECHANISM_INVALID.into())
+        self.common().get(&kind).copied().ok_or_else(|| CKR_MECHANISM_INVALID.into())
     }
 }
 

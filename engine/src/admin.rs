@@ -29,7 +29,7 @@ impl Token {
                     return Err(fault.into());
                 }
                 self.begin_anew(label, serial.as_deref(), site.as_deref())?;
-                return Err(self.half_way(station, fault, "C_InitToken"));
+                return Err(Self::half_way(station, fault, "C_InitToken"));
             }
             station.forget();
             done = done.saturating_add(1);
@@ -85,11 +85,16 @@ impl Token {
     }
 
     /// A member failed after others had done it: it is kept out until it is initialised.
-    fn half_way(&self, station: &Station, fault: Fault, what: &str) -> Error {
-        station.fence(format!("{what} failed there while others did it ({fault}); initialise it again"));
+    fn half_way(station: &Station, fault: Fault, what: &str) -> Error {
+        station.fence(format!(
+            "{what} failed there while others did it ({fault}); initialise it again"
+        ));
         Error::new(
             fault.rv.0,
-            format!("member {}: {what} failed ({fault}) after others had done it: it is fenced until {what} succeeds", station.name()),
+            format!(
+                "member {}: {what} failed ({fault}) after others had done it: it is fenced until {what} succeeds",
+                station.name()
+            ),
         )
     }
 
@@ -105,7 +110,8 @@ impl Token {
     fn set_pins(&self, user: User, old: Option<&Secret>, new: Option<&Secret>) -> Result {
         self.all_up()?;
         let mut done: Vec<&Arc<Station>> = Vec::new();
-        for station in self.stations.iter().filter(|s| user == User::So || s.settings.pin.is_none()) {
+        for station in self.stations.iter().filter(|s| user == User::So || s.settings.pin.is_none())
+        {
             match change_pin(station, old, new) {
                 Ok(()) => done.push(station),
                 Err(fault) => {
@@ -116,7 +122,10 @@ impl Token {
                         .collect();
                     for name in &stuck {
                         if let Some(station) = self.station(name) {
-                            station.fence("its PIN was changed and could not be set back; set it by hand".into());
+                            station.fence(
+                                "its PIN was changed and could not be set back; set it by hand"
+                                    .into(),
+                            );
                         }
                     }
                     return Err(if done.is_empty() {
@@ -124,7 +133,10 @@ impl Token {
                     } else {
                         Error::new(
                             fault.rv.0,
-                            format!("member {} did not change its PIN ({fault}); the others were set back", station.name()),
+                            format!(
+                                "member {} did not change its PIN ({fault}); the others were set back",
+                                station.name()
+                            ),
                         )
                     });
                 }
@@ -149,20 +161,29 @@ impl Session {
         }
         token.may_init()?;
         token.all_up()?;
-        if let Some(out) = token.stations.iter().find(|station| station.logged_in() != Some(User::So)) {
+        if let Some(out) =
+            token.stations.iter().find(|station| station.logged_in() != Some(User::So))
+        {
             return Err(Error::new(
                 CKR_DEVICE_REMOVED,
-                format!("member {}: the security officer is not logged in there; see `tandem status`", out.name()),
+                format!(
+                    "member {}: the security officer is not logged in there; see `tandem status`",
+                    out.name()
+                ),
             ));
         }
         let mut done = false;
         for station in &token.stations {
             let own = station.settings.pin.as_ref().map(|source| source.pin()).transpose();
-            let own = own.map_err(|reason| Error::new(CKR_DEVICE_ERROR, format!("member {}: {reason}", station.name())))?;
-            let answer = station.lease().and_then(|lease| station.member.init_pin(lease.session(), own.as_ref().or(pin)));
+            let own = own.map_err(|reason| {
+                Error::new(CKR_DEVICE_ERROR, format!("member {}: {reason}", station.name()))
+            })?;
+            let answer = station
+                .lease()
+                .and_then(|lease| station.member.init_pin(lease.session(), own.as_ref().or(pin)));
             match answer {
                 Ok(()) => done = true,
-                Err(fault) if done => return Err(token.half_way(station, fault, "C_InitPIN")),
+                Err(fault) if done => return Err(Token::half_way(station, fault, "C_InitPIN")),
                 Err(fault) => return Err(fault.into()),
             }
         }
@@ -200,4 +221,3 @@ impl Station {
         self.close_anchor();
     }
 }
-

@@ -92,7 +92,10 @@ impl Token {
             let lease = station.lease()?;
             let desk = lease.desk();
             let handles = desk.member.find(desk.session, &Template::new().with(CKA_TOKEN, true))?;
-            progress.stage(&format!("looking at what {} holds", station.name()), u64::try_from(handles.len()).unwrap_or(0));
+            progress.stage(
+                &format!("looking at what {} holds", station.name()),
+                u64::try_from(handles.len()).unwrap_or(0),
+            );
             for handle in handles {
                 progress.step();
                 if let Some(found) = self.look_at(&desk, handle)? {
@@ -127,14 +130,17 @@ impl Token {
             })
             .collect();
         let class = template.class().unwrap_or(CK_UNAVAILABLE_INFORMATION);
-        if matches!(class, CKO_DATA | CKO_CERTIFICATE)
-            || (class == CKO_PUBLIC_KEY && matches!(template.key_type(), Some(CKK_DSA | CKK_DH)))
+        if (matches!(class, CKO_DATA | CKO_CERTIFICATE)
+            || (class == CKO_PUBLIC_KEY && matches!(template.key_type(), Some(CKK_DSA | CKK_DH))))
+            && let Some(Reading::Value(value)) =
+                desk.member.read(desk.session, handle, &[CKA_VALUE])?.into_iter().next()
         {
-            if let Some(Reading::Value(value)) = desk.member.read(desk.session, handle, &[CKA_VALUE])?.into_iter().next() {
-                template.set(CKA_VALUE, value);
-            }
+            template.set(CKA_VALUE, value);
         }
-        if !matches!(class, CKO_DATA | CKO_CERTIFICATE | CKO_PUBLIC_KEY | CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
+        if !matches!(
+            class,
+            CKO_DATA | CKO_CERTIFICATE | CKO_PUBLIC_KEY | CKO_PRIVATE_KEY | CKO_SECRET_KEY
+        ) {
             return Ok(None);
         }
         template.set(CKA_TOKEN, true);
@@ -142,17 +148,25 @@ impl Token {
         let mut found = Found { template, public: None, fingerprint: None, handle };
         match class {
             CKO_PRIVATE_KEY => found.public = self.public_half(desk, handle, &found.template)?,
-            CKO_SECRET_KEY => found.fingerprint = self.found_fingerprint(desk, handle, &found.template),
+            CKO_SECRET_KEY => {
+                found.fingerprint = self.found_fingerprint(desk, handle, &found.template);
+            }
             _ => {}
         }
         Ok(Some(found))
     }
 
     /// The public key of a private one: the one on the same member under which its signature verifies.
-    fn public_half(&self, desk: &Desk<'_>, handle: Handle, private: &Template) -> Answer<Option<Template>> {
+    fn public_half(
+        &self,
+        desk: &Desk<'_>,
+        handle: Handle,
+        private: &Template,
+    ) -> Answer<Option<Template>> {
         let Some(key_type) = private.key_type() else { return Ok(None) };
         if key_type == CKK_RSA && private.has(CKA_MODULUS) && private.has(CKA_PUBLIC_EXPONENT) {
-            let public = private.filtered(|kind| matches!(kind, CKA_KEY_TYPE | CKA_MODULUS | CKA_PUBLIC_EXPONENT));
+            let public = private
+                .filtered(|kind| matches!(kind, CKA_KEY_TYPE | CKA_MODULUS | CKA_PUBLIC_EXPONENT));
             return Ok(Some(public.with(CKA_CLASS, CKO_PUBLIC_KEY)));
         }
         let Some(method) = prove::private_method(private) else { return Ok(None) };
@@ -166,7 +180,8 @@ impl Token {
             let mut public = wanted.clone();
             Self::read_material(desk, candidate, &mut public)?;
             let public = public.filtered(shown::is_public_part);
-            let proof: Proof = prove::private(desk, desk, handle, &method, &public, &self.challenge());
+            let proof: Proof =
+                prove::private(desk, desk, handle, &method, &public, &self.challenge());
             if proof.is_ok() {
                 return Ok(Some(public));
             }
@@ -174,10 +189,21 @@ impl Token {
         Ok(None)
     }
 
-    fn found_fingerprint(&self, desk: &Desk<'_>, handle: Handle, template: &Template) -> Option<[u8; 32]> {
-        let method = prove::secret_method(template.key_type()?, template.number(CKA_VALUE_LEN).unwrap_or(0))?;
+    fn found_fingerprint(
+        &self,
+        desk: &Desk<'_>,
+        handle: Handle,
+        template: &Template,
+    ) -> Option<[u8; 32]> {
+        let method = prove::secret_method(
+            template.key_type()?,
+            template.number(CKA_VALUE_LEN).unwrap_or(0),
+        )?;
         let seal = self.seal().ok()?;
-        template.is(method.usage).then(|| prove::fingerprint(desk, handle, &method, &seal).ok()).flatten()
+        template
+            .is(method.usage)
+            .then(|| prove::fingerprint(desk, handle, &method, &seal).ok())
+            .flatten()
     }
 
     /// True if the catalogue has this object already.
@@ -187,9 +213,13 @@ impl Token {
         self.shelf.find(&name).iter().any(|entry| {
             let object = &entry.object;
             match class {
-                CKO_PRIVATE_KEY => object.public.as_ref().map(key_part) == found.public.as_ref().map(key_part),
+                CKO_PRIVATE_KEY => {
+                    object.public.as_ref().map(key_part) == found.public.as_ref().map(key_part)
+                }
                 CKO_SECRET_KEY => object.fingerprint == found.fingerprint,
-                _ => same_content(&object.template, &found.template) || object.kek == Some(Kek::Data),
+                _ => {
+                    same_content(&object.template, &found.template) || object.kek == Some(Kek::Data)
+                }
             }
         })
     }
@@ -203,7 +233,8 @@ impl Token {
             CKO_PRIVATE_KEY | CKO_SECRET_KEY => self.wrap_found(&mut object, &on)?,
             _ => self.hide_value(&mut object)?,
         };
-        let copied = !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) || wrapped.is_some();
+        let copied =
+            !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) || wrapped.is_some();
         if !copied {
             object.holders = Some(on.iter().map(|(name, _)| name.clone()).collect());
         }
@@ -254,11 +285,16 @@ impl Token {
         if !object.is_private() || !matches!(object.class(), CKO_DATA | CKO_CERTIFICATE) {
             return Ok(None);
         }
-        let Some(value) = object.template.bytes(CKA_VALUE).map(<[u8]>::to_vec) else { return Ok(None) };
+        let Some(value) = object.template.bytes(CKA_VALUE).map(<[u8]>::to_vec) else {
+            return Ok(None);
+        };
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
         let sealed = self.on_makers(|lease| {
-            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease
+                .station()
+                .ring()
+                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
             data::seal(&lease.desk(), ring.data, object.id, &nonce, &value)
         })?;
         object.fingerprint = Some(self.seal()?.fingerprint(&value));
@@ -282,7 +318,9 @@ fn sort_in(foundlings: &mut Vec<Foundling>, station: &Arc<Station>, found: Found
 
 /// The same key: by what proves it, never by id or label alone.
 fn is_same(one: &Found, other: &Found) -> bool {
-    if one.template.class() != other.template.class() || one.template.bytes(CKA_ID) != other.template.bytes(CKA_ID) {
+    if one.template.class() != other.template.class()
+        || one.template.bytes(CKA_ID) != other.template.bytes(CKA_ID)
+    {
         return false;
     }
     match one.template.class() {
@@ -301,7 +339,11 @@ fn key_part(public: &Template) -> Vec<(u64, Vec<u8>)> {
         .into_iter()
         .filter_map(|kind| {
             let bytes = public.bytes(kind)?;
-            let trimmed = bytes.iter().skip_while(|byte| kind != CKA_EC_POINT && **byte == 0).copied().collect();
+            let trimmed = bytes
+                .iter()
+                .skip_while(|byte| kind != CKA_EC_POINT && **byte == 0)
+                .copied()
+                .collect();
             Some((kind, trimmed))
         })
         .collect()
@@ -311,10 +353,20 @@ fn same_content(one: &Template, other: &Template) -> bool {
     let content = |template: &Template| {
         template.filtered(|kind| {
             check::is_known(kind)
-                && matches!(kind, CKA_LABEL | CKA_ID | CKA_VALUE | CKA_APPLICATION | CKA_OBJECT_ID | CKA_KEY_TYPE | CKA_CERTIFICATE_TYPE)
+                && matches!(
+                    kind,
+                    CKA_LABEL
+                        | CKA_ID
+                        | CKA_VALUE
+                        | CKA_APPLICATION
+                        | CKA_OBJECT_ID
+                        | CKA_KEY_TYPE
+                        | CKA_CERTIFICATE_TYPE
+                )
         })
     };
-    let (one, other) = (content(one).with(0, key_bytes(one)), content(other).with(0, key_bytes(other)));
+    let (one, other) =
+        (content(one).with(0, key_bytes(one)), content(other).with(0, key_bytes(other)));
     one.len() == other.len() && one.matches(&other)
 }
 

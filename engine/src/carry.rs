@@ -101,8 +101,15 @@ pub fn search(object: &Object) -> Template {
     let shown = &object.template;
     shown
         .filtered(|kind| {
-            matches!(kind, CKA_CLASS | CKA_KEY_TYPE | CKA_ID | CKA_LABEL | CKA_APPLICATION | CKA_CERTIFICATE_TYPE)
-                && !is_empty(shown, kind)
+            matches!(
+                kind,
+                CKA_CLASS
+                    | CKA_KEY_TYPE
+                    | CKA_ID
+                    | CKA_LABEL
+                    | CKA_APPLICATION
+                    | CKA_CERTIFICATE_TYPE
+            ) && !is_empty(shown, kind)
         })
         .with(CKA_TOKEN, true)
 }
@@ -114,5 +121,11 @@ pub fn wrap(desk: &Desk<'_>, kek: Handle, key: Handle) -> Answer<Vec<u8>> {
 
 /// Unwraps a key under a key of the ring.
 pub fn unwrap(desk: &Desk<'_>, kek: Handle, wrapped: &[u8], template: &Template) -> Answer<Handle> {
-    desk.member.unwrap(desk.session, &Mechanism::plain(desk.member.quirks().kwp), kek, wrapped, template)
+    desk.member.unwrap(
+        desk.session,
+        &Mechanism::plain(desk.member.quirks().kwp),
+        kek,
+        wrapped,
+        template,
+    )
 }

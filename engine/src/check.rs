@@ -27,7 +27,10 @@ pub fn template(template: &Template, purpose: Purpose) -> Result {
         if !is_known(kind) {
             return Err(CKR_ATTRIBUTE_TYPE_INVALID.into());
         }
-        let contradicted = template.iter().skip(at.saturating_add(1)).any(|other| other.kind == kind && other != attribute);
+        let contradicted = template
+            .iter()
+            .skip(at.saturating_add(1))
+            .any(|other| other.kind == kind && other != attribute);
         if contradicted {
             return Err(CKR_TEMPLATE_INCONSISTENT.into());
         }
@@ -58,7 +61,11 @@ pub const fn is_read_only(kind: AttributeType) -> bool {
     vendor_attributes::is_tandem(kind)
         || matches!(
             kind,
-            CKA_LOCAL | CKA_KEY_GEN_MECHANISM | CKA_ALWAYS_SENSITIVE | CKA_NEVER_EXTRACTABLE | CKA_UNIQUE_ID
+            CKA_LOCAL
+                | CKA_KEY_GEN_MECHANISM
+                | CKA_ALWAYS_SENSITIVE
+                | CKA_NEVER_EXTRACTABLE
+                | CKA_UNIQUE_ID
         )
 }
 
@@ -105,14 +112,41 @@ pub const fn generated(mechanism: u64) -> Option<(u64, u64)> {
 pub fn settable(object: &Template, kind: AttributeType, copying: bool) -> Result {
     let refused = || Err(Error::from(CKR_ATTRIBUTE_READ_ONLY));
     match kind {
-        CKA_TOKEN | CKA_PRIVATE | CKA_MODIFIABLE | CKA_DESTROYABLE | CKA_COPYABLE if copying => Ok(()),
+        CKA_TOKEN | CKA_PRIVATE | CKA_MODIFIABLE | CKA_DESTROYABLE | CKA_COPYABLE if copying => {
+            Ok(())
+        }
         // A copyable object may be made uncopyable, never the other way.
         CKA_COPYABLE => Ok(()),
-        CKA_LABEL | CKA_ID | CKA_SUBJECT | CKA_START_DATE | CKA_END_DATE | CKA_SENSITIVE | CKA_EXTRACTABLE
-        | CKA_DERIVE | CKA_ENCRYPT | CKA_DECRYPT | CKA_SIGN | CKA_SIGN_RECOVER | CKA_VERIFY | CKA_VERIFY_RECOVER
-        | CKA_WRAP | CKA_UNWRAP | CKA_ISSUER | CKA_SERIAL_NUMBER | CKA_URL | CKA_APPLICATION | CKA_OBJECT_ID
-        | CKA_CHECK_VALUE | CKA_WRAP_WITH_TRUSTED | CKA_ALLOWED_MECHANISMS | CKA_TRUSTED => {
-            if object.has(kind) || kind == CKA_TRUSTED { Ok(()) } else { Err(CKR_ATTRIBUTE_TYPE_INVALID.into()) }
+        CKA_LABEL
+        | CKA_ID
+        | CKA_SUBJECT
+        | CKA_START_DATE
+        | CKA_END_DATE
+        | CKA_SENSITIVE
+        | CKA_EXTRACTABLE
+        | CKA_DERIVE
+        | CKA_ENCRYPT
+        | CKA_DECRYPT
+        | CKA_SIGN
+        | CKA_SIGN_RECOVER
+        | CKA_VERIFY
+        | CKA_VERIFY_RECOVER
+        | CKA_WRAP
+        | CKA_UNWRAP
+        | CKA_ISSUER
+        | CKA_SERIAL_NUMBER
+        | CKA_URL
+        | CKA_APPLICATION
+        | CKA_OBJECT_ID
+        | CKA_CHECK_VALUE
+        | CKA_WRAP_WITH_TRUSTED
+        | CKA_ALLOWED_MECHANISMS
+        | CKA_TRUSTED => {
+            if object.has(kind) || kind == CKA_TRUSTED {
+                Ok(())
+            } else {
+                Err(CKR_ATTRIBUTE_TYPE_INVALID.into())
+            }
         }
         CKA_VALUE if object.class() == Some(CKO_DATA) => Ok(()),
         _ => refused(),

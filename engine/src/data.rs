@@ -24,8 +24,18 @@ fn gcm(nonce: &[u8], id: ObjectId) -> Mechanism {
     Mechanism { kind: CKM_AES_GCM, parameter: Parameter::Parts(parts) }
 }
 
-fn run(desk: &Desk<'_>, verb: Verb, key: Handle, mechanism: Mechanism, data: &[u8]) -> Answer<Zeroizing<Vec<u8>>> {
-    desk.member.step(desk.session, &Step::Init { verb, mechanism, key: Some(key), signature: None }, Room::Query)?;
+fn run(
+    desk: &Desk<'_>,
+    verb: Verb,
+    key: Handle,
+    mechanism: Mechanism,
+    data: &[u8],
+) -> Answer<Zeroizing<Vec<u8>>> {
+    desk.member.step(
+        desk.session,
+        &Step::Init { verb, mechanism, key: Some(key), signature: None },
+        Room::Query,
+    )?;
     let room = Room::Bytes(data.len().saturating_add(64));
     match desk.member.step(desk.session, &Step::Whole(verb, Zeroizing::new(data.to_vec())), room)? {
         Output::Bytes(bytes) => Ok(bytes),
@@ -34,14 +44,26 @@ fn run(desk: &Desk<'_>, verb: Verb, key: Handle, mechanism: Mechanism, data: &[u
 }
 
 /// Seals a value for the log, under a nonce that is never used twice (random).
-pub(crate) fn seal(desk: &Desk<'_>, key: Handle, id: ObjectId, nonce: &[u8; NONCE_BYTES], value: &[u8]) -> Answer<Vec<u8>> {
+pub(crate) fn seal(
+    desk: &Desk<'_>,
+    key: Handle,
+    id: ObjectId,
+    nonce: &[u8; NONCE_BYTES],
+    value: &[u8],
+) -> Answer<Vec<u8>> {
     let sealed = run(desk, Verb::Encrypt, key, gcm(nonce, id), value)?;
     Ok([nonce.as_slice(), &sealed].concat())
 }
 
 /// Opens a value from the log.
-pub(crate) fn open(desk: &Desk<'_>, key: Handle, id: ObjectId, sealed: &[u8]) -> Answer<Zeroizing<Vec<u8>>> {
-    let (nonce, sealed) =
-        sealed.split_at_checked(NONCE_BYTES).ok_or(Fault::new(Call::Step, CKR_ENCRYPTED_DATA_LEN_RANGE))?;
+pub(crate) fn open(
+    desk: &Desk<'_>,
+    key: Handle,
+    id: ObjectId,
+    sealed: &[u8],
+) -> Answer<Zeroizing<Vec<u8>>> {
+    let (nonce, sealed) = sealed
+        .split_at_checked(NONCE_BYTES)
+        .ok_or_else(|| Fault::new(Call::Step, CKR_ENCRYPTED_DATA_LEN_RANGE))?;
     run(desk, Verb::Decrypt, key, gcm(nonce, id), sealed)
 }

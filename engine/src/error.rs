@@ -44,7 +44,9 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let rv = match error {
             StoreError::Full(_) => CKR_DEVICE_MEMORY,
-            StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Fenced(_) => CKR_DEVICE_ERROR,
+            StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Fenced(_) => {
+                CKR_DEVICE_ERROR
+            }
         };
         Self::new(rv, error.to_string())
     }
@@ -58,7 +60,11 @@ impl From<Fault> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.message.is_empty() { self.rv.fmt(f) } else { write!(f, "{} ({})", self.message, self.rv) }
+        if self.message.is_empty() {
+            self.rv.fmt(f)
+        } else {
+            write!(f, "{} ({})", self.message, self.rv)
+        }
     }
 }
 impl fmt::Debug for Error {

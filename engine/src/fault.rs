@@ -95,10 +95,9 @@ const fn class(call: Call, rv: CK_RV) -> Class {
         | CKR_SESSION_CLOSED
         | CKR_USER_NOT_LOGGED_IN
         | CKR_CRYPTOKI_NOT_INITIALIZED
-        | CKR_OPERATION_NOT_INITIALIZED => Class::Lost,
-
+        | CKR_OPERATION_NOT_INITIALIZED
         // A handle we hold names nothing there any more: the object, or the whole token, has gone.
-        CKR_OBJECT_HANDLE_INVALID
+        | CKR_OBJECT_HANDLE_INVALID
         | CKR_KEY_HANDLE_INVALID
         | CKR_WRAPPING_KEY_HANDLE_INVALID
         | CKR_UNWRAPPING_KEY_HANDLE_INVALID => Class::Lost,
@@ -121,7 +120,12 @@ const fn class(call: Call, rv: CK_RV) -> Class {
         CKR_ARGUMENTS_BAD if matches!(call, Call::Step) => Class::Unable,
 
         // A key that a module can't take in: it says nothing worse of the module (SoftHSM and Ed25519).
-        CKR_FUNCTION_FAILED if matches!(call, Call::Unwrap | Call::Create | Call::Wrap | Call::Derive | Call::Generate) => {
+        CKR_FUNCTION_FAILED
+            if matches!(
+                call,
+                Call::Unwrap | Call::Create | Call::Wrap | Call::Derive | Call::Generate
+            ) =>
+        {
             Class::Unable
         }
 

@@ -12,7 +12,7 @@ use crate::prove::Failure;
 use crate::replica::is_hidden;
 use crate::ring::RingHandles;
 use crate::seal::Seal;
-use crate::station::Station;
+use crate::station::{Lease, Station};
 use crate::token::Token;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,7 +49,9 @@ impl Token {
             .into_iter()
             .flat_map(|station| {
                 let name = station.name().to_owned();
-                self.catch_up_one(station).into_iter().map(move |exception| (name.clone(), exception))
+                self.catch_up_one(station)
+                    .into_iter()
+                    .map(move |exception| (name.clone(), exception))
             })
             .collect()
     }
@@ -69,8 +71,12 @@ impl Token {
         if self.store.following(station.name())?.position >= head {
             return Ok(());
         }
-        let Some(mut writing) = self.store.lease(station.name(), self.settings.lease_wait_ms)? else {
-            log::info!("member {}: another process is writing to it and will take what is new", station.name());
+        let Some(mut writing) = self.store.lease(station.name(), self.settings.lease_wait_ms)?
+        else {
+            log::info!(
+                "member {}: another process is writing to it and will take what is new",
+                station.name()
+            );
             return Ok(());
         };
         let Some(ring) = station.ring() else { return Ok(()) };
@@ -82,7 +88,7 @@ impl Token {
         let mut follower = Follower {
             station,
             desk: lease.desk(),
-            judge: judge.as_ref().map_or(lease.desk(), |judge| judge.desk()),
+            judge: judge.as_ref().map_or_else(|| lease.desk(), Lease::desk),
             ring,
             seal: self.seal()?,
             look_first,
@@ -95,7 +101,7 @@ impl Token {
     }
 
     /// Another member to judge signatures, so that none is the judge of its own.
-    fn judge_for(&self, station: &Arc<Station>) -> Option<crate::station::Lease> {
+    fn judge_for(&self, station: &Arc<Station>) -> Option<Lease> {
         self.stations
             .iter()
             .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
@@ -145,8 +151,10 @@ impl Token {
             Some(Event::Paired(_)) | None => return Ok(Ok(())),
         };
         let taken = match record.event() {
-            Some(Event::Created(object)) => self.take_created(follower, record, *object)?,
-            Some(Event::Changed { id, template, kek }) => self.take_changed(follower, id, &template, kek)?,
+            Some(Event::Created(object)) => self.take_created(follower, record, &object)?,
+            Some(Event::Changed { id, template, kek }) => {
+                self.take_changed(follower, id, &template, kek)?
+            }
             Some(Event::Destroyed(id)) => {
                 writing.resolve(id)?;
                 self.take_destroyed(follower, id)?
@@ -155,11 +163,16 @@ impl Token {
         };
         match taken {
             Ok(()) => Ok(Ok(())),
-            Err(Failure::Fault(fault)) if matches!(fault.class, Class::Ill | Class::Lost) && !self.is_well(follower) => {
+            Err(Failure::Fault(fault))
+                if matches!(fault.class, Class::Ill | Class::Lost) && !self.is_well(follower) =>
+            {
                 Ok(Err(fault))
             }
             Err(failure) => {
-                log::error!("member {} does not take object {id}: {failure}", follower.station.name());
+                log::error!(
+                    "member {} does not take object {id}: {failure}",
+                    follower.station.name()
+                );
                 writing.except(id, &failure.to_string())?;
                 exceptions.push(Exception { id, failure });
                 Ok(Ok(()))
@@ -174,18 +187,34 @@ impl Token {
         ring.is_some_and(|ring| crate::pair::find(&follower.desk, &ring).is_ok())
     }
 
-    fn take_created(&self, follower: &Follower<'_>, record: &Record, object: Object) -> Result<Result<(), Failure>> {
-        let held_by = object.holders.as_ref().is_some_and(|holders| !holders.iter().any(|n| n == follower.station.name()));
+    fn take_created(
+        &self,
+        follower: &Follower<'_>,
+        record: &Record,
+        object: &Object,
+    ) -> Result<Result<(), Failure>> {
+        let held_by = object
+            .holders
+            .as_ref()
+            .is_some_and(|holders| !holders.iter().any(|n| n == follower.station.name()));
         if object.holders.is_some() {
             // Adopted as it stands: it is there already, or it never will be.
-            return Ok(if held_by { Err(Failure::Different("it is on other members and can't be copied".into())) } else { Ok(()) });
+            return Ok(if held_by {
+                Err(Failure::Different("it is on other members and can't be copied".into()))
+            } else {
+                Ok(())
+            });
         }
         self.shelf.refresh()?;
         let Some(now) = self.shelf.by_id(object.id) else {
             return Ok(Ok(())); // destroyed meanwhile: the tombstone is all there is to follow
         };
         let mut object = now.object.clone();
-        let wrapped = if object.born == record.position { record.wrapped.clone() } else { self.wrapped(&object).ok() };
+        let wrapped = if object.born == record.position {
+            record.wrapped.clone()
+        } else {
+            self.wrapped(&object).ok()
+        };
         object.born = record.position;
         let taken = self.bring(follower, &object, wrapped.as_deref());
         // Looked at again: a deletion that came meanwhile must not leave the key behind.
@@ -197,11 +226,17 @@ impl Token {
     }
 
     /// Makes and proves a replica.
-    fn bring(&self, follower: &Follower<'_>, object: &Object, wrapped: Option<&[u8]>) -> Result<(), Failure> {
+    fn bring(
+        &self,
+        follower: &Follower<'_>,
+        object: &Object,
+        wrapped: Option<&[u8]>,
+    ) -> Result<(), Failure> {
         let desk = &follower.desk;
         if object.kek == Some(Kek::Data) {
             // Its value is opened and then it is brought like any object without a secret part.
-            let wrapped = wrapped.ok_or(Failure::Different("its value is not in the log any more".into()))?;
+            let wrapped = wrapped
+                .ok_or_else(|| Failure::Different("its value is not in the log any more".into()))?;
             let value = crate::data::open(desk, follower.ring.data, object.id, wrapped)?;
             let mut open = object.clone();
             open.template.set(CKA_VALUE, value.to_vec());
@@ -219,12 +254,21 @@ impl Token {
             (Some(kek), Some(wrapped)) => {
                 carry::unwrap(desk, follower.ring.kek(kek), wrapped, &carry::locked(object))?
             }
-            (Some(_), None) => return Err(Failure::Different("its wrapped key is not in the log any more".into())),
+            (Some(_), None) => {
+                return Err(Failure::Different(
+                    "its wrapped key is not in the log any more".into(),
+                ));
+            }
         };
         let proof = match (object.kek, wrapped) {
-            (Some(kek), Some(wrapped)) => {
-                self.prove_replica(desk, &follower.judge, handle, object, follower.ring.kek(kek), wrapped)
-            }
+            (Some(kek), Some(wrapped)) => self.prove_replica(
+                desk,
+                &follower.judge,
+                handle,
+                object,
+                follower.ring.kek(kek),
+                wrapped,
+            ),
             _ => crate::prove::compare(desk, handle, &crate::prove::telling(object)),
         };
         if let Err(failure) = proof {
@@ -243,7 +287,9 @@ impl Token {
         template: &Template,
         kek: Option<Kek>,
     ) -> Result<Result<(), Failure>> {
-        let held = template.filtered(|kind| !carry::is_catalogue_only(kind) && !matches!(kind, CKA_SENSITIVE | CKA_EXTRACTABLE));
+        let held = template.filtered(|kind| {
+            !carry::is_catalogue_only(kind) && !matches!(kind, CKA_SENSITIVE | CKA_EXTRACTABLE)
+        });
         if held.is_empty() {
             return Ok(Ok(()));
         }
@@ -261,7 +307,9 @@ impl Token {
         if let Some(handle) = handle {
             match desk.member.write(desk.session, handle, &held) {
                 Ok(()) => return Ok(Ok(())),
-                Err(fault) if matches!(fault.class, Class::Ill | Class::Lost) => return Ok(Err(fault.into())),
+                Err(fault) if matches!(fault.class, Class::Ill | Class::Lost) => {
+                    return Ok(Err(fault.into()));
+                }
                 // A module that won't change an attribute gets a new replica that has it from the start.
                 Err(_) => {
                     follower.station.forget_replica(id);
@@ -272,7 +320,9 @@ impl Token {
             }
         }
         let wrapped = match (object.kek.or(kek), object.holders.is_some()) {
-            (_, true) => return Ok(Err(Failure::Fault(Fault::new(Call::Write, CKR_ATTRIBUTE_READ_ONLY)))),
+            (_, true) => {
+                return Ok(Err(Failure::Fault(Fault::new(Call::Write, CKR_ATTRIBUTE_READ_ONLY))));
+            }
             (Some(_), _) => Some(self.wrapped(object)?),
             (None, _) => None,
         };
@@ -281,12 +331,19 @@ impl Token {
 
     /// The replica of an object whose id or label has just changed in the catalogue but perhaps not there: looked for by
     /// class and type alone, and proven.
-    fn find_changed(&self, desk: &Desk<'_>, object: &Object, changed: &Template) -> Answer<Option<Handle>> {
+    fn find_changed(
+        &self,
+        desk: &Desk<'_>,
+        object: &Object,
+        changed: &Template,
+    ) -> Answer<Option<Handle>> {
         if let Some(handle) = self.locate(desk, object)? {
             return Ok(Some(handle));
         }
         let mut wider = object.clone();
-        for kind in changed.kinds().filter(|kind| matches!(*kind, CKA_ID | CKA_LABEL | CKA_APPLICATION)) {
+        for kind in
+            changed.kinds().filter(|kind| matches!(*kind, CKA_ID | CKA_LABEL | CKA_APPLICATION))
+        {
             wider.template.remove(kind);
         }
         self.locate(desk, &wider)
@@ -337,7 +394,9 @@ impl Token {
         // A key that can't be proven by itself and has a name of its own is the one.
         let mut candidates = Vec::new();
         for candidate in desk.member.find(desk.session, &carry::search(object))? {
-            if !is_hidden(desk, candidate)? && crate::prove::compare(desk, candidate, &crate::prove::telling(object)).is_ok() {
+            if !is_hidden(desk, candidate)?
+                && crate::prove::compare(desk, candidate, &crate::prove::telling(object)).is_ok()
+            {
                 candidates.push(candidate);
             }
         }
@@ -353,7 +412,8 @@ impl Token {
             .iter()
             .filter(|station| {
                 self.store.following(station.name()).is_ok_and(|following| {
-                    following.position >= born && !following.exceptions.iter().any(|(except, _)| *except == id)
+                    following.position >= born
+                        && !following.exceptions.iter().any(|(except, _)| *except == id)
                 })
             })
             .map(|station| station.name().to_owned())

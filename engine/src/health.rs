@@ -47,7 +47,8 @@ impl Health {
     /// Somebody tries it now: nobody else does until the back-off is over again.
     pub fn trying(&mut self, now_ms: u64) {
         if let Some(down) = &mut self.down {
-            let wait = BACK_OFF_MS.get(self.failures).or(BACK_OFF_MS.last()).copied().unwrap_or(1_000);
+            let wait =
+                BACK_OFF_MS.get(self.failures).or(BACK_OFF_MS.last()).copied().unwrap_or(1_000);
             down.until_ms = now_ms.saturating_add(wait);
         }
     }

@@ -50,7 +50,9 @@ impl Transient {
 
     /// True if it can be used on a member: it is there, or can be unwrapped or created there.
     pub fn can_go(&self, station: &Station) -> bool {
-        self.place(station).is_some() || self.object.kek.is_none() || (self.wrapped.is_some() && station.ring().is_some())
+        self.place(station).is_some()
+            || self.object.kek.is_none()
+            || (self.wrapped.is_some() && station.ring().is_some())
     }
 }
 
@@ -67,7 +69,8 @@ impl Transients {
     /// Takes in a session object and gives it a handle.
     pub fn add(&self, owner: u64, object: Object, wrapped: Option<Vec<u8>>) -> Arc<Transient> {
         let handle = TRANSIENT_BASE.saturating_add(self.issued.fetch_add(1, Ordering::Relaxed));
-        let transient = Arc::new(Transient { handle, owner, object, wrapped, places: Mutex::default() });
+        let transient =
+            Arc::new(Transient { handle, owner, object, wrapped, places: Mutex::default() });
         self.objects.write().insert(handle, Arc::clone(&transient));
         transient
     }
@@ -86,7 +89,12 @@ impl Transients {
 
     /// Every object that has these attributes, in order of handle.
     pub fn find(&self, wanted: &Template) -> Vec<Arc<Transient>> {
-        self.objects.read().values().filter(|t| t.object.template.matches(wanted)).cloned().collect()
+        self.objects
+            .read()
+            .values()
+            .filter(|t| t.object.template.matches(wanted))
+            .cloned()
+            .collect()
     }
 
     /// Takes an object out.

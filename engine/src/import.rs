@@ -27,12 +27,12 @@ impl Session {
     pub fn create(&self, template: &Template) -> Result<Handle> {
         let mut template = template.clone();
         check::template(&template, Purpose::Create)?;
-        let class = template.class().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+        let class = template.class().ok_or_else(|| Error::from(CKR_TEMPLATE_INCOMPLETE))?;
         match class {
-            CKO_PRIVATE_KEY | CKO_SECRET_KEY => self.create_key(template),
+            CKO_PRIVATE_KEY | CKO_SECRET_KEY => self.create_key(&template),
             CKO_PUBLIC_KEY | CKO_CERTIFICATE | CKO_DATA | CKO_DOMAIN_PARAMETERS => {
                 if class == CKO_PUBLIC_KEY {
-                    template.key_type().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+                    template.key_type().ok_or_else(|| Error::from(CKR_TEMPLATE_INCOMPLETE))?;
                 }
                 shown::complete(&mut template, Origin::Imported);
                 self.may_make(&template)?;
@@ -43,8 +43,8 @@ impl Session {
     }
 
     /// A key whose value the application brings.
-    fn create_key(&self, template: Template) -> Result<Handle> {
-        template.key_type().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+    fn create_key(&self, template: &Template) -> Result<Handle> {
+        template.key_type().ok_or_else(|| Error::from(CKR_TEMPLATE_INCOMPLETE))?;
         let class = template.class().unwrap_or_default();
         let value = template.filtered(|kind| shown::is_secret(class, kind));
         let mut shown_template = template.filtered(|kind| !shown::is_secret(class, kind));
@@ -63,18 +63,29 @@ impl Session {
         let token = self.token();
         if template.class() == Some(CKO_PUBLIC_KEY) {
             // A member judges whether this is a key at all.
-            return self.make_one(&template, |desk, scratch| desk.member.create(desk.session, scratch));
+            return self
+                .make_one(&template, |desk, scratch| desk.member.create(desk.session, scratch));
         }
         let mut object = token.new_object(template);
         if !object.is_token() {
             return Ok(token.transients.add(self.number(), object, None).handle);
         }
         let wrapped = token.hide_value(&mut object)?;
-        token.commit(vec![(object, wrapped)])?.first().copied().ok_or(CKR_GENERAL_ERROR.into())
+        token
+            .commit(vec![(object, wrapped)])?
+            .first()
+            .copied()
+            .ok_or_else(|| CKR_GENERAL_ERROR.into())
     }
 
     /// C_UnwrapKey.
-    pub fn unwrap(&self, mechanism: &Mechanism, by: Handle, wrapped: &[u8], template: &Template) -> Result<Handle> {
+    pub fn unwrap(
+        &self,
+        mechanism: &Mechanism,
+        by: Handle,
+        wrapped: &[u8],
+        template: &Template,
+    ) -> Result<Handle> {
         let by = self.usable(by, mechanism, CKA_UNWRAP, CKR_UNWRAPPING_KEY_HANDLE_INVALID)?;
         let mut template = template.clone();
         check::template(&template, Purpose::Make)?;
@@ -83,8 +94,8 @@ impl Session {
         }
         let len = template.number(CKA_VALUE_LEN);
         template.remove(CKA_VALUE_LEN);
-        template.class().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
-        template.key_type().ok_or(Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+        template.class().ok_or_else(|| Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+        template.key_type().ok_or_else(|| Error::from(CKR_TEMPLATE_INCOMPLETE))?;
         shown::complete(&mut template, Origin::Imported);
         self.may_make(&template)?;
         self.make_with(&[by], &template, |desk, keys, scratch| {
@@ -98,7 +109,12 @@ impl Session {
     }
 
     /// C_DeriveKey.
-    pub fn derive(&self, mechanism: &Mechanism, base: Handle, template: &Template) -> Result<Handle> {
+    pub fn derive(
+        &self,
+        mechanism: &Mechanism,
+        base: Handle,
+        template: &Template,
+    ) -> Result<Handle> {
         let base = self.usable(base, mechanism, CKA_DERIVE, CKR_KEY_HANDLE_INVALID)?;
         let mut template = template.clone();
         check::template(&template, Purpose::Make)?;
@@ -122,7 +138,8 @@ impl Session {
                 Some(len) => scratch.clone().with(CKA_VALUE_LEN, len),
                 None => scratch.clone(),
             };
-            let (base, others) = keys.split_first().ok_or(Fault::new(Call::Derive, CKR_GENERAL_ERROR))?;
+            let (base, others) =
+                keys.split_first().ok_or_else(|| Fault::new(Call::Derive, CKR_GENERAL_ERROR))?;
             desk.member.derive(desk.session, &with_keys(mechanism, others), *base, &scratch)
         })
     }
@@ -134,7 +151,9 @@ impl Session {
             Part::Key(handle) if *handle != CK_INVALID_HANDLE => Some(*handle),
             _ => None,
         });
-        named.map(|handle| self.token().held(handle).map_err(|_| CKR_KEY_HANDLE_INVALID.into())).collect()
+        named
+            .map(|handle| self.token().held(handle).map_err(|_| CKR_KEY_HANDLE_INVALID.into()))
+            .collect()
     }
 
     /// Makes one object on a member where these keys are.
@@ -145,20 +164,30 @@ impl Session {
         work: impl Fn(&Desk<'_>, &[Handle], &Template) -> Answer<Handle>,
     ) -> Result<Handle> {
         let token = self.token();
-        let holders: Vec<_> = token.holders(keys).iter().map(|station| station.name().to_owned()).collect();
+        let holders: Vec<_> =
+            token.holders(keys).iter().map(|station| station.name().to_owned()).collect();
         self.make_one(template, |desk, scratch| {
             if !holders.iter().any(|name| name == desk.name()) {
                 return Err(Fault::new(Call::Find, CKR_FUNCTION_NOT_SUPPORTED));
             }
-            let station = token.station(desk.name()).ok_or(Fault::new(Call::Find, CKR_DEVICE_REMOVED))?;
+            let station = token
+                .station(desk.name())
+                .ok_or_else(|| Fault::new(Call::Find, CKR_DEVICE_REMOVED))?;
             let lease = station.lease()?;
-            let handles = keys.iter().map(|key| token.place(&lease, key)).collect::<Answer<Vec<_>>>()?;
+            let handles =
+                keys.iter().map(|key| token.place(&lease, key)).collect::<Answer<Vec<_>>>()?;
             work(desk, &handles, scratch)
         })
     }
 
     /// A key that may be used so by this session.
-    pub(crate) fn usable(&self, key: Handle, mechanism: &Mechanism, usage: u64, missing: u64) -> Result<Held> {
+    pub(crate) fn usable(
+        &self,
+        key: Handle,
+        mechanism: &Mechanism,
+        usage: u64,
+        missing: u64,
+    ) -> Result<Held> {
         let held = self.token().held(key).map_err(|_| Error::from(missing))?;
         self.token().mechanism(mechanism.kind)?;
         crate::operation::permitted(held.object(), mechanism.kind, usage)?;
@@ -180,7 +209,12 @@ impl Session {
         if shown.is(CKA_WRAP_WITH_TRUSTED) && !by.object().template.is(CKA_TRUSTED) {
             return Err(CKR_KEY_NOT_WRAPPABLE.into());
         }
-        if by.object().template.template(CKA_WRAP_TEMPLATE).is_some_and(|wanted| !shown.matches(wanted)) {
+        if by
+            .object()
+            .template
+            .template(CKA_WRAP_TEMPLATE)
+            .is_some_and(|wanted| !shown.matches(wanted))
+        {
             return Err(CKR_KEY_HANDLE_INVALID.into());
         }
         let wrapped = match &key {
@@ -225,7 +259,8 @@ impl Session {
         object.template.merge(template);
         self.may_make(&object.template)?;
         let from = held.object();
-        (object.mate, object.public, object.fingerprint) = (None, from.public.clone(), from.fingerprint);
+        (object.mate, object.public, object.fingerprint) =
+            (None, from.public.clone(), from.fingerprint);
         object.kek = from.kek;
         let mut wrapped = match (&held, from.kek) {
             (_, None) => None,
@@ -253,7 +288,11 @@ impl Session {
         } else if object.kek.is_none() {
             wrapped = token.hide_value(&mut object)?;
         }
-        token.commit(vec![(object, wrapped)])?.first().copied().ok_or(CKR_GENERAL_ERROR.into())
+        token
+            .commit(vec![(object, wrapped)])?
+            .first()
+            .copied()
+            .ok_or_else(|| CKR_GENERAL_ERROR.into())
     }
 }
 
@@ -262,7 +301,10 @@ impl Token {
     pub(crate) fn read_data(&self, object: &Object) -> Result<Zeroizing<Vec<u8>>> {
         let sealed = self.wrapped(object)?;
         self.on_makers(|lease| {
-            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease
+                .station()
+                .ring()
+                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
             data::open(&lease.desk(), ring.data, object.id, &sealed)
         })
     }
@@ -273,11 +315,15 @@ impl Token {
         let (Some(wrapped), Some(kek)) = (&transient.wrapped, transient.object.kek) else {
             return Err(CKR_KEY_UNEXTRACTABLE.into());
         };
-        let method = prove::keyed_method(object).ok_or(Error::from(CKR_KEY_NOT_WRAPPABLE))?;
+        let method =
+            prove::keyed_method(object).ok_or_else(|| Error::from(CKR_KEY_NOT_WRAPPABLE))?;
         let seal = self.seal()?;
         let twin = carry::twin(&transient.object, &[(method.usage, true)]);
         self.on_makers(|lease| {
-            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease
+                .station()
+                .ring()
+                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
             let desk = lease.desk();
             let key = carry::unwrap(&desk, ring.kek(kek), wrapped, &twin)?;
             let fingerprint = prove::fingerprint(&desk, key, &method, &seal);
@@ -287,7 +333,11 @@ impl Token {
     }
 
     /// A key under the open KEK that a change makes unextractable and sensitive: its bytes, wrapped by the closed one.
-    pub(crate) fn tightened(&self, held: &Held, changes: &Template) -> Result<Option<(Kek, Vec<u8>)>> {
+    pub(crate) fn tightened(
+        &self,
+        held: &Held,
+        changes: &Template,
+    ) -> Result<Option<(Kek, Vec<u8>)>> {
         let object = held.object();
         let mut after = object.template.clone();
         after.merge(changes);
@@ -301,7 +351,10 @@ impl Token {
         };
         let twin = carry::twin(object, &[(CKA_EXTRACTABLE, true)]);
         let bytes = self.on_makers(|lease| {
-            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease
+                .station()
+                .ring()
+                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
             let desk = lease.desk();
             let key = carry::unwrap(&desk, ring.open, &wrapped, &twin)?;
             let wrapped = carry::wrap(&desk, ring.kek(closed), key);
@@ -315,7 +368,8 @@ impl Token {
     pub(crate) fn change_resident(&self, entry: &Arc<Entry>, template: &Template) -> Result {
         let tightened = self.tightened(&Held::Resident(Arc::clone(entry)), template)?;
         let erase: Vec<_> = tightened.iter().map(|_| entry.object.born).collect();
-        let (kek, wrapped) = tightened.map_or((None, None), |(kek, wrapped)| (Some(kek), Some(wrapped)));
+        let (kek, wrapped) =
+            tightened.map_or((None, None), |(kek, wrapped)| (Some(kek), Some(wrapped)));
         let sealed_value = template.has(CKA_VALUE) && entry.object.kek == Some(Kek::Data);
         if sealed_value {
             return Err(CKR_ATTRIBUTE_READ_ONLY.into());
@@ -347,7 +401,11 @@ impl Token {
     }
 
     /// Does something that has no effect on the first member where these keys are.
-    pub(crate) fn on_holders<T>(&self, keys: &[Held], mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
+    pub(crate) fn on_holders<T>(
+        &self,
+        keys: &[Held],
+        mut work: impl FnMut(&Lease) -> Answer<T>,
+    ) -> Result<T> {
         let mut last = None;
         for station in self.holders(keys) {
             match crate::replica::retry_lost(&station, &mut work) {
@@ -369,7 +427,9 @@ impl Token {
 fn impose(template: &mut Template, required: &Template) -> Result {
     for attribute in required {
         match template.get(attribute.kind) {
-            Some(value) if *value != attribute.value => return Err(CKR_TEMPLATE_INCONSISTENT.into()),
+            Some(value) if *value != attribute.value => {
+                return Err(CKR_TEMPLATE_INCONSISTENT.into());
+            }
             Some(_) => {}
             None => template.set(attribute.kind, attribute.value.clone()),
         }
@@ -384,10 +444,11 @@ pub(crate) fn with_keys(mechanism: &Mechanism, handles: &[Handle]) -> Mechanism 
     let parts = parts
         .iter()
         .map(|part| match part {
-            Part::Key(handle) if *handle != CK_INVALID_HANDLE => Part::Key(handles.next().copied().unwrap_or_default()),
+            Part::Key(handle) if *handle != CK_INVALID_HANDLE => {
+                Part::Key(handles.next().copied().unwrap_or_default())
+            }
             part => part.clone(),
         })
         .collect();
     Mechanism { kind: mechanism.kind, parameter: Parameter::Parts(parts) }
 }
-

@@ -30,7 +30,11 @@ impl Token {
     /// How the token and its members are. Needs no login.
     pub fn status(&self) -> Result<Status> {
         self.shelf.refresh()?;
-        let members = self.stations.iter().map(|station| self.member_status(station)).collect::<Result<_>>()?;
+        let members = self
+            .stations
+            .iter()
+            .map(|station| self.member_status(station))
+            .collect::<Result<_>>()?;
         Ok(Status {
             label: self.label(),
             serial: self.serial()?,
@@ -54,7 +58,12 @@ impl Token {
             }
             None => None,
         };
-        let proven = self.shelf.find(&Template::new()).iter().filter(|entry| is_on(station, entry, &following)).count();
+        let proven = self
+            .shelf
+            .find(&Template::new())
+            .iter()
+            .filter(|entry| is_on(station, entry, &following))
+            .count();
         Ok(MemberStatus {
             name: station.name().to_owned(),
             condition,
@@ -84,7 +93,9 @@ impl Token {
             .map(|entry| {
                 let replicas = followings
                     .iter()
-                    .map(|(station, following)| (station.name().to_owned(), replica(station, &entry, following)))
+                    .map(|(station, following)| {
+                        (station.name().to_owned(), replica(station, &entry, following))
+                    })
                     .collect();
                 report(&entry, replicas)
             })
@@ -105,7 +116,8 @@ impl Token {
             for station in &self.stations {
                 let following = self.store.following(station.name())?;
                 let known = replica(station, &entry, &following);
-                let found = if known == Replica::Proven { self.prove_anew(station, &entry) } else { known };
+                let found =
+                    if known == Replica::Proven { self.prove_anew(station, &entry) } else { known };
                 replicas.push((station.name().to_owned(), found));
                 progress.step();
             }
@@ -128,9 +140,12 @@ impl Token {
             Ok(placed) => placed,
             Err(fault) => {
                 station.judge(fault);
-                return match station.is_up() {
-                    true => Replica::Failed("it is not there, or what is there under its name is another key".into()),
-                    false => Replica::Away,
+                return if station.is_up() {
+                    Replica::Failed(
+                        "it is not there, or what is there under its name is another key".into(),
+                    )
+                } else {
+                    Replica::Away
                 };
             }
         };
@@ -154,7 +169,8 @@ impl Token {
         if !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
             return self.prove_in_place(&desk, handle, object);
         }
-        let wrapped = self.wrapped(object).map_err(|error| Failure::Different(error.to_string()))?;
+        let wrapped =
+            self.wrapped(object).map_err(|error| Failure::Different(error.to_string()))?;
         self.prove_replica(&desk, &desk, handle, object, ring.kek(kek), &wrapped)
     }
 }
@@ -164,7 +180,11 @@ fn is_on(station: &Station, entry: &Entry, following: &Following) -> bool {
 }
 
 fn replica(station: &Station, entry: &Entry, following: &Following) -> Replica {
-    let held = entry.object.holders.as_ref().is_none_or(|holders| holders.iter().any(|name| name == station.name()));
+    let held = entry
+        .object
+        .holders
+        .as_ref()
+        .is_none_or(|holders| holders.iter().any(|name| name == station.name()));
     if !held {
         return Replica::NotHeld;
     }

@@ -39,7 +39,13 @@ impl Journal {
 
     /// Appends events in one durable transaction and erases the wrapped bytes at `erase`. Answers the position of
     /// the first new record. When this returns the events are on disk; if it fails none of them is.
-    pub fn append(&self, seal: &Seal, site: Site, entries: &[Entry], erase: &[Position]) -> Result<Position> {
+    pub fn append(
+        &self,
+        seal: &Seal,
+        site: Site,
+        entries: &[Entry],
+        erase: &[Position],
+    ) -> Result<Position> {
         let at_ms = self.clock.wall_ms();
         let mut first = 0;
         let mut failure = None;
@@ -50,12 +56,18 @@ impl Journal {
             for entry in entries {
                 match seal.record(&head, site, at_ms, &entry.event, entry.wrapped.clone()) {
                     Ok(record) => {
-                        head = Head { position: record.position, counter: record.counter, link: record.link };
+                        head = Head {
+                            position: record.position,
+                            counter: record.counter,
+                            link: record.link,
+                        };
                         records.push(record);
                     }
                     Err(error) => {
                         failure = Some(error);
-                        return Err(StoreError::Unavailable("an event could not be encoded".into()));
+                        return Err(StoreError::Unavailable(
+                            "an event could not be encoded".into(),
+                        ));
                     }
                 }
             }
@@ -83,7 +95,10 @@ impl Journal {
             Ok(Append { records: vec![record], erase: Vec::new() })
         })?;
         if begun {
-            return Err(Error::new(CKR_FUNCTION_FAILED, "another process has paired this token meanwhile; log in again"));
+            return Err(Error::new(
+                CKR_FUNCTION_FAILED,
+                "another process has paired this token meanwhile; log in again",
+            ));
         }
         Ok(())
     }
@@ -91,10 +106,14 @@ impl Journal {
     /// The record at a position, its own seal checked apart from its place in the chain.
     pub fn at(&self, seal: &Seal, position: Position) -> Result<Record> {
         let before = position.saturating_sub(1);
-        let record = self.store.read(before, 1)?.into_iter().find(|record| record.position == position);
+        let record =
+            self.store.read(before, 1)?.into_iter().find(|record| record.position == position);
         let record = record.ok_or_else(|| damaged(position, "it is missing"))?;
         let sealed = seal.sign(&record.link) == record.mac;
-        let whole = record.wrapped.as_deref().is_none_or(|w| Record::hash_wrapped(Some(w)) == record.wrapped_hash);
+        let whole = record
+            .wrapped
+            .as_deref()
+            .is_none_or(|w| Record::hash_wrapped(Some(w)) == record.wrapped_hash);
         if sealed && whole { Ok(record) } else { Err(damaged(position, "its seal is broken")) }
     }
 

@@ -105,7 +105,12 @@ pub trait Catalogue: Send + Sync {
     /// Writes rows (made if their id is new, otherwise replaced; `None` marks a destroyed object) and moves the
     /// position from `from` to `to`, in one transaction. If the position is no longer `from`, another
     /// process has folded these events, and nothing is written.
-    fn fold(&self, from: Position, to: Position, rows: &[(ObjectId, Position, Option<Vec<u8>>)]) -> Stored;
+    fn fold(
+        &self,
+        from: Position,
+        to: Position,
+        rows: &[(ObjectId, Position, Option<Vec<u8>>)],
+    ) -> Stored;
     /// Rows changed after a position, in order of handle.
     fn changed(&self, after: Position) -> Stored<Vec<Row>>;
     /// The row of an object.

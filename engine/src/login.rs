@@ -85,7 +85,10 @@ impl Token {
                 let rv = if fault.class == Class::Ill { CKR_DEVICE_ERROR } else { fault.rv.0 };
                 return Err(Error::new(
                     rv,
-                    format!("token {}: no member let us log in; the last said {fault}; see `tandem status`", self.settings.label),
+                    format!(
+                        "token {}: no member let us log in; the last said {fault}; see `tandem status`",
+                        self.settings.label
+                    ),
                 ));
             }
         };
@@ -114,12 +117,17 @@ impl Token {
     }
 
     /// Logs in on a further member, with its own PIN or the one another member has just taken.
-    pub(crate) fn enter_other(&self, station: &Station, user: User, pin: Option<&Secret>) -> Answer {
+    pub(crate) fn enter_other(
+        &self,
+        station: &Station,
+        user: User,
+        pin: Option<&Secret>,
+    ) -> Answer {
         let own = match (&station.settings.pin, user) {
             (Some(source), User::User) => match source.pin() {
                 Ok(pin) => Some(pin),
                 Err(reason) => {
-                    station.fail_because(format!("its PIN could not be read: {reason}"));
+                    station.fail_because(&format!("its PIN could not be read: {reason}"));
                     return Err(Fault::new(Call::Login, CKR_DEVICE_ERROR));
                 }
             },
@@ -129,7 +137,11 @@ impl Token {
         let refused = note::member(station.name(), "refused-pin");
         let mark = self.mark(pin);
         if mark.is_some() && self.store.note(&refused).ok().flatten() == mark {
-            station.health(|health| health.refuse_pin("it has refused this PIN before; enable it or bring another".into()));
+            station.health(|health| {
+                health.refuse_pin(
+                    "it has refused this PIN before; enable it or bring another".into(),
+                );
+            });
             return Err(Fault::new(Call::Login, CKR_PIN_INCORRECT));
         }
         let answer = station.login(user, pin);
@@ -170,7 +182,10 @@ impl Token {
             }
             return Err(Error::new(
                 CKR_FUNCTION_FAILED,
-                format!("token {} is not paired: run `tandem pair --token {}`", self.settings.label, self.settings.label),
+                format!(
+                    "token {} is not paired: run `tandem pair --token {}`",
+                    self.settings.label, self.settings.label
+                ),
             ));
         };
         *self.ring.write() = Some(Arc::new(ring.clone()));
@@ -214,7 +229,7 @@ impl Token {
             Ok(())
         })();
         if let Err(error) = found {
-            station.fail_because(error.to_string());
+            station.fail_because(&error.to_string());
         }
     }
 
@@ -222,7 +237,11 @@ impl Token {
     fn check_log(&self) -> Result {
         let broken = self.journal.check(&self.seal()?)?;
         for position in &broken {
-            log::error!("token {}: {}", self.settings.label, crate::journal::damaged(*position, "its seal is broken"));
+            log::error!(
+                "token {}: {}",
+                self.settings.label,
+                crate::journal::damaged(*position, "its seal is broken")
+            );
         }
         self.shelf.distrust(broken);
         Ok(())
@@ -303,8 +322,11 @@ impl Token {
             && let Ok(Some(ring)) = self.known_ring()
         {
             let lease = station.lease()?;
-            let handles = pair::find(&lease.desk(), &ring)
-                .map_err(|error| Fault { call: Call::Find, rv: error.rv, class: Class::Ill })?;
+            let handles = pair::find(&lease.desk(), &ring).map_err(|error| Fault {
+                call: Call::Find,
+                rv: error.rv,
+                class: Class::Ill,
+            })?;
             station.set_ring(Some(handles));
         }
         Ok(())

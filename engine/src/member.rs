@@ -82,7 +82,12 @@ pub trait Member: Send + Sync {
     /// Every object that matches a template.
     fn find(&self, session: SessionId, template: &Template) -> Answer<Vec<Handle>>;
     /// Reads attributes, an answer for each that was asked.
-    fn read(&self, session: SessionId, object: Handle, kinds: &[AttributeType]) -> Answer<Vec<Reading>>;
+    fn read(
+        &self,
+        session: SessionId,
+        object: Handle,
+        kinds: &[AttributeType],
+    ) -> Answer<Vec<Reading>>;
     /// C_SetAttributeValue.
     fn write(&self, session: SessionId, object: Handle, template: &Template) -> Answer;
     /// C_GetObjectSize, in bytes.
@@ -94,7 +99,12 @@ pub trait Member: Send + Sync {
     /// C_DestroyObject.
     fn destroy(&self, session: SessionId, object: Handle) -> Answer;
     /// C_GenerateKey.
-    fn generate(&self, session: SessionId, mechanism: &Mechanism, template: &Template) -> Answer<Handle>;
+    fn generate(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism,
+        template: &Template,
+    ) -> Answer<Handle>;
     /// C_GenerateKeyPair.
     fn generate_pair(
         &self,
@@ -104,7 +114,13 @@ pub trait Member: Send + Sync {
         private: &Template,
     ) -> Answer<Pair>;
     /// C_WrapKey.
-    fn wrap(&self, session: SessionId, mechanism: &Mechanism, by: Handle, key: Handle) -> Answer<Vec<u8>>;
+    fn wrap(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism,
+        by: Handle,
+        key: Handle,
+    ) -> Answer<Vec<u8>>;
     /// C_UnwrapKey.
     fn unwrap(
         &self,

@@ -74,7 +74,9 @@ impl Activity {
     /// Is what the step needs active, and what it begins not?
     fn admits(&self, effect: &Effect) -> Result {
         match effect {
-            Effect::Begins(verb, _) if self.active.contains_key(verb) => Err(CKR_OPERATION_ACTIVE.into()),
+            Effect::Begins(verb, _) if self.active.contains_key(verb) => {
+                Err(CKR_OPERATION_ACTIVE.into())
+            }
             effect if effect.needs().iter().any(|verb| !self.active.contains_key(verb)) => {
                 Err(CKR_OPERATION_NOT_INITIALIZED.into())
             }
@@ -91,7 +93,8 @@ impl Activity {
             self.end(*verb);
             return;
         }
-        self.kept_bytes = self.kept_bytes.saturating_add(weight(&step)).saturating_add(released(output).len());
+        self.kept_bytes =
+            self.kept_bytes.saturating_add(weight(&step)).saturating_add(released(output).len());
         if self.kept_bytes > limit || matches!(output, Output::Message(..)) {
             self.pinned = true;
         }
@@ -135,9 +138,14 @@ impl Drop for Activity {
 /// Bytes that a step keeps in memory.
 fn weight<K>(step: &Step<K>) -> usize {
     match step {
-        Step::Whole(_, data) | Step::Part(_, data) | Step::Feed(_, data) | Step::Both(_, _, data) => data.len(),
+        Step::Whole(_, data)
+        | Step::Part(_, data)
+        | Step::Feed(_, data)
+        | Step::Both(_, _, data)
+        | Step::MessageBegin(_, _, data)
+        | Step::MessageNext(_, _, data, _)
+        | Step::MessageCheck(_, _, data, ..) => data.len(),
         Step::Message(_, _, aad, data) => aad.len().saturating_add(data.len()),
-        Step::MessageBegin(_, _, data) | Step::MessageNext(_, _, data, _) | Step::MessageCheck(_, _, data, ..) => data.len(),
         _ => 64,
     }
 }
@@ -176,7 +184,9 @@ pub(crate) fn permitted(object: &Object, mechanism: u64, usage: u64) -> Result {
         return Err(CKR_KEY_FUNCTION_NOT_PERMITTED.into());
     }
     match object.template.numbers(CKA_ALLOWED_MECHANISMS) {
-        Some(allowed) if !allowed.is_empty() && !allowed.contains(&mechanism) => Err(CKR_MECHANISM_INVALID.into()),
+        Some(allowed) if !allowed.is_empty() && !allowed.contains(&mechanism) => {
+            Err(CKR_MECHANISM_INVALID.into())
+        }
         _ => Ok(()),
     }
 }
@@ -258,7 +268,8 @@ impl Session {
                 Ok(output) => return Ok(output),
                 Err(fault) => {
                     let station = activity.place.as_ref().map(|place| Arc::clone(place.station()));
-                    let class = station.as_ref().map_or(fault.class, |station| station.judge(fault));
+                    let class =
+                        station.as_ref().map_or(fault.class, |station| station.judge(fault));
                     if class == Class::Refused {
                         return Err(fault.into());
                     }
@@ -275,7 +286,8 @@ impl Session {
                     last = fault.into();
                     if class == Class::Lost
                         && let Some(station) = station
-                        && let Some(output) = self.try_on(activity, &station, step, room, &mut last)?
+                        && let Some(output) =
+                            self.try_on(activity, &station, step, room, &mut last)?
                     {
                         return Ok(output);
                     }
@@ -383,7 +395,10 @@ fn replay(token: &Token, activity: &mut Activity, station: &Arc<Station>) -> Ans
                     "member {} answers an operation otherwise than the member before it; it does not go on there",
                     station.name()
                 );
-                return Err(crate::fault::Fault::new(crate::fault::Call::Step, CKR_FUNCTION_NOT_SUPPORTED));
+                return Err(crate::fault::Fault::new(
+                    crate::fault::Call::Step,
+                    CKR_FUNCTION_NOT_SUPPORTED,
+                ));
             }
             Err(fault) => {
                 place.spoil();
@@ -398,7 +413,10 @@ fn replay(token: &Token, activity: &mut Activity, station: &Arc<Station>) -> Ans
 /// Asks a step where the operation stands.
 fn ask_here(token: &Token, activity: &Activity, step: &Step<Held>, room: Room) -> Answer<Output> {
     let Some(place) = &activity.place else {
-        return Err(crate::fault::Fault::new(crate::fault::Call::Session, CKR_SESSION_HANDLE_INVALID));
+        return Err(crate::fault::Fault::new(
+            crate::fault::Call::Session,
+            CKR_SESSION_HANDLE_INVALID,
+        ));
     };
     if !place.is_current() {
         return Err(crate::fault::Fault::new(crate::fault::Call::Session, CKR_SESSION_CLOSED));
@@ -410,9 +428,12 @@ fn ask_here(token: &Token, activity: &Activity, step: &Step<Held>, room: Room) -
 /// The step with the member's own handles, looked up at the moment of the call.
 fn real_step(token: &Token, place: &Lease, step: &Step<Held>) -> Answer<Step<Handle>> {
     let step = match step.clone() {
-        Step::Init { verb, mechanism, key, signature } => {
-            Step::Init { verb, mechanism: real_mechanism(token, place, &mechanism)?, key, signature }
-        }
+        Step::Init { verb, mechanism, key, signature } => Step::Init {
+            verb,
+            mechanism: real_mechanism(token, place, &mechanism)?,
+            key,
+            signature,
+        },
         Step::Authenticate(pin) => Step::Authenticate(own_pin(place, pin)),
         step => step,
     };
@@ -428,15 +449,17 @@ fn own_pin(place: &Lease, pin: Option<Secret>) -> Option<Secret> {
 }
 
 fn real_mechanism(token: &Token, place: &Lease, mechanism: &Mechanism) -> Answer<Mechanism> {
-    let tandem_values::Parameter::Parts(parts) = &mechanism.parameter else { return Ok(mechanism.clone()) };
+    let tandem_values::Parameter::Parts(parts) = &mechanism.parameter else {
+        return Ok(mechanism.clone());
+    };
     let mut handles = Vec::new();
     for part in parts {
         if let tandem_values::Part::Key(handle) = part
             && *handle != CK_INVALID_HANDLE
         {
-            let held = token
-                .held(*handle)
-                .map_err(|_| crate::fault::Fault::new(crate::fault::Call::Step, CKR_KEY_HANDLE_INVALID))?;
+            let held = token.held(*handle).map_err(|_| {
+                crate::fault::Fault::new(crate::fault::Call::Step, CKR_KEY_HANDLE_INVALID)
+            })?;
             handles.push(token.place(place, &held)?);
         }
     }

@@ -19,23 +19,34 @@ use tandem_values::{Secret, ck::*};
 
 /// Hands the recovery's shares out: shows them, or writes them where they are kept. An error says why not, and then
 /// nothing is paired.
-pub type HandOut<'a> = &'a mut dyn FnMut(&[Share]) -> std::result::Result<(), String>;
+pub(crate) type HandOut<'a> = &'a mut dyn FnMut(&[Share]) -> std::result::Result<(), String>;
 
 impl Token {
     /// Makes the key ring on every member, and takes over what they hold. Does nothing when that is done. The shares are
     /// handed out before the pairing counts, so that there is no ring without its recovery.
-    pub fn pair(self: &Arc<Self>, pin: &Secret, progress: &dyn Progress, hand_out: HandOut<'_>) -> Result<PairReport> {
+    pub fn pair(
+        self: &Arc<Self>,
+        pin: &Secret,
+        progress: &dyn Progress,
+        hand_out: HandOut<'_>,
+    ) -> Result<PairReport> {
         let _turn = self.login_turn.lock();
         if self.login.read().user().is_some() {
             return Err(CKR_USER_ALREADY_LOGGED_IN.into());
         }
         *self.login.write() = Login::user_with(pin);
-        let done = self.enter(User::User, Some(pin)).and_then(|()| self.pair_logged_in(progress, Some(hand_out)));
+        let done = self
+            .enter(User::User, Some(pin))
+            .and_then(|()| self.pair_logged_in(progress, Some(hand_out)));
         self.end_login();
         done
     }
 
-    fn pair_logged_in(self: &Arc<Self>, progress: &dyn Progress, hand_out: Option<HandOut<'_>>) -> Result<PairReport> {
+    fn pair_logged_in(
+        self: &Arc<Self>,
+        progress: &dyn Progress,
+        hand_out: Option<HandOut<'_>>,
+    ) -> Result<PairReport> {
         let (ring, changed) = match self.known_ring()? {
             Some(ring) => (ring, false),
             None => (self.make_ring(progress, hand_out)?, true),
@@ -55,25 +66,37 @@ impl Token {
     }
 
     /// Makes a ring on every member and writes the log's first event.
-    fn make_ring(self: &Arc<Self>, progress: &dyn Progress, hand_out: Option<HandOut<'_>>) -> Result<Ring> {
+    fn make_ring(
+        self: &Arc<Self>,
+        progress: &dyn Progress,
+        hand_out: Option<HandOut<'_>>,
+    ) -> Result<Ring> {
         let leases = self.every_member()?;
         let desks: Vec<_> = leases.iter().map(Lease::desk).collect();
-        let begun: Vec<_> = self.store.note(note::BEGUN)?.and_then(|id| id.try_into().ok()).into_iter().collect();
+        let begun: Vec<_> =
+            self.store.note(note::BEGUN)?.and_then(|id| id.try_into().ok()).into_iter().collect();
         for desk in &desks {
             pair::tidy(desk, None, &begun)?;
         }
         let id = pair::new_id(&*self.entropy);
         self.store.set_note(note::BEGUN, Some(&id))?;
-        let recovery = hand_out.as_ref().map(|_| &self.settings.recovery).filter(|recovery| recovery.shares > 0);
-        let (ring, shares) = pair::make(&desks, &Pairing { id, recovery, entropy: &*self.entropy, progress })?;
+        let recovery = hand_out
+            .as_ref()
+            .map(|_| &self.settings.recovery)
+            .filter(|recovery| recovery.shares > 0);
+        let (ring, shares) =
+            pair::make(&desks, &Pairing { id, recovery, entropy: &*self.entropy, progress })?;
         if let Some(hand_out) = hand_out
             && !shares.is_empty()
         {
             hand_out(&shares).map_err(|reason| {
-                Error::new(CKR_FUNCTION_CANCELED, format!("the shares of the recovery could not be handed out: {reason}"))
+                Error::new(
+                    CKR_FUNCTION_CANCELED,
+                    format!("the shares of the recovery could not be handed out: {reason}"),
+                )
             })?;
         }
-        let first = desks.first().ok_or(Error::from(CKR_GENERAL_ERROR))?;
+        let first = desks.first().ok_or_else(|| Error::from(CKR_GENERAL_ERROR))?;
         let seal = Seal::derive(first, pair::find(first, &ring)?.log)?;
         let entry = Entry::from(Event::Paired(Box::new(ring.clone())));
         self.journal.begin(&seal, self.site()?, &entry)?;

@@ -11,7 +11,9 @@ use crate::seal::Seal;
 use crate::step::{Output, Room, Step, Verb};
 use std::fmt;
 use tandem_values::template::Reading;
-use tandem_values::{AttributeType, Handle, Mechanism, Parameter, Part, Template, Value, ck::*, names};
+use tandem_values::{
+    AttributeType, Handle, Mechanism, Parameter, Part, Template, Value, ck::*, names,
+};
 use zeroize::Zeroizing;
 
 /// Why a proof did not succeed.
@@ -80,13 +82,28 @@ pub fn private_method(template: &Template) -> Option<Method> {
     private_methods(template.key_type()?)
         .iter()
         .find(|(kind, _)| allowed.is_none_or(|allowed| allowed.contains(kind)))
-        .map(|(kind, len)| Method { usage: CKA_SIGN, verb: Verb::Sign, mechanism: Mechanism::plain(*kind), len: *len })
+        .map(|(kind, len)| Method {
+            usage: CKA_SIGN,
+            verb: Verb::Sign,
+            mechanism: Mechanism::plain(*kind),
+            len: *len,
+        })
 }
 
 /// How a secret key of this type and length (bytes; 0 if unknown) answers [`QUESTION`].
 pub fn secret_method(key_type: u64, len: u64) -> Option<Method> {
-    let sign = |kind| Method { usage: CKA_SIGN, verb: Verb::Sign, mechanism: Mechanism::plain(kind), len: 32 };
-    let encrypt = |kind, len| Method { usage: CKA_ENCRYPT, verb: Verb::Encrypt, mechanism: Mechanism::plain(kind), len };
+    let sign = |kind| Method {
+        usage: CKA_SIGN,
+        verb: Verb::Sign,
+        mechanism: Mechanism::plain(kind),
+        len: 32,
+    };
+    let encrypt = |kind, len| Method {
+        usage: CKA_ENCRYPT,
+        verb: Verb::Encrypt,
+        mechanism: Mechanism::plain(kind),
+        len,
+    };
     Some(match key_type {
         CKK_AES => encrypt(CKM_AES_ECB, 16),
         CKK_DES => encrypt(CKM_DES_ECB, 8),
@@ -105,23 +122,49 @@ pub fn secret_method(key_type: u64, len: u64) -> Option<Method> {
 }
 
 /// Runs a one-step operation and answers its output.
-pub fn run(desk: &Desk<'_>, method: &Method, key: Handle, data: &[u8]) -> Answer<Zeroizing<Vec<u8>>> {
+pub fn run(
+    desk: &Desk<'_>,
+    method: &Method,
+    key: Handle,
+    data: &[u8],
+) -> Answer<Zeroizing<Vec<u8>>> {
     let (verb, mechanism) = (method.verb, method.mechanism.clone());
-    desk.member.step(desk.session, &Step::Init { verb, mechanism, key: Some(key), signature: None }, Room::Query)?;
-    match desk.member.step(desk.session, &Step::Whole(verb, Zeroizing::new(data.to_vec())), Room::Bytes(65_536))? {
+    desk.member.step(
+        desk.session,
+        &Step::Init { verb, mechanism, key: Some(key), signature: None },
+        Room::Query,
+    )?;
+    match desk.member.step(
+        desk.session,
+        &Step::Whole(verb, Zeroizing::new(data.to_vec())),
+        Room::Bytes(65_536),
+    )? {
         Output::Bytes(bytes) => Ok(bytes),
         _ => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
     }
 }
 
 /// True if a public key judges a signature good.
-fn verify(desk: &Desk<'_>, method: &Method, key: Handle, data: &[u8], signature: &[u8]) -> Answer<bool> {
+fn verify(
+    desk: &Desk<'_>,
+    method: &Method,
+    key: Handle,
+    data: &[u8],
+    signature: &[u8],
+) -> Answer<bool> {
     let (verb, mechanism) = (Verb::Verify, method.mechanism.clone());
-    desk.member.step(desk.session, &Step::Init { verb, mechanism, key: Some(key), signature: None }, Room::Query)?;
-    let check = Step::Check(verb, Zeroizing::new(data.to_vec()), Zeroizing::new(signature.to_vec()));
+    desk.member.step(
+        desk.session,
+        &Step::Init { verb, mechanism, key: Some(key), signature: None },
+        Room::Query,
+    )?;
+    let check =
+        Step::Check(verb, Zeroizing::new(data.to_vec()), Zeroizing::new(signature.to_vec()));
     match desk.member.step(desk.session, &check, Room::Query) {
         Ok(_) => Ok(true),
-        Err(fault) if matches!(fault.rv.0, CKR_SIGNATURE_INVALID | CKR_SIGNATURE_LEN_RANGE) => Ok(false),
+        Err(fault) if matches!(fault.rv.0, CKR_SIGNATURE_INVALID | CKR_SIGNATURE_LEN_RANGE) => {
+            Ok(false)
+        }
         Err(fault) => Err(fault),
     }
 }
@@ -138,7 +181,8 @@ pub fn private(
 ) -> Proof {
     let data = challenge.get(..method.len).unwrap_or(challenge);
     let signature = run(desk, method, key, data)?;
-    let public = public.clone().with(CKA_TOKEN, false).with(CKA_PRIVATE, false).with(CKA_VERIFY, true);
+    let public =
+        public.clone().with(CKA_TOKEN, false).with(CKA_PRIVATE, false).with(CKA_VERIFY, true);
     let judge_key = judge.member.create(judge.session, &public)?;
     let good = verify(judge, method, judge_key, data, &signature);
     // The judge's key is a session object of ours: that it can't be removed now does no harm.
@@ -164,7 +208,10 @@ pub fn compare(desk: &Desk<'_>, replica: Handle, expected: &Template) -> Proof {
         if let Reading::Value(value) = reading
             && !same(attribute.kind, &attribute.value, &value)
         {
-            return Err(Failure::Different(format!("{} differs", names::attribute(attribute.kind))));
+            return Err(Failure::Different(format!(
+                "{} differs",
+                names::attribute(attribute.kind)
+            )));
         }
     }
     Ok(())
@@ -176,7 +223,9 @@ fn same(kind: AttributeType, a: &Value, b: &Value) -> bool {
         // Some modules say nothing of the length of a key that they unwrapped: it is no length at all, not another.
         (Value::Number(_), Value::Number(0)) if kind == CKA_VALUE_LEN => true,
         (Value::Bytes(a), Value::Bytes(b)) if matches!(kind, CKA_MODULUS | CKA_PUBLIC_EXPONENT) => {
-            let trim = |bytes: &[u8]| bytes.iter().skip_while(|byte| **byte == 0).copied().collect::<Vec<_>>();
+            let trim = |bytes: &[u8]| {
+                bytes.iter().skip_while(|byte| **byte == 0).copied().collect::<Vec<_>>()
+            };
             trim(a) == trim(b)
         }
         _ => a == b,
@@ -189,11 +238,26 @@ pub fn telling(object: &Object) -> Template {
         CKO_PRIVATE_KEY => object
             .public
             .as_ref()
-            .map(|public| public.filtered(|kind| matches!(kind, CKA_MODULUS | CKA_PUBLIC_EXPONENT | CKA_KEY_TYPE)))
+            .map(|public| {
+                public.filtered(|kind| {
+                    matches!(kind, CKA_MODULUS | CKA_PUBLIC_EXPONENT | CKA_KEY_TYPE)
+                })
+            })
             .unwrap_or_default(),
-        CKO_SECRET_KEY => object.template.filtered(|kind| matches!(kind, CKA_KEY_TYPE | CKA_VALUE_LEN)),
+        CKO_SECRET_KEY => {
+            object.template.filtered(|kind| matches!(kind, CKA_KEY_TYPE | CKA_VALUE_LEN))
+        }
         CKO_PUBLIC_KEY => object.template.filtered(|kind| {
-            matches!(kind, CKA_KEY_TYPE | CKA_MODULUS | CKA_PUBLIC_EXPONENT | CKA_EC_POINT | CKA_VALUE | CKA_PRIME | CKA_BASE)
+            matches!(
+                kind,
+                CKA_KEY_TYPE
+                    | CKA_MODULUS
+                    | CKA_PUBLIC_EXPONENT
+                    | CKA_EC_POINT
+                    | CKA_VALUE
+                    | CKA_PRIME
+                    | CKA_BASE
+            )
         }),
         CKO_CERTIFICATE | CKO_DATA if object.kek.is_none() => {
             object.template.filtered(|kind| matches!(kind, CKA_VALUE | CKA_OBJECT_ID))
@@ -212,10 +276,17 @@ pub fn is_refusal(fault: Fault) -> bool {
 pub fn keyed_method(object: &Object) -> Option<Method> {
     let key_type = object.template.key_type()?;
     match object.class() {
-        CKO_SECRET_KEY => secret_method(key_type, object.template.number(CKA_VALUE_LEN).unwrap_or(0)),
-        CKO_PRIVATE_KEY if matches!(key_type, CKK_RSA | CKK_EC_EDWARDS) => private_methods(key_type)
-            .first()
-            .map(|(kind, len)| Method { usage: CKA_SIGN, verb: Verb::Sign, mechanism: Mechanism::plain(*kind), len: *len }),
+        CKO_SECRET_KEY => {
+            secret_method(key_type, object.template.number(CKA_VALUE_LEN).unwrap_or(0))
+        }
+        CKO_PRIVATE_KEY if matches!(key_type, CKK_RSA | CKK_EC_EDWARDS) => {
+            private_methods(key_type).first().map(|(kind, len)| Method {
+                usage: CKA_SIGN,
+                verb: Verb::Sign,
+                mechanism: Mechanism::plain(*kind),
+                len: *len,
+            })
+        }
         _ => None,
     }
 }
@@ -235,11 +306,12 @@ pub fn agreement(desk: &Desk<'_>, judge: &Desk<'_>, key: Handle, public: &Templa
         .with(CKA_TOKEN, false)
         .with(CKA_PRIVATE, false);
     let own = Template::new().with(CKA_TOKEN, false).with(CKA_PRIVATE, true).with(CKA_DERIVE, true);
-    let pair = judge.member.generate_pair(judge.session, &Mechanism::plain(generator), &domain, &own)?;
+    let pair =
+        judge.member.generate_pair(judge.session, &Mechanism::plain(generator), &domain, &own)?;
     let proof = (|| {
-        let fresh = match judge.member.read(judge.session, pair.public, &[value])?.into_iter().next() {
-            Some(Reading::Value(Value::Bytes(bytes))) => bytes,
-            _ => return Err(Fault::new(Call::Read, CKR_GENERAL_ERROR)),
+        let mut readings = judge.member.read(judge.session, pair.public, &[value])?.into_iter();
+        let Some(Reading::Value(Value::Bytes(fresh))) = readings.next() else {
+            return Err(Fault::new(Call::Read, CKR_GENERAL_ERROR));
         };
         let known = public.bytes(value).unwrap_or_default();
         let here = agreed(desk, key, derive, &fresh)?;
@@ -249,11 +321,20 @@ pub fn agreement(desk: &Desk<'_>, judge: &Desk<'_>, key: Handle, public: &Templa
     for handle in [pair.public, pair.private] {
         let _ = judge.member.destroy(judge.session, handle);
     }
-    if proof? { Ok(()) } else { Err(Failure::Different("it does not agree as its public key does".into())) }
+    if proof? {
+        Ok(())
+    } else {
+        Err(Failure::Different("it does not agree as its public key does".into()))
+    }
 }
 
 /// The secret that a key agrees on with a public value.
-fn agreed(desk: &Desk<'_>, key: Handle, mechanism: u64, value: &[u8]) -> Answer<Zeroizing<Vec<u8>>> {
+fn agreed(
+    desk: &Desk<'_>,
+    key: Handle,
+    mechanism: u64,
+    value: &[u8],
+) -> Answer<Zeroizing<Vec<u8>>> {
     let parameter = if mechanism == CKM_DH_PKCS_DERIVE {
         Parameter::Flat(Zeroizing::new(value.to_vec()))
     } else {
@@ -270,7 +351,12 @@ fn agreed(desk: &Desk<'_>, key: Handle, mechanism: u64, value: &[u8]) -> Answer<
         .with(CKA_SENSITIVE, false)
         .with(CKA_EXTRACTABLE, true)
         .with(CKA_VALUE_LEN, 32u64);
-    let secret = desk.member.derive(desk.session, &Mechanism { kind: mechanism, parameter }, key, &template)?;
+    let secret = desk.member.derive(
+        desk.session,
+        &Mechanism { kind: mechanism, parameter },
+        key,
+        &template,
+    )?;
     let reading = desk.member.read(desk.session, secret, &[CKA_VALUE]);
     let _ = desk.member.destroy(desk.session, secret);
     match reading?.into_iter().next() {

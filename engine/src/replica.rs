@@ -31,7 +31,8 @@ impl Token {
         }
         // When the store can't be asked, the member itself is: what it holds and proves still serves.
         if let Ok(following) = self.store.following(station.name())
-            && (following.position < object.born || following.exceptions.iter().any(|(id, _)| *id == object.id))
+            && (following.position < object.born
+                || following.exceptions.iter().any(|(id, _)| *id == object.id))
             && object.holders.is_none()
         {
             return Err(Fault::new(Call::Find, CKR_TOKEN_WRITE_PROTECTED));
@@ -43,7 +44,11 @@ impl Token {
             }
             Ok(None) => {
                 self.suspect(station);
-                log::warn!("member {} has lost object {}; run `tandem verify`", station.name(), object.id);
+                log::warn!(
+                    "member {} has lost object {}; run `tandem verify`",
+                    station.name(),
+                    object.id
+                );
                 Err(Fault::new(Call::Find, CKR_DEVICE_MEMORY))
             }
             Err(fault) => Err(fault),
@@ -53,12 +58,14 @@ impl Token {
     /// A member that doesn't hold what it should: if the ring is gone as well, its storage is.
     fn suspect(&self, station: &Arc<Station>) {
         let gone = match (self.known_ring(), station.lease()) {
-            (Ok(Some(ring)), Ok(lease)) => station.ring().is_some() && pair::find(&lease.desk(), &ring).is_err(),
+            (Ok(Some(ring)), Ok(lease)) => {
+                station.ring().is_some() && pair::find(&lease.desk(), &ring).is_err()
+            }
             (_, Err(_)) => true,
             _ => false,
         };
         if gone {
-            station.fail_because("its storage is gone, or is not the one that was paired".into());
+            station.fail_because("its storage is gone, or is not the one that was paired");
         }
     }
 
@@ -83,14 +90,20 @@ impl Token {
         prove::compare(desk, handle, &prove::telling(object))?;
         match (object.class(), &object.public, object.fingerprint) {
             (CKO_PRIVATE_KEY, Some(public), _) => match prove::private_method(&object.template) {
-                Some(method) => prove::private(desk, desk, handle, &method, public, &self.challenge()),
+                Some(method) => {
+                    prove::private(desk, desk, handle, &method, public, &self.challenge())
+                }
                 None => Ok(()),
             },
-            (CKO_SECRET_KEY | CKO_PRIVATE_KEY, _, Some(expected)) => match self.own_method(object) {
-                Some(method) => self.same_fingerprint(desk, handle, &method, expected),
-                None => Ok(()),
-            },
-            (CKO_DATA | CKO_CERTIFICATE, _, Some(expected)) => self.same_value(desk, handle, expected),
+            (CKO_SECRET_KEY | CKO_PRIVATE_KEY, _, Some(expected)) => {
+                match Self::own_method(object) {
+                    Some(method) => self.same_fingerprint(desk, handle, &method, expected),
+                    None => Ok(()),
+                }
+            }
+            (CKO_DATA | CKO_CERTIFICATE, _, Some(expected)) => {
+                self.same_value(desk, handle, expected)
+            }
             _ => Ok(()),
         }
     }
@@ -99,22 +112,31 @@ impl Token {
     fn same_value(&self, desk: &Desk<'_>, handle: Handle, expected: [u8; 32]) -> Proof {
         let seal = self.seal().map_err(|_| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
         match desk.member.read(desk.session, handle, &[CKA_VALUE])?.first() {
-            Some(Reading::Value(Value::Bytes(value))) if seal.fingerprint(value) == expected => Ok(()),
+            Some(Reading::Value(Value::Bytes(value))) if seal.fingerprint(value) == expected => {
+                Ok(())
+            }
             _ => Err(Failure::Different("its value differs".into())),
         }
     }
 
     /// How a key answers by itself, if its flags let it.
-    fn own_method(&self, object: &Object) -> Option<prove::Method> {
+    fn own_method(object: &Object) -> Option<prove::Method> {
         let method = prove::keyed_method(object)?;
-        let allowed = object.template.numbers(CKA_ALLOWED_MECHANISMS).filter(|allowed| !allowed.is_empty());
+        let allowed =
+            object.template.numbers(CKA_ALLOWED_MECHANISMS).filter(|allowed| !allowed.is_empty());
         let may = object.template.is(method.usage)
             && !object.template.is(CKA_ALWAYS_AUTHENTICATE)
             && allowed.is_none_or(|allowed| allowed.contains(&method.mechanism.kind));
         may.then_some(method)
     }
 
-    fn same_fingerprint(&self, desk: &Desk<'_>, key: Handle, method: &prove::Method, expected: [u8; 32]) -> Proof {
+    fn same_fingerprint(
+        &self,
+        desk: &Desk<'_>,
+        key: Handle,
+        method: &prove::Method,
+        expected: [u8; 32],
+    ) -> Proof {
         let seal = self.seal().map_err(|_| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
         if prove::fingerprint(desk, key, method, &seal)? == expected {
             Ok(())
@@ -142,30 +164,46 @@ impl Token {
             }
             let twin = carry::twin(object, &[(CKA_SIGN, true)]);
             let Some(method) = prove::private_method(&twin) else {
-                return self.prove_agreement(desk, judge, object, kek, wrapped);
+                return Self::prove_agreement(desk, judge, object, kek, wrapped);
             };
             return with_twin(desk, kek, wrapped, &twin, |twin| {
                 prove::private(desk, judge, twin, &method, public, &self.challenge())
             });
         }
-        let (Some(expected), Some(method)) = (object.fingerprint, prove::keyed_method(object)) else {
+        let (Some(expected), Some(method)) = (object.fingerprint, prove::keyed_method(object))
+        else {
             return Err(Failure::Different("nothing is known by which it could be proven".into()));
         };
-        if let Some(method) = self.own_method(object) {
+        if let Some(method) = Self::own_method(object) {
             return self.same_fingerprint(desk, handle, &method, expected);
         }
         let twin = carry::twin(object, &[(method.usage, true)]);
-        with_twin(desk, kek, wrapped, &twin, |twin| self.same_fingerprint(desk, twin, &method, expected))
+        with_twin(desk, kek, wrapped, &twin, |twin| {
+            self.same_fingerprint(desk, twin, &method, expected)
+        })
     }
 
     /// Proves a key that can only agree (X25519, DH): both ends of an agreement with a fresh pair come out equal.
-    fn prove_agreement(&self, desk: &Desk<'_>, judge: &Desk<'_>, object: &Object, kek: Handle, wrapped: &[u8]) -> Proof {
+    fn prove_agreement(
+        desk: &Desk<'_>,
+        judge: &Desk<'_>,
+        object: &Object,
+        kek: Handle,
+        wrapped: &[u8],
+    ) -> Proof {
         let twin = carry::twin(object, &[(CKA_DERIVE, true)]);
-        let public = object.public.as_ref().ok_or(Failure::Different("its public key is not known".into()))?;
+        let public = object
+            .public
+            .as_ref()
+            .ok_or_else(|| Failure::Different("its public key is not known".into()))?;
         with_twin(desk, kek, wrapped, &twin, |twin| prove::agreement(desk, judge, twin, public))
     }
 
-    fn place_transient(&self, station: &Arc<Station>, transient: &Arc<Transient>) -> Answer<Handle> {
+    fn place_transient(
+        &self,
+        station: &Arc<Station>,
+        transient: &Arc<Transient>,
+    ) -> Answer<Handle> {
         if let Some(handle) = transient.place(station) {
             return Ok(handle);
         }
@@ -222,7 +260,10 @@ impl Token {
         };
         let twin = carry::twin(object, &[(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)]);
         self.on_makers(|lease| {
-            let ring = lease.station().ring().ok_or(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease
+                .station()
+                .ring()
+                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
             let (desk, kek) = (lease.desk(), object.kek.map_or(ring.open, |kek| ring.kek(kek)));
             let handle = carry::unwrap(&desk, kek, &wrapped, &twin)?;
             let readings = desk.member.read(desk.session, handle, kinds);
@@ -250,7 +291,10 @@ impl Token {
 }
 
 /// Does something in a leased session; when our session or login was lost there, once more in a new one.
-pub(crate) fn retry_lost<T>(station: &Arc<Station>, work: &mut impl FnMut(&Lease) -> Answer<T>) -> Answer<T> {
+pub(crate) fn retry_lost<T>(
+    station: &Arc<Station>,
+    work: &mut impl FnMut(&Lease) -> Answer<T>,
+) -> Answer<T> {
     let mut lease = station.lease()?;
     match work(&lease) {
         Err(fault) if fault.class == Class::Lost => {

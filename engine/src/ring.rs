@@ -213,6 +213,10 @@ impl Ring {
     /// A fingerprint of the whole ring, for tables.
     pub fn fingerprint(&self) -> Hash {
         use sha2::{Digest, Sha256};
-        self.keys.iter().fold(Sha256::new(), |hash, entry| hash.chain_update(&entry.check)).finalize().into()
+        self.keys
+            .iter()
+            .fold(Sha256::new(), |hash, entry| hash.chain_update(&entry.check))
+            .finalize()
+            .into()
     }
 }

@@ -16,7 +16,9 @@ impl Token {
         let mut up: Vec<_> = self
             .stations
             .iter()
-            .filter(|station| matches!(station.settings.role, Role::Active | Role::Standby) && station.is_up())
+            .filter(|station| {
+                matches!(station.settings.role, Role::Active | Role::Standby) && station.is_up()
+            })
             .cloned()
             .collect();
         match self.settings.balance {
@@ -87,7 +89,11 @@ impl Token {
             .collect();
         Error::new(
             CKR_DEVICE_ERROR,
-            format!("token {}: no member can do this now ({}); see `tandem status`", self.settings.label, states.join("; ")),
+            format!(
+                "token {}: no member can do this now ({}); see `tandem status`",
+                self.settings.label,
+                states.join("; ")
+            ),
         )
     }
 }

@@ -31,16 +31,21 @@ fn tried<'a>(ring: &'a Ring, prefix: &'static str, odd: bool) -> impl Iterator<I
 impl Token {
     /// Refuses a token object that some member could never take, and says which and why.
     pub(crate) fn can_be_carried(&self, template: &Template) -> Result {
-        let (Some((prefix, odd)), Some(ring)) = (kind(template), self.ring.read().clone()) else { return Ok(()) };
+        let (Some((prefix, odd)), Some(ring)) = (kind(template), self.ring.read().clone()) else {
+            return Ok(());
+        };
         if !template.is(CKA_TOKEN) {
             return Ok(());
         }
-        for station in self.stations.iter().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby)) {
-            let mut failures = tried(&ring, prefix, odd).filter(|route| route.to == station.name()).peekable();
+        for station in
+            self.stations.iter().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby))
+        {
+            let mut failures =
+                tried(&ring, prefix, odd).filter(|route| route.to == station.name()).peekable();
             if failures.peek().is_none() {
                 continue;
             }
-            let reason = failures.try_fold("", |_, route| route.failure.as_deref().map(Ok).unwrap_or(Err(())));
+            let reason = failures.try_fold("", |_, route| route.failure.as_deref().ok_or(()));
             if let Ok(reason) = reason {
                 return Err(Error::new(
                     CKR_KEY_NOT_WRAPPABLE,
@@ -58,7 +63,11 @@ impl Token {
 
     /// True if pairing carried such keys from this member to every other: it is asked first to make one.
     pub(crate) fn carries_everywhere(&self, from: &str, template: &Template) -> bool {
-        let (Some((prefix, odd)), Some(ring)) = (kind(template), self.ring.read().clone()) else { return true };
-        tried(&ring, prefix, odd).filter(|route| route.from == from).all(|route| route.failure.is_none())
+        let (Some((prefix, odd)), Some(ring)) = (kind(template), self.ring.read().clone()) else {
+            return true;
+        };
+        tried(&ring, prefix, odd)
+            .filter(|route| route.from == from)
+            .all(|route| route.failure.is_none())
     }
 }

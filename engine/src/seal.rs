@@ -28,7 +28,8 @@ pub struct Site {
 /// Seals records and checks seals.
 #[derive(Clone)]
 pub struct Seal {
-    key: Zeroizing<[u8; 32]>,
+    /// The key, filled up with zeroes to HMAC's block as HMAC itself would do it.
+    block: Zeroizing<[u8; 64]>,
 }
 
 impl Seal {
@@ -43,19 +44,24 @@ impl Seal {
         desk.member.step(desk.session, &init, Room::Query)?;
         let whole = Step::Whole(Verb::Sign, Zeroizing::new(CONTEXT.to_vec()));
         match desk.member.step(desk.session, &whole, Room::Bytes(32))? {
-            Output::Bytes(bytes) => Self::of(&bytes).ok_or(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
+            Output::Bytes(bytes) => {
+                Self::of(&bytes).ok_or_else(|| Fault::new(Call::Step, CKR_GENERAL_ERROR))
+            }
             _ => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
         }
     }
 
     /// A seal with this key of 32 bytes; `None` for any other length.
     pub fn of(bytes: &[u8]) -> Option<Self> {
-        Some(Self { key: Zeroizing::new(bytes.try_into().ok()?) })
+        let key: &[u8; 32] = bytes.try_into().ok()?;
+        let mut block = Zeroizing::new([0; 64]);
+        block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        Some(Self { block })
     }
 
     fn mac(&self) -> Hmac<Sha256> {
-        // HMAC takes a key of any length, so this can't fail; an unkeyed MAC would never verify.
-        Hmac::new_from_slice(self.key.as_slice()).unwrap_or_else(|_| Hmac::new(&Default::default()))
+        let block: &[u8; 64] = &self.block;
+        Hmac::new(block.into())
     }
 
     /// The MAC of a link.
@@ -87,7 +93,8 @@ impl Seal {
         event: &Event,
         wrapped: Option<Vec<u8>>,
     ) -> Result<Record> {
-        let body = minicbor::to_vec(event).map_err(|_| crate::error::Error::from(CKR_GENERAL_ERROR))?;
+        let body =
+            minicbor::to_vec(event).map_err(|_| crate::error::Error::from(CKR_GENERAL_ERROR))?;
         let mut record = Record {
             position: head.position.saturating_add(1),
             site: site.id,
@@ -103,5 +110,86 @@ impl Seal {
         record.link = record.link_after(&head.link);
         record.mac = self.sign(&record.link);
         Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(seal: &Seal) -> Vec<Record> {
+        let site = Site { id: [7; 16], epoch: 1 };
+        let mut head = Head::default();
+        (1..=3_u8)
+            .map(|n| {
+                let event = Event::Destroyed(crate::object::ObjectId([n; 16]));
+                let record = seal.record(&head, site, 5, &event, Some(vec![n; 40])).unwrap();
+                head =
+                    Head { position: record.position, counter: record.counter, link: record.link };
+                record
+            })
+            .collect()
+    }
+
+    fn holds(seal: &Seal, records: &[Record]) -> bool {
+        let mut link = [0; 32];
+        records.iter().all(|record| {
+            let holds = seal.holds(record, &link);
+            link = record.link;
+            holds
+        })
+    }
+
+    #[test]
+    fn the_mac_is_the_one_of_rfc_4231() {
+        // Test case 2: the key "Jefe", here with its zeroes written out, must give the published MAC.
+        let mut block = Zeroizing::new([0; 64]);
+        block[..4].copy_from_slice(b"Jefe");
+        let mac = Seal { block }
+            .mac()
+            .chain_update(b"what do ya want for nothing?")
+            .finalize()
+            .into_bytes();
+        assert_eq!(&mac[..8], &[0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e]);
+    }
+
+    #[test]
+    fn any_change_to_a_record_breaks_its_seal() {
+        let seal = Seal::of(&[1; 32]).unwrap();
+        let records = chain(&seal);
+        assert!(holds(&seal, &records));
+        let changes: [fn(&mut Record); 8] = [
+            |r| r.position += 1,
+            |r| r.site[0] ^= 1,
+            |r| r.counter += 1,
+            |r| r.epoch += 1,
+            |r| r.at_ms += 1,
+            |r| r.body[0] ^= 1,
+            |r| r.wrapped = Some(vec![0; 40]),
+            |r| r.mac[31] ^= 1,
+        ];
+        for (n, change) in changes.iter().enumerate() {
+            let mut changed = records.clone();
+            change(&mut changed[1]);
+            assert!(!holds(&seal, &changed), "change {n} went unnoticed");
+        }
+    }
+
+    #[test]
+    fn removed_and_reordered_records_are_noticed_and_erased_ones_are_not_missed() {
+        let seal = Seal::of(&[1; 32]).unwrap();
+        let records = chain(&seal);
+        assert!(!holds(&seal, &[records[0].clone(), records[2].clone()]));
+        assert!(!holds(&seal, &[records[1].clone(), records[0].clone(), records[2].clone()]));
+        let mut erased = records;
+        erased[1].wrapped = None;
+        assert!(holds(&seal, &erased));
+    }
+
+    #[test]
+    fn another_key_seals_otherwise() {
+        let records = chain(&Seal::of(&[1; 32]).unwrap());
+        assert!(!holds(&Seal::of(&[2; 32]).unwrap(), &records));
+        assert!(Seal::of(&[1; 31]).is_none() && Seal::of(&[]).is_none());
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tandem_values::template::Reading;
 use tandem_values::vendor_attributes::{self as tandem, is_tandem};
-use tandem_values::{AttributeType, Attribute, Handle, Secret, Template, Value, ck::*};
+use tandem_values::{Attribute, AttributeType, Handle, Secret, Template, Value, ck::*};
 
 /// What C_GetSessionInfo tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,14 @@ impl Session {
             .into_iter()
             .filter(|entry| seen(&entry.object))
             .map(Held::Resident)
-            .chain(self.token.transients.find(&plain).into_iter().filter(|t| seen(&t.object)).map(Held::Transient))
+            .chain(
+                self.token
+                    .transients
+                    .find(&plain)
+                    .into_iter()
+                    .filter(|t| seen(&t.object))
+                    .map(Held::Transient),
+            )
             .filter(|held| self.has_own(held, &own))
             .map(|held| held.handle())
             .collect();
@@ -143,20 +150,21 @@ impl Session {
 
     /// True if an object has these attributes of Tandem's own.
     fn has_own(&self, held: &Held, own: &Template) -> bool {
-        own.iter().all(|Attribute { kind, value }| self.own(held, *kind) == Reading::Value(value.clone()))
+        own.iter()
+            .all(|Attribute { kind, value }| self.own(held, *kind) == Reading::Value(value.clone()))
     }
 
     /// C_FindObjects: at most `max` further handles.
     pub fn find_next(&self, max: usize) -> Result<Vec<Handle>> {
         let mut found = self.found.lock();
-        let found = found.as_mut().ok_or(Error::from(CKR_OPERATION_NOT_INITIALIZED))?;
+        let found = found.as_mut().ok_or_else(|| Error::from(CKR_OPERATION_NOT_INITIALIZED))?;
         let count = max.min(found.len());
         Ok(found.drain(..count).collect())
     }
 
     /// C_FindObjectsFinal.
     pub fn find_final(&self) -> Result {
-        self.found.lock().take().map(|_| ()).ok_or(CKR_OPERATION_NOT_INITIALIZED.into())
+        self.found.lock().take().map(|_| ()).ok_or_else(|| CKR_OPERATION_NOT_INITIALIZED.into())
     }
 
     /// C_GetAttributeValue: an answer for each attribute asked, in order.
@@ -165,7 +173,9 @@ impl Session {
         let secret = |kind: &AttributeType| shown::is_secret(held.object().class(), *kind);
         let hidden = is_hidden(held.object());
         let wanted: Vec<_> = kinds.iter().copied().filter(|kind| secret(kind) && !hidden).collect();
-        let mut secrets = if wanted.is_empty() { Vec::new() } else { self.token.read_secret(&held, &wanted)? }.into_iter();
+        let mut secrets =
+            if wanted.is_empty() { Vec::new() } else { self.token.read_secret(&held, &wanted)? }
+                .into_iter();
         kinds
             .iter()
             .map(|kind| match kind {
@@ -183,7 +193,11 @@ impl Session {
         if kind == CKA_VALUE && held.object().kek == Some(crate::object::Kek::Data) {
             return Ok(Reading::Value(self.token.read_data(held.object())?.to_vec().into()));
         }
-        Ok(held.object().template.get(kind).map_or(Reading::Invalid, |value| Reading::Value(value.clone())))
+        Ok(held
+            .object()
+            .template
+            .get(kind)
+            .map_or(Reading::Invalid, |value| Reading::Value(value.clone())))
     }
 
     /// An attribute of Tandem's own (`pkcs11-headers/tandem-pkcs11.h`).
@@ -197,7 +211,9 @@ impl Session {
             tandem::CKA_TANDEM_CREATED_AT => rfc3339(object.created_at_ms).as_str().into(),
             tandem::CKA_TANDEM_OBJECT_ID => object.id.0.as_slice().into(),
             tandem::CKA_TANDEM_REPLICAS => match held {
-                Held::Resident(entry) => u64::try_from(self.token.replicas_of(entry)).unwrap_or(0).into(),
+                Held::Resident(entry) => {
+                    u64::try_from(self.token.replicas_of(entry)).unwrap_or(0).into()
+                }
                 Held::Transient(_) => Value::Number(0),
             },
             _ => return Reading::Invalid,
@@ -256,7 +272,10 @@ impl Session {
                 let mut object = transient.object.clone();
                 let wrapped = self.token.tightened(&held, template)?;
                 object.template.merge(template);
-                let (kek, wrapped) = wrapped.map_or((object.kek, transient.wrapped.clone()), |(k, w)| (Some(k), Some(w)));
+                let (kek, wrapped) = wrapped.map_or_else(
+                    || (object.kek, transient.wrapped.clone()),
+                    |(k, w)| (Some(k), Some(w)),
+                );
                 object.kek = kek;
                 self.token.transients.replace(transient, object, wrapped);
                 Ok(())
@@ -283,7 +302,9 @@ pub(crate) fn check_changes(shown: &Template, changes: &Template, copying: bool)
             check::settable(shown, attribute.kind, copying)?;
         }
         let loosens = match attribute.kind {
-            CKA_SENSITIVE | CKA_WRAP_WITH_TRUSTED => shown.is(attribute.kind) && attribute.value == Value::Flag(false),
+            CKA_SENSITIVE | CKA_WRAP_WITH_TRUSTED => {
+                shown.is(attribute.kind) && attribute.value == Value::Flag(false)
+            }
             CKA_EXTRACTABLE | CKA_COPYABLE => {
                 shown.flag(attribute.kind) == Some(false) && attribute.value == Value::Flag(true)
             }
@@ -299,7 +320,9 @@ pub(crate) fn check_changes(shown: &Template, changes: &Template, copying: bool)
 /// True if a key's secret attributes may not be seen.
 pub(crate) fn is_hidden(object: &crate::object::Object) -> bool {
     let keyed = matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY);
-    keyed && (object.template.flag(CKA_SENSITIVE) != Some(false) || !object.template.is(CKA_EXTRACTABLE))
+    keyed
+        && (object.template.flag(CKA_SENSITIVE) != Some(false)
+            || !object.template.is(CKA_EXTRACTABLE))
 }
 
 /// A find template, parted into Tandem's own attributes and the others. CKA_UNIQUE_ID is Tandem's to make up.
@@ -315,7 +338,8 @@ pub fn rfc3339(ms: u64) -> String {
     let z = days.saturating_add(719_468);
     let era = z / 146_097;
     let day_of_era = z % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;

@@ -48,7 +48,10 @@ impl Books {
     }
 }
 
-fn index<'a>(map: &'a mut HashMap<Vec<u8>, BTreeSet<Handle>>, key: Option<&[u8]>) -> &'a mut BTreeSet<Handle> {
+fn index<'a>(
+    map: &'a mut HashMap<Vec<u8>, BTreeSet<Handle>>,
+    key: Option<&[u8]>,
+) -> &'a mut BTreeSet<Handle> {
     map.entry(key.unwrap_or_default().to_vec()).or_default()
 }
 
@@ -104,7 +107,7 @@ impl Shelf {
         let rows = self.store.changed(if reached < after { 0 } else { after })?;
         let mut books = self.books.write();
         for row in rows {
-            apply(&mut books, row);
+            apply(&mut books, &row);
         }
         books.position = reached;
         self.seen.store(generation, Ordering::Release);
@@ -129,7 +132,9 @@ impl Shelf {
         }
         let rows: Vec<_> = rows
             .into_iter()
-            .map(|(id, (position, object))| (id, position, object.and_then(|o| minicbor::to_vec(&o).ok())))
+            .map(|(id, (position, object))| {
+                (id, position, object.and_then(|o| minicbor::to_vec(&o).ok()))
+            })
             .collect();
         Ok(self.store.fold(from, to, &rows)?)
     }
@@ -186,14 +191,24 @@ impl Shelf {
         let books = self.books.read();
         let chosen = |handle: &Handle| books.entries.get(handle);
         let candidates: Vec<_> = match (wanted.bytes(CKA_ID), wanted.bytes(CKA_LABEL)) {
-            (Some(id), _) => books.by_id.get(id).into_iter().flatten().filter_map(chosen).cloned().collect(),
-            (None, Some(label)) => {
-                books.by_label.get(label).into_iter().flatten().filter_map(chosen).cloned().collect()
+            (Some(id), _) => {
+                books.by_id.get(id).into_iter().flatten().filter_map(chosen).cloned().collect()
             }
+            (None, Some(label)) => books
+                .by_label
+                .get(label)
+                .into_iter()
+                .flatten()
+                .filter_map(chosen)
+                .cloned()
+                .collect(),
             (None, None) => books.entries.values().cloned().collect(),
         };
         drop(books);
-        candidates.into_iter().filter(|e| self.trusted(e) && e.object.template.matches(wanted)).collect()
+        candidates
+            .into_iter()
+            .filter(|e| self.trusted(e) && e.object.template.matches(wanted))
+            .collect()
     }
 
     /// How many objects there are.
@@ -208,12 +223,13 @@ impl Shelf {
 
     fn trusted(&self, entry: &Entry) -> bool {
         let broken = self.broken.read();
-        broken.is_empty() || !(broken.contains(&entry.object.born) || broken.contains(&entry.position))
+        broken.is_empty()
+            || !(broken.contains(&entry.object.born) || broken.contains(&entry.position))
     }
 }
 
-fn apply(books: &mut Books, row: Row) {
-    match decode(&row) {
+fn apply(books: &mut Books, row: &Row) {
+    match decode(row) {
         Some(object) => books.put(Entry { handle: row.handle, position: row.position, object }),
         None => books.take(row.handle),
     }
@@ -221,11 +237,13 @@ fn apply(books: &mut Books, row: Row) {
 
 fn decode(row: &Row) -> Option<Object> {
     let body = row.body.as_deref()?;
-    match minicbor::decode(body) {
-        Ok(object) => Some(object),
-        Err(_) => {
-            log::error!("row {} of the catalogue is damaged and is not used; run `tandem doctor`", row.handle);
-            None
-        }
+    if let Ok(object) = minicbor::decode(body) {
+        Some(object)
+    } else {
+        log::error!(
+            "row {} of the catalogue is damaged and is not used; run `tandem doctor`",
+            row.handle
+        );
+        None
     }
 }

@@ -84,7 +84,15 @@ fn complete_key(template: &mut Template, class: u64, origin: Origin) {
 
 fn complete_certificate(template: &mut Template) {
     template.set_default(CKA_CERTIFICATE_CATEGORY, CK_CERTIFICATE_CATEGORY_UNSPECIFIED);
-    for kind in [CKA_ID, CKA_SUBJECT, CKA_ISSUER, CKA_SERIAL_NUMBER, CKA_VALUE, CKA_START_DATE, CKA_END_DATE] {
+    for kind in [
+        CKA_ID,
+        CKA_SUBJECT,
+        CKA_ISSUER,
+        CKA_SERIAL_NUMBER,
+        CKA_VALUE,
+        CKA_START_DATE,
+        CKA_END_DATE,
+    ] {
         template.set_default(kind, "");
     }
     template.set_default(CKA_TRUSTED, false);
@@ -171,7 +179,13 @@ pub fn public_of_private(public: &Template) -> Template {
     public.filtered(|kind| {
         matches!(
             kind,
-            CKA_MODULUS | CKA_PUBLIC_EXPONENT | CKA_EC_PARAMS | CKA_PRIME | CKA_SUBPRIME | CKA_BASE | CKA_PARAMETER_SET
+            CKA_MODULUS
+                | CKA_PUBLIC_EXPONENT
+                | CKA_EC_PARAMS
+                | CKA_PRIME
+                | CKA_SUBPRIME
+                | CKA_BASE
+                | CKA_PARAMETER_SET
         )
     })
 }
@@ -199,7 +213,9 @@ pub const fn material(class: u64, key_type: u64) -> &'static [AttributeType] {
     match (class, key_type) {
         (CKO_PUBLIC_KEY, CKK_RSA) => &[CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_MODULUS_BITS],
         (CKO_PRIVATE_KEY, CKK_RSA) => &[CKA_MODULUS, CKA_PUBLIC_EXPONENT],
-        (CKO_PUBLIC_KEY, CKK_EC | CKK_EC_EDWARDS | CKK_EC_MONTGOMERY) => &[CKA_EC_PARAMS, CKA_EC_POINT],
+        (CKO_PUBLIC_KEY, CKK_EC | CKK_EC_EDWARDS | CKK_EC_MONTGOMERY) => {
+            &[CKA_EC_PARAMS, CKA_EC_POINT]
+        }
         (CKO_PRIVATE_KEY, CKK_EC | CKK_EC_EDWARDS | CKK_EC_MONTGOMERY) => &[CKA_EC_PARAMS],
         (CKO_PUBLIC_KEY, CKK_DSA) => &[CKA_PRIME, CKA_SUBPRIME, CKA_BASE, CKA_VALUE],
         (CKO_PRIVATE_KEY, CKK_DSA) => &[CKA_PRIME, CKA_SUBPRIME, CKA_BASE],

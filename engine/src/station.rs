@@ -117,13 +117,13 @@ impl Station {
 
     /// The member failed: nothing there is worth anything until it has been tried again.
     pub fn fail(&self, fault: Fault) {
-        self.fail_because(format!("{fault}"));
+        self.fail_because(&fault.to_string());
     }
 
     /// The same, with a reason in words.
-    pub fn fail_because(&self, reason: String) {
+    pub fn fail_because(&self, reason: &str) {
         let now = self.clock.steady_ms();
-        let first = self.health.lock().fail(now, reason.clone());
+        let first = self.health.lock().fail(now, reason.to_owned());
         if first {
             log::warn!("member {} is down: {reason}; its work moves to the others", self.name());
             self.forget();
@@ -158,7 +158,7 @@ impl Station {
     /// The anchor session; opened if need be.
     fn anchor(&self) -> Answer<SessionId> {
         self.start()?;
-        self.post.lock().anchor.ok_or(Fault::new(Call::Session, CKR_SESSION_HANDLE_INVALID))
+        self.post.lock().anchor.ok_or_else(|| Fault::new(Call::Session, CKR_SESSION_HANDLE_INVALID))
     }
 
     /// Logs in. A member that says it is logged in already is believed only if we logged in ourselves: a login that
@@ -228,12 +228,11 @@ impl Station {
     pub fn lease(self: &Arc<Self>) -> Answer<Lease> {
         let era = self.era();
         let waiting = self.idle.lock().pop();
-        let session = match waiting {
-            Some(session) => session,
-            None => {
-                self.start()?;
-                self.member.open(true)?
-            }
+        let session = if let Some(session) = waiting {
+            session
+        } else {
+            self.start()?;
+            self.member.open(true)?
         };
         self.busy.fetch_add(1, Ordering::Relaxed);
         Ok(Lease { station: Arc::clone(self), session, era, spoilt: false })

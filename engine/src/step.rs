@@ -97,7 +97,9 @@ impl<K> Step<K> {
             Self::Authenticate(pin) => Step::Authenticate(pin),
             Self::Message(verb, parameter, aad, data) => Step::Message(verb, parameter, aad, data),
             Self::MessageBegin(verb, parameter, aad) => Step::MessageBegin(verb, parameter, aad),
-            Self::MessageNext(verb, parameter, part, last) => Step::MessageNext(verb, parameter, part, last),
+            Self::MessageNext(verb, parameter, part, last) => {
+                Step::MessageNext(verb, parameter, part, last)
+            }
             Self::MessageCheck(verb, parameter, data, signature, last) => {
                 Step::MessageCheck(verb, parameter, data, signature, last)
             }

@@ -93,7 +93,9 @@ impl Token {
         let stations = parts
             .members
             .into_iter()
-            .map(|(member, settings)| Arc::new(Station::new(member, settings, Arc::clone(&parts.clock))))
+            .map(|(member, settings)| {
+                Arc::new(Station::new(member, settings, Arc::clone(&parts.clock)))
+            })
             .collect();
         Arc::new(Self {
             journal: Journal::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),
@@ -144,13 +146,16 @@ impl Token {
     /// The label: what C_InitToken gave, else what the configuration says.
     pub fn label(&self) -> String {
         let given = self.store.note(note::LABEL).ok().flatten();
-        given.and_then(|label| String::from_utf8(label).ok()).unwrap_or_else(|| self.settings.label.clone())
+        given
+            .and_then(|label| String::from_utf8(label).ok())
+            .unwrap_or_else(|| self.settings.label.clone())
     }
 
     /// The serial number: made once for a state folder, 16 characters.
     pub fn serial(&self) -> Result<String> {
         let id = self.identity(note::SERIAL)?;
-        Ok(id.iter().skip(8).map(|byte| format!("{byte:02x}")).collect())
+        // The last eight bytes of a UUID v7 are random.
+        Ok(show_uuid(&id).chars().filter(char::is_ascii_hexdigit).skip(16).collect())
     }
 
     /// The site, whose identity new records carry.
@@ -172,7 +177,9 @@ impl Token {
     pub(crate) fn new_uuid(&self) -> [u8; 16] {
         let mut random = [0; 10];
         self.entropy.fill(&mut random);
-        *uuid::Builder::from_unix_timestamp_millis(self.clock.wall_ms(), &random).into_uuid().as_bytes()
+        *uuid::Builder::from_unix_timestamp_millis(self.clock.wall_ms(), &random)
+            .into_uuid()
+            .as_bytes()
     }
 
     /// A fresh identity for an object.
@@ -201,7 +208,8 @@ impl Token {
         if paired || self.has_user_pin() {
             info.flags |= CKF_USER_PIN_INITIALIZED;
         }
-        for (min, max) in self.stations.iter().filter_map(|station| self.noted_pin_lengths(station)) {
+        for (min, max) in self.stations.iter().filter_map(|station| self.noted_pin_lengths(station))
+        {
             info.pin_len_min = info.pin_len_min.max(min);
             // Zero is a module's way of saying that it has no limit.
             if max != 0 {
@@ -257,7 +265,7 @@ impl Token {
 
     /// What a handle names, for the application: private objects are there after login only.
     pub(crate) fn held(&self, handle: Handle) -> Result<Held> {
-        let held = self.named(handle).ok_or(Error::from(CKR_OBJECT_HANDLE_INVALID))?;
+        let held = self.named(handle).ok_or_else(|| Error::from(CKR_OBJECT_HANDLE_INVALID))?;
         if held.object().is_private() && !self.login.read().is_user() {
             return Err(CKR_OBJECT_HANDLE_INVALID.into());
         }
@@ -270,14 +278,17 @@ impl Token {
         }
         // A store that can't be read now says nothing against what is on the shelf.
         if let Err(error) = self.shelf.refresh() {
-            log::warn!("token {}: {error}; answering from what this process knows", self.settings.label);
+            log::warn!(
+                "token {}: {error}; answering from what this process knows",
+                self.settings.label
+            );
         }
         self.shelf.get(handle).map(Held::Resident)
     }
 
     /// The seal on the log, which a login opens.
     pub(crate) fn seal(&self) -> Result<Seal> {
-        self.seal.read().clone().ok_or(CKR_USER_NOT_LOGGED_IN.into())
+        self.seal.read().clone().ok_or_else(|| CKR_USER_NOT_LOGGED_IN.into())
     }
 
     /// A fresh challenge of 32 bytes.

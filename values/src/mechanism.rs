@@ -64,7 +64,7 @@ pub enum Part {
     /// A key, by the handle of whoever speaks: the application's above the engine, the member's below.
     Key(Handle),
     /// A structure behind a pointer; `None` for a null pointer.
-    Nested(Option<Vec<Part>>),
+    Nested(Option<Vec<Self>>),
 }
 
 /// One field of a structured parameter, in the order of the C structure.
@@ -83,7 +83,7 @@ pub enum Field {
     /// So many bytes in the structure itself, a multiple of eight.
     Inline(usize),
     /// A pointer to a structure of these fields.
-    Nested(&'static [Field]),
+    Nested(&'static [Self]),
 }
 
 impl Field {
@@ -128,9 +128,7 @@ pub const fn layout(kind: MechanismType) -> Option<Layout> {
         CKM_ECDH1_DERIVE | CKM_ECDH1_COFACTOR_DERIVE => Layout::Fields(ECDH),
         CKM_EDDSA => Layout::OptionalFields(&[Number, LengthBytes]),
         CKM_AES_CBC_ENCRYPT_DATA => Layout::Fields(&[Inline(16), Bytes]),
-        CKM_DES_CBC_ENCRYPT_DATA | CKM_DES3_CBC_ENCRYPT_DATA => {
-            Layout::Fields(&[Inline(8), Bytes])
-        }
+        CKM_DES_CBC_ENCRYPT_DATA | CKM_DES3_CBC_ENCRYPT_DATA => Layout::Fields(&[Inline(8), Bytes]),
         CKM_AES_ECB_ENCRYPT_DATA
         | CKM_DES_ECB_ENCRYPT_DATA
         | CKM_DES3_ECB_ENCRYPT_DATA
@@ -143,9 +141,10 @@ pub const fn layout(kind: MechanismType) -> Option<Layout> {
         }
         CKM_RSA_AES_KEY_WRAP => Layout::Fields(&[Number, Nested(OAEP)]),
         CKM_ECDH_AES_KEY_WRAP => Layout::Fields(&[Number, Number, LengthBytes]),
-        CKM_ML_DSA | CKM_SLH_DSA => Layout::OptionalFields(CONTEXT),
         CKM_HASH_ML_DSA | CKM_HASH_SLH_DSA => Layout::Fields(&[Number, Bytes, Number]),
-        CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256
+        CKM_ML_DSA
+        | CKM_SLH_DSA
+        | CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256
         | CKM_HASH_SLH_DSA_SHA224..=CKM_HASH_SLH_DSA_SHAKE256 => Layout::OptionalFields(CONTEXT),
         CKM_RSA_PKCS_KEY_PAIR_GEN..=CKM_RSA_X_509
         | CKM_MD5_RSA_PKCS

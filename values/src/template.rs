@@ -117,7 +117,7 @@ impl Template {
 
     /// Sets every attribute of another template.
     pub fn merge(&mut self, other: &Self) {
-        for attribute in other.iter() {
+        for attribute in other {
             self.set(attribute.kind, attribute.value.clone());
         }
     }

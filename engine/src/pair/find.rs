@@ -158,6 +158,16 @@ pub fn remove(desk: &Desk<'_>, ring: &RingId) -> Result<usize> {
     Ok(doomed.len())
 }
 
+/// Removes what an attempt left that has just failed, if the member still answers: in a session of its own, since an
+/// operation may have stayed open in the one where it failed. What can't be removed now is found by its label later.
+pub(super) fn clear(desk: &Desk<'_>, ring: &RingId) {
+    if let Ok(desk) = Desk::open(desk.member, true) {
+        // The error of the attempt is the one to tell.
+        let _ = remove(&desk, ring);
+        desk.leave();
+    }
+}
+
 /// Removes what interrupted pairings left on a member, and answers how many keys that was.
 ///
 /// `keep` is the ring that the log names, `begun` the ones that were begun and never got into the log. Any other ring

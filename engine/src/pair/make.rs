@@ -46,8 +46,7 @@ pub fn make(desks: &[Desk<'_>], pairing: &Pairing<'_>) -> Result<(Ring, Vec<Shar
     let made = ring(desks, pairing);
     if made.is_err() {
         for desk in desks {
-            // The first error is the one to tell; what can't be removed now is found by its label.
-            let _ = find::remove(desk, &pairing.id);
+            find::clear(desk, &pairing.id);
         }
     }
     made

@@ -1,7 +1,7 @@
 //! Bringing a ring to a member that hasn't it, with the recovery's shares.
 
 use super::at::wrong;
-use super::find::{find, of_each, remove};
+use super::find::{clear, find, of_each, remove};
 use super::install::{Parcel, install};
 use super::recovery;
 use super::scratch::Scratch;
@@ -38,7 +38,7 @@ pub fn open(
         Ok(handle)
     });
     if installed.is_err() {
-        let _ = remove(desk, &ring.id);
+        clear(desk, &ring.id);
     }
     installed
 }
