@@ -56,9 +56,21 @@ const fn is_material(kind: AttributeType) -> bool {
     )
 }
 
-/// True for CKA_SUBJECT and its like that are empty: vendors differ on whether they take an empty one.
+/// True for text and the like that is empty: vendors differ on whether they take an empty one.
 fn is_empty(template: &Template, kind: AttributeType) -> bool {
-    matches!(kind, CKA_SUBJECT | CKA_ALLOWED_MECHANISMS | CKA_ID | CKA_LABEL | CKA_APPLICATION)
+    let may_be_left_out = matches!(
+        kind,
+        CKA_SUBJECT
+            | CKA_ISSUER
+            | CKA_SERIAL_NUMBER
+            | CKA_ALLOWED_MECHANISMS
+            | CKA_ID
+            | CKA_LABEL
+            | CKA_APPLICATION
+            | CKA_OBJECT_ID
+            | CKA_VALUE
+    );
+    may_be_left_out
         && (template.bytes(kind).is_some_and(<[u8]>::is_empty)
             || template.numbers(kind).is_some_and(<[u64]>::is_empty))
 }

@@ -103,7 +103,12 @@ impl Token {
 
     fn enter_first(&self, user: User, pin: Option<&Secret>) -> Result<First> {
         let mut last = Fault::new(Call::Login, CKR_DEVICE_REMOVED);
-        for (at, station) in self.stations.iter().enumerate() {
+        let mut order: Vec<_> = self.stations.iter().enumerate().collect();
+        // A member that has refused a PIN which the others took is not the one to judge the next.
+        order.sort_by_key(|(_, station)| {
+            matches!(self.store.note(&note::member(station.name(), "refused-pin")), Ok(Some(_)))
+        });
+        for (at, station) in order {
             if !station.is_up() || (user == User::User && station.settings.pin.is_some()) {
                 continue;
             }
