@@ -1,0 +1,23 @@
+//! The fixture of the tests in `tests/`: libtandem.so and tandem as they were built, over real tokens, seen as an
+//! application, an operator or a thief sees them. Nothing here knows how Tandem works inside.
+//!
+//! * [`alone`] runs a test in a process and with a token of its own: [`Demo`].
+//! * [`application`] and [`Raw`] are applications; [`Direct`] is one that uses a member without Tandem.
+//! * [`openssl`] judges what keys have done.
+
+mod application;
+pub mod artefacts;
+mod demo;
+mod direct;
+pub mod keys;
+pub mod openssl;
+mod process;
+mod raw;
+
+pub use application::{
+    Application, SO_PIN, USER_PIN, application, initialised, number, pin, refused, rv, value,
+};
+pub use demo::{Demo, Vendor, Wanted};
+pub use direct::Direct;
+pub use process::{alone, child, skip};
+pub use raw::{Raw, attribute, name_of};
