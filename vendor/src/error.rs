@@ -132,7 +132,9 @@ impl LoadError {
                 "name the vendor's PKCS #11 module; `ldd` shows libraries that it misses".into()
             }
             Self::NoCopy { .. } => {
-                "make /proc and memory files (memfd) available, or set private_copy = false".into()
+                "make /proc and memory files (memfd) available, or set private_copy = false; a module \
+                 that does not finalise needs the application to be started again"
+                    .into()
             }
             Self::Initialise { .. } => {
                 "check the vendor's own configuration and the member's environment".into()

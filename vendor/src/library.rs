@@ -133,6 +133,11 @@ impl Library {
         }
     }
 
+    /// True if it is a copy of this owner's that is not used again.
+    pub(crate) fn is_spent_of(&self, owner: Option<&Owner>) -> bool {
+        self.owner.as_ref() == owner && self.is_private() && self.spent.load(Ordering::Acquire)
+    }
+
     /// True if it is one member's own.
     pub(crate) const fn is_private(&self) -> bool {
         self.owner.is_some()

@@ -111,7 +111,7 @@ impl Keeper {
                 Some(place) if place.epoch == place.library.epoch() => Ok(()),
                 Some(place) => {
                     let info = place.library.up(world, &self.start);
-                    self.settle(world, place.library, info)
+                    self.settle_again(world, place.library, info)
                 }
                 None => self.begin(world),
             }
@@ -126,7 +126,7 @@ impl Keeper {
                 self.close_sessions();
             }
             let info = library.restart(world, &self.start);
-            match self.settle(world, library, info) {
+            match self.settle_again(world, library, info) {
                 // A private copy that doesn't finalise is left behind, and another takes its place.
                 Err(LoadError::Failed { .. }) if library.is_private() => self.begin(world),
                 settled => settled,
@@ -218,6 +218,19 @@ impl Keeper {
         let library = world.library(module, owner)?;
         library.join(self.config.serialize);
         Ok(library)
+    }
+
+    /// Settles on the library that the member was on. While a call hangs there nothing was ended: all is as it was.
+    fn settle_again(
+        &self,
+        world: &World,
+        library: &'static Library,
+        info: Result<LibraryInfo, LoadError>,
+    ) -> Result<(), LoadError> {
+        match info {
+            Err(busy @ LoadError::Busy(_)) => Err(busy),
+            info => self.settle(world, library, info),
+        }
     }
 
     /// Settles on a library that has been joined and started: finds the token there. On failure the library is left, so

@@ -14,6 +14,9 @@ use tandem_values::info::TokenInfo;
 static WORLD: AtomicPtr<World> = AtomicPtr::new(ptr::null_mut());
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
+/// How many copies that did not finalise a member may leave mapped.
+const SPENT_MAX: usize = 8;
+
 /// Shared by all members of this process.
 #[derive(Default)]
 pub(crate) struct World {
@@ -94,6 +97,13 @@ impl World {
             libraries.iter().find(|library| library.serves(module, owner.as_ref()))
         {
             return Ok(library);
+        }
+        let spent = |library: &&&Library| library.is_spent_of(owner.as_ref());
+        if libraries.iter().filter(spent).count() >= SPENT_MAX {
+            return Err(LoadError::NoCopy {
+                path: module.path.clone(),
+                reason: format!("{SPENT_MAX} copies of it did not finalise"),
+            });
         }
         let library: &'static Library = Box::leak(Box::new(Library::load(module, owner)?));
         libraries.push(library);
