@@ -1,6 +1,6 @@
 //! What commands report: the JSON that scripts read.
 //!
-//! **These names are an interface.** Fields may be added; none is renamed, removed or given another meaning. Times are
+//! `cli/JSON.md` explains them. **These names are an interface.** Fields may be added; none is renamed, removed or given another meaning. Times are
 //! RFC 3339 in UTC, identities are UUIDs in hyphens, bytes are lower-case hexadecimal digits, and what is not known is null.
 
 use crate::keytype;

@@ -77,7 +77,7 @@ pub(crate) fn make(folder: &Folder, kinds: &[Kind], settings: &[Setting]) -> Res
     if folder.config().exists() {
         return Ok(false);
     }
-    let planned = plan(folder, kinds)?;
+    let planned = plan(kinds)?;
     // What can't be configured isn't made: the configuration is checked before anything is written.
     let text = configuration::text(folder, &planned, settings)?;
     for member in &planned {
@@ -95,7 +95,7 @@ pub(crate) struct Planned {
 }
 
 /// Names the members `a`, `b`, … in the order they were asked for.
-fn plan(folder: &Folder, kinds: &[Kind]) -> Result<Vec<Planned>> {
+fn plan(kinds: &[Kind]) -> Result<Vec<Planned>> {
     if kinds.is_empty() || kinds.len() > 26 {
         return Err(Error::usage("--members takes 1 to 26 modules: softhsm, kryoptic"));
     }
@@ -104,9 +104,7 @@ fn plan(folder: &Folder, kinds: &[Kind]) -> Result<Vec<Planned>> {
         let module = modules::find(*kind)?;
         Ok(Planned { name, kind: *kind, module })
     });
-    let planned = planned.collect::<Result<Vec<_>>>()?;
-    log::debug!("{} members in {}", planned.len(), folder.dir().display());
-    Ok(planned)
+    planned.collect()
 }
 
 /// Writes a file whole or not at all: beside its place first, then renamed.

@@ -215,3 +215,42 @@ fn shares_are_never_lost_for_want_of_a_reader() {
     let status = demo.json(&["status"]);
     assert_eq!(status["tokens"][0]["paired"], false);
 }
+
+/// Every name in a report.
+fn names(value: &Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                found.insert(name.clone());
+                names(value, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_name_in_a_report_is_documented() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("JSON.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let demo = Demo::new();
+    let mut found = std::collections::BTreeSet::new();
+    names(&demo.again(&[]).ends(0).json(), &mut found);
+    for arguments in [
+        &["keys", "generate", "--type", "ec:p256"][..],
+        &["keys"],
+        &["verify"],
+        &["status"],
+        &["member", "list"],
+        &["pair"],
+        &["doctor"],
+    ] {
+        names(&demo.json(arguments), &mut found);
+    }
+    assert!(found.len() > 50, "{found:?}");
+    for name in found {
+        let written = [format!("`{name}`"), format!(".{name}`"), format!("{name}[]`")];
+        assert!(written.iter().any(|written| page.contains(written)), "JSON.md lacks {name}");
+    }
+}
