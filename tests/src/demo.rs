@@ -87,6 +87,21 @@ impl Demo {
         (dir, demo)
     }
 
+    /// Has the tool make a demo in a folder, with what `change` adds to the command.
+    pub fn make_with(wanted: &Wanted, dir: &Path, change: impl FnOnce(&mut Command)) -> Self {
+        let names: Vec<_> = wanted.members.iter().map(|vendor| vendor.name()).collect();
+        let mut command = Command::new(artefacts::tool());
+        command.args(["demo", "--members", &names.join(",")]).arg("--dir").arg(dir);
+        let log = format!("log.destination=file:{}", dir.join("tandem.log").display());
+        for setting in wanted.settings.iter().chain([&log]) {
+            command.args(["--set", setting]);
+        }
+        change(&mut command);
+        let made = command.output().expect("tandem runs");
+        assert!(made.status.success(), "tandem demo: {}{}", text(&made.stdout), text(&made.stderr));
+        Self::at(dir, &wanted.members)
+    }
+
     /// The demo in a folder.
     pub fn at(dir: &Path, members: &[Vendor]) -> Self {
         Self { dir: dir.canonicalize().expect("the demo's folder"), members: members.to_vec() }
@@ -230,16 +245,9 @@ fn template(wanted: &Wanted) -> PathBuf {
 fn make_template(wanted: &Wanted, template: &Path) {
     let dir = tempfile::Builder::new().prefix("tandem-").tempdir().expect("a temporary folder");
     let dir = dir.path();
-    let names: Vec<_> = wanted.members.iter().map(|vendor| vendor.name()).collect();
-    let mut command = Command::new(artefacts::tool());
-    command.env("TANDEM_KRYOPTIC", artefacts::kryoptic());
-    command.args(["demo", "--members", &names.join(",")]).arg("--dir").arg(dir);
-    let log = format!("log.destination=file:{}", dir.join("tandem.log").display());
-    for setting in wanted.settings.iter().chain([&log]) {
-        command.args(["--set", setting]);
-    }
-    let made = command.output().expect("tandem runs");
-    assert!(made.status.success(), "tandem demo: {}{}", text(&made.stdout), text(&made.stderr));
+    Demo::make_with(wanted, dir, |command| {
+        command.env("TANDEM_KRYOPTIC", artefacts::kryoptic());
+    });
     let _ = fs::remove_file(dir.join("tandem.log"));
     let unfinished = template.with_extension("new");
     let _ = fs::remove_dir_all(&unfinished);
