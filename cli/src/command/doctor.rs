@@ -20,7 +20,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(context: &mut Context<'_>, _: &Args) -> Result<bool> {
     let mut findings = Findings::default();
     if let Some(config) = config::look(context, &mut findings) {
-        look_live(context, config, &mut findings)?;
+        look_live(context, &config, &mut findings)?;
     }
     let healthy = findings.0.iter().all(|finding| finding.verdict != Verdict::Wrong);
     context.screen.report(&DoctorReport { healthy, findings: findings.0 })?;
@@ -28,14 +28,14 @@ pub(crate) fn run(context: &mut Context<'_>, _: &Args) -> Result<bool> {
 }
 
 /// Everything that needs tokens at work.
-fn look_live(context: &mut Context<'_>, config: Config, findings: &mut Findings) -> Result {
+fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings) -> Result {
     tandem_runtime::harden::no_core_dumps();
     let runtime = match Runtime::open_existing(config.clone()) {
         Ok(runtime) => runtime,
         Err(error) => {
             findings.wrong("state", error.to_string(), "mend what the message names");
             // The members have not been tried; what their files tell is known all the same.
-            members::look_at_files(&config, findings);
+            members::look_at_files(config, findings);
             return Ok(());
         }
     };
