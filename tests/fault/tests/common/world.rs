@@ -1,0 +1,153 @@
+//! A demo with libtandem_fault.so around each member, which can be put back to where it was.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tandem_tests::{Demo, Wanted, artefacts};
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+/// libtandem_fault.so.
+pub(crate) fn fault_module() -> PathBuf {
+    let module = artefacts::folder().join("libtandem_fault.so");
+    assert!(module.exists(), "{} is missing: make build", module.display());
+    module
+}
+
+/// A demo with faults.
+pub(crate) struct World {
+    pub(crate) demo: Demo,
+    _dir: Option<TempDir>,
+}
+
+/// A call that a member's fault module has written down.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) number: u64,
+    pub(crate) function: String,
+    pub(crate) said: String,
+}
+
+impl World {
+    /// A demo with faults around these members; no script says any yet.
+    pub(crate) fn make(wanted: &Wanted) -> Self {
+        let (dir, demo) = Demo::make(wanted);
+        fs::create_dir(dir.path().join("faults")).expect("a folder");
+        demo.configure(|text| configured(&text, demo.dir()));
+        Self { demo, _dir: Some(dir) }
+    }
+
+    /// The same, in a process that a test has started.
+    pub(crate) fn at(dir: &Path, wanted: &Wanted) -> Self {
+        Self { demo: Demo::at(dir, &wanted.members), _dir: None }
+    }
+
+    /// A file beside the scripts.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.demo.dir().join("faults").join(name)
+    }
+
+    /// The names of its members.
+    pub(crate) fn members(&self) -> Vec<&'static str> {
+        self.demo.members().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Gives a member another script, from the next call on, and forgets the calls before.
+    pub(crate) fn script(&self, member: &str, text: &str) {
+        let _ = fs::write(self.log_of(member), "");
+        let unfinished = self.file(&format!("{member}.new"));
+        fs::write(&unfinished, text).expect("a script");
+        fs::rename(unfinished, self.file(&format!("{member}.script"))).expect("a script");
+    }
+
+    /// No faults any more.
+    pub(crate) fn calm(&self) {
+        for member in self.members() {
+            self.script(member, "");
+        }
+    }
+
+    fn log_of(&self, member: &str) -> PathBuf {
+        self.file(&format!("{member}.log"))
+    }
+
+    /// The calls since the script was changed.
+    pub(crate) fn calls(&self, member: &str) -> Vec<Call> {
+        let text = fs::read_to_string(self.log_of(member)).unwrap_or_default();
+        let call = |line: &str| {
+            let mut words = line.splitn(3, ' ');
+            let number = words.next()?.parse().ok()?;
+            Some(Call {
+                number,
+                function: words.next()?.to_owned(),
+                said: words.next()?.to_owned(),
+            })
+        };
+        text.lines().map(|line| call(line).expect("a line of a log of calls")).collect()
+    }
+
+    /// Keeps state and members as they are now, to be put back by [`World::restore`].
+    pub(crate) fn keep(&self) {
+        let kept = self.demo.dir().join("kept");
+        let _ = fs::remove_dir_all(&kept);
+        fs::create_dir(&kept).expect("a folder");
+        copy(&self.demo.dir().join("state"), &kept);
+        copy(&self.demo.dir().join("members"), &kept);
+    }
+
+    /// Puts state and members back.
+    pub(crate) fn restore(&self) {
+        for name in ["state", "members"] {
+            fs::remove_dir_all(self.demo.dir().join(name)).expect("a folder that is there");
+            copy(&self.demo.dir().join("kept").join(name), self.demo.dir());
+        }
+        let _ = fs::remove_file(self.demo.dir().join("tandem.log"));
+    }
+}
+
+/// Copies a folder into another, with modes and owners.
+fn copy(folder: &Path, into: &Path) {
+    let done = Command::new("cp").arg("-a").arg(folder).arg(into).status().expect("cp");
+    assert!(done.success(), "cp -a {} {}", folder.display(), into.display());
+}
+
+/// tandem.toml with the fault module around each member.
+fn configured(text: &str, dir: &Path) -> String {
+    let mut config: Table = toml::from_str(text).expect("tandem.toml");
+    let tokens = config.get_mut("token").and_then(Value::as_array_mut).expect("tokens");
+    let members = tokens[0].get_mut("member").and_then(Value::as_array_mut).expect("members");
+    for member in members {
+        let member = member.as_table_mut().expect("a member");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let name = text(&member["name"]);
+        let module = text(&member["module"]);
+        let file =
+            |what: &str| dir.join("faults").join(format!("{name}.{what}")).display().to_string();
+        let faults: BTreeMap<_, _> = [
+            ("TANDEM_FAULT_MODULE", module),
+            ("TANDEM_FAULT_SCRIPT", file("script")),
+            ("TANDEM_FAULT_LOG", file("log")),
+        ]
+        .into();
+        let environment = member.entry("environment").or_insert_with(|| Table::new().into());
+        let environment = environment.as_table_mut().expect("an environment");
+        environment
+            .extend(faults.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))));
+        member.insert("module".to_owned(), fault_module().display().to_string().into());
+        let quirks = Table::from_iter([("private_copy".to_owned(), Value::from(true))]);
+        member.insert("quirks".to_owned(), quirks.into());
+    }
+    toml::to_string(&config).expect("tandem.toml")
+}
+
+/// A test of this program in a process of its own.
+pub(crate) fn child_of_test(name: &str, world: &World) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a path of this program"));
+    command
+        .args(["--exact", name, "--nocapture", "--ignored", "--test-threads=1"])
+        .env("TANDEM_CONFIG", world.demo.config())
+        .env("TANDEM_FAULT_DEMO", world.demo.dir())
+        .env("RUST_BACKTRACE", "1");
+    command
+}
