@@ -42,7 +42,6 @@ mod world;
 pub use config::{AfterFork, Initialise, MemberConfig, Overrides, TokenSelector};
 pub use error::LoadError;
 pub use member::VendorMember;
-pub use parameter::message_layout;
 pub use quirks::{Known, known_quirks};
 pub use world::forget_after_fork;
 

@@ -79,6 +79,8 @@ pub(crate) struct Library {
     gate: RwLock<Life>,
     /// Which life it is, counted up by each C_Initialize and C_Finalize. Changes only while the gate is held for writing.
     epoch: AtomicU64,
+    /// The vendor says that it isn't initialised: the application has finalised what it shares with us.
+    lost: AtomicBool,
     users: AtomicU32,
     /// A private copy that a member has.
     taken: AtomicBool,
@@ -110,6 +112,7 @@ impl Library {
             functions: Functions::new(Box::new(list)),
             gate: RwLock::new(life),
             epoch: AtomicU64::new(0),
+            lost: AtomicBool::new(false),
             users: AtomicU32::new(0),
             taken: AtomicBool::new(true),
             spent: AtomicBool::new(false),
@@ -148,6 +151,11 @@ impl Library {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// True if it is still in this life, as far as is known.
+    pub(crate) fn is_in(&self, epoch: u64) -> bool {
+        self.epoch() == epoch && !self.lost.load(Ordering::Acquire)
+    }
+
     /// True unless this process is a fork of the one that loaded it: then its locks may be held for ever.
     pub(crate) fn is_of_this_process(&self) -> bool {
         self.generation == world::generation()
@@ -173,7 +181,11 @@ impl Library {
             return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
         }
         let _one = self.serialize.load(Ordering::Relaxed).then(|| self.one_at_a_time.lock());
-        run(&self.functions, now)
+        let answer = run(&self.functions, now);
+        if matches!(answer, Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED))) {
+            self.lost.store(true, Ordering::Release);
+        }
+        answer
     }
 
     /// A member begins to use it. To be followed by [`Library::up`].
@@ -226,6 +238,9 @@ impl Library {
     }
 
     fn begin(&self, life: &mut Life, world: &World, start: &Start) -> Result<(), LoadError> {
+        if self.lost.swap(false, Ordering::AcqRel) {
+            life.up = None;
+        }
         if life.up.is_some() {
             return match &life.start {
                 Some(other) if other != start => Err(LoadError::Conflict(self.path.clone())),

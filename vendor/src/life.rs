@@ -97,10 +97,10 @@ impl Keeper {
     pub(crate) fn place(&self) -> Result<Place> {
         self.sessions()?;
         let place = (*self.place.read()).ok_or(Rv(CKR_DEVICE_REMOVED))?;
-        if place.epoch == place.library.epoch() {
+        if place.library.is_in(place.epoch) {
             return Ok(place);
         }
-        self.start().map_err(|error| error.rv())?;
+        self.start().map_err(|_| Rv(CKR_DEVICE_REMOVED))?;
         (*self.place.read()).ok_or(Rv(CKR_DEVICE_REMOVED))
     }
 
@@ -108,7 +108,7 @@ impl Keeper {
         self.change(|world| {
             let place = *self.place.read();
             match place {
-                Some(place) if place.epoch == place.library.epoch() => Ok(()),
+                Some(place) if place.library.is_in(place.epoch) => Ok(()),
                 Some(place) => {
                     let info = place.library.up(world, &self.start);
                     self.settle_again(world, place.library, info)

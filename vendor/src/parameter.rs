@@ -6,7 +6,6 @@ use std::ptr;
 use tandem_values::ck::*;
 use tandem_values::mechanism::layout;
 use tandem_values::{Field, Layout, Mechanism, MechanismType, Parameter, Part, Rv, rv::Result};
-use zeroize::Zeroizing;
 
 /// A parameter structure is a row of these.
 #[derive(Clone, Copy)]
@@ -154,9 +153,7 @@ impl Encoded {
     /// The parameter as the vendor left it (an IV it made, a tag it wrote).
     pub(crate) fn read(&self, fields: Option<&[Field]>, asked: &Parameter) -> Parameter {
         match (self, fields, asked) {
-            (Self::Flat(buffer), ..) => {
-                Parameter::Flat(Zeroizing::new(buffer.take(buffer.len()).to_vec()))
-            }
+            (Self::Flat(buffer), ..) => Parameter::Flat(buffer.take(buffer.len())),
             (Self::Row(row), Some(fields), Parameter::Parts(parts)) => {
                 Parameter::Parts(row.read(fields, parts))
             }
@@ -206,7 +203,7 @@ impl CMechanism {
 
 /// The layout of one message's parameter under a mechanism (PKCS #11 3.2 sections 6.13.3, 6.13.5 and 6.64.4);
 /// `None` if nothing but flat bytes is known of it.
-pub const fn message_layout(kind: MechanismType) -> Option<&'static [Field]> {
+pub(crate) const fn message_layout(kind: MechanismType) -> Option<&'static [Field]> {
     use Field::{Bits, Bytes, Inline, Nested, Number};
     Some(match kind {
         CKM_AES_GCM => &[Bytes, Number, Number, Bits],
@@ -220,6 +217,7 @@ pub const fn message_layout(kind: MechanismType) -> Option<&'static [Field]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zeroize::Zeroizing;
 
     fn bytes(bytes: &[u8]) -> Part {
         Part::Bytes(Some(Zeroizing::new(bytes.to_vec())))

@@ -6,7 +6,7 @@
  *   half-way         C_Initialize fails once and is half done
  *   tandem           says that it is Tandem
  *   slow             C_GenerateRandom takes its time
- *   hangs            C_GenerateRandom returns when C_SeedRandom has been called
+ *   hangs            C_GenerateRandom returns when C_SeedRandom has been called, or after a quarter of a minute
  *   is-nss           the string must have come as NSS takes it
  *
  * It notes when two calls overlap (C_GenerateRandom), or C_Finalize a call: CKR_FUNCTION_FAILED.
@@ -97,7 +97,7 @@ static ulong randomly(ulong session, unsigned char *to, ulong len) {
     (void)session;
     if (inside++) atomic_store(&overlapped, 1);
     if (wants("slow")) usleep(20000);
-    while (wants("hangs") && !seeded) usleep(1000);
+    for (int ms = 0; wants("hangs") && !seeded && ms < 15000; ms++) usleep(1000);
     memset(to, 4, len);
     inside--;
     return overlapped ? FUNCTION_FAILED : OK;
