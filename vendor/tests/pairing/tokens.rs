@@ -1,48 +1,47 @@
-//! Fresh tokens of real modules.
+//! Members on fresh tokens, logged in.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[expect(dead_code, reason = "shared with other tests")]
+#[path = "../real/token.rs"]
+mod token;
+
+pub(crate) use token::Kind as Vendor;
+
+use std::path::Path;
+use std::sync::Once;
 use tandem_engine::desk::Desk;
-use tandem_engine::member::{Member, User};
-use tandem_values::Secret;
-use tandem_vendor::{Initialise, MemberConfig, TokenSelector, VendorMember};
-use tempfile::TempDir;
+use tandem_engine::member::Member;
+use tandem_engine::member::SessionId;
+use tandem_vendor::VendorMember;
+use token::TestToken;
 
-const SO_PIN: &[u8] = b"12345678";
-const USER_PIN: &[u8] = b"123456";
-
-/// A vendor whose module is at hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vendor {
-    SoftHsm,
-    Kryoptic,
-}
-
-/// A member with a fresh token, which is gone when this is dropped.
-pub struct Fixture {
-    pub member: VendorMember,
-    _folder: TempDir,
+/// A member on a fresh token, which is gone when this is dropped.
+pub(crate) struct Fixture {
+    pub(crate) member: VendorMember,
+    /// The login lasts as long as a session is open: this one stays.
+    _login: SessionId,
+    _token: TestToken,
 }
 
 impl Fixture {
     /// Makes a token and logs in on it.
-    pub fn new(vendor: Vendor, name: &str) -> Self {
-        let folder = folder();
-        let config = config(vendor, name, folder.path());
-        let member = VendorMember::new(config);
-        member.start().expect("the module starts");
-        member.init_token(Some(&Secret::new(SO_PIN)), name).expect("the token is initialised");
-        let desk = Desk::open(&member, true).unwrap();
-        member.login(desk.session, User::So, Some(&Secret::new(SO_PIN))).unwrap();
-        member.init_pin(desk.session, Some(&Secret::new(USER_PIN))).unwrap();
-        member.logout(desk.session).unwrap();
-        member.login(desk.session, User::User, Some(&Secret::new(USER_PIN))).unwrap();
-        // The login lasts as long as a session is open: this one stays.
-        Self { member, _folder: folder }
+    pub(crate) fn new(vendor: Vendor, name: &str) -> Self {
+        static IN_MEMORY: Once = Once::new();
+        // On a disk every write to a token waits, and these tests make thousands.
+        IN_MEMORY.call_once(|| {
+            let memory = Path::new("/dev/shm");
+            if memory.is_dir() {
+                let _ = tempfile::env::override_temp_dir(memory);
+            }
+        });
+        assert!(vendor.module().is_some(), "{vendor:?}'s module is not here: make members");
+        let token = TestToken::new(vendor, name);
+        let member = token.member();
+        let login = token::session(&member);
+        Self { member, _login: login, _token: token }
     }
 
     /// A session of its own.
-    pub fn desk(&self) -> Desk<'_> {
+    pub(crate) fn desk(&self) -> Desk<'_> {
         Desk::open(&self.member, true).unwrap()
     }
 }
@@ -51,48 +50,4 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         let _ = self.member.stop();
     }
-}
-
-/// In memory where there is such a place: tokens on a disk make every write wait.
-fn folder() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { TempDir::new_in(memory).unwrap() } else { TempDir::new().unwrap() }
-}
-
-fn config(vendor: Vendor, name: &str, folder: &Path) -> MemberConfig {
-    let token = TokenSelector::Uninitialised;
-    match vendor {
-        Vendor::SoftHsm => {
-            let (tokens, file) = (folder.join("tokens"), folder.join("softhsm2.conf"));
-            fs::create_dir(&tokens).unwrap();
-            let text = format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display());
-            fs::write(&file, text).unwrap();
-            let mut config = MemberConfig::new(name, softhsm(), token);
-            config.environment = vec![("SOFTHSM2_CONF".into(), file.display().to_string())];
-            config
-        }
-        Vendor::Kryoptic => {
-            let file = folder.join("kryoptic.conf");
-            let store = folder.join("token.sql");
-            let text = format!("[[slots]]\nslot = 1\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n", store.display());
-            fs::write(&file, text).unwrap();
-            let mut config = MemberConfig::new(name, kryoptic(), token);
-            config.initialise = Initialise::Reserved(format!("kryoptic_conf={}", file.display()));
-            config
-        }
-    }
-}
-
-fn softhsm() -> PathBuf {
-    needed(PathBuf::from("/usr/lib/softhsm/libsofthsm2.so"), "apt-get install softhsm2")
-}
-
-fn kryoptic() -> PathBuf {
-    let vendor = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
-    needed(vendor.join("../target/release/libkryoptic_pkcs11.so").canonicalize().unwrap_or_default(), "make members")
-}
-
-fn needed(module: PathBuf, how: &str) -> PathBuf {
-    assert!(module.is_file(), "a module is missing: {how}");
-    module
 }
