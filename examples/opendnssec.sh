@@ -290,6 +290,7 @@ for folder in ${members:+"$members"/*/}; do
 done
 
 begin stop
+wait_for "the signer to be idle" is_idle ods-signer # it frees what its threads still use
 stop signer "$signer"
 signer=''
 stop enforcer "$enforcer"

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Is Tandem a drop-in? Runs every script of this folder on SoftHSM alone and on Tandem over two
+# members, each time with fresh tokens, and compares case by case: what passes on SoftHSM must pass
+# on Tandem, unless accepted.txt says why it can't. SoftHSM itself fails some cases; so may Tandem.
+#
+#   compare.sh [SCRIPT...]              all scripts, or those named (without .sh)
+#   compare.sh --softhsm [SCRIPT...]    SoftHSM alone, to see what it does
+#
+# TANDEM_MEMBERS chooses the members (softhsm,kryoptic if not given).
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+cache=$root/target/programs
+results=$cache/results
+pin=123456 so_pin=12345678
+
+sides=(softhsm tandem)
+if [ "${1:-}" = --softhsm ]; then
+    sides=(softhsm)
+    shift
+fi
+scripts=("$@")
+[ $# -gt 0 ] || scripts=(pkcs11-tool p11tool openssl ssh java python-pkcs11 cryptoki opendnssec)
+
+softhsm=
+for candidate in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so; do
+    if [ -e "$candidate" ]; then softhsm=$candidate; break; fi
+done
+[ -n "$softhsm" ] || { echo "compare.sh: no SoftHSM; run scripts/setup.sh test" >&2; exit 1; }
+
+# fresh SIDE FOLDER: a new token, and the environment that reaches it.
+fresh() {
+    export P11_PIN=$pin P11_SO_PIN=$so_pin P11_TOKEN=demo P11_CACHE=$cache
+    case $1 in
+    softhsm)
+        mkdir "$2/tokens"
+        echo "directories.tokendir = $2/tokens" > "$2/softhsm2.conf"
+        export SOFTHSM2_CONF=$2/softhsm2.conf P11_MODULE=$softhsm
+        softhsm2-util --module "$softhsm" --init-token --free --label $P11_TOKEN --pin $pin --so-pin $so_pin ;;
+    tandem)
+        "$root/target/release/tandem" demo --dir "$2" --members "${TANDEM_MEMBERS:-softhsm,kryoptic}"
+        export TANDEM_CONFIG=$2/tandem.toml P11_MODULE=$root/target/release/libtandem.so
+        export P11_MEMBERS=$2/members PATH=$root/target/release:$PATH ;;
+    esac
+}
+run() { # SIDE SCRIPT
+    local side=$1 script=$2 token began=$SECONDS
+    export P11_LOGS=$results/$side/$script
+    mkdir -p "$P11_LOGS"
+    token=$(mktemp -d "$cache/token.XXXXXX")
+    if fresh "$side" "$token" > "$P11_LOGS/fresh.log" 2>&1; then
+        "$here/$script.sh" > "$results/$side/$script.out" 2>&1
+    else
+        echo "case $script.fresh-token failed $(tail -n 1 "$P11_LOGS/fresh.log")" > "$results/$side/$script.out"
+    fi
+    grep '^case ' "$results/$side/$script.out" > "$results/$side/$script.cases"
+    echo $((SECONDS - began)) > "$results/$side/$script.seconds"
+    rm -rf "$token"
+}
+count() { awk -v o="$2" '$3 == o { n++ } END { print n + 0 }' "$1"; }
+summary() { # SIDE SCRIPT
+    local cases=$results/$1/$2.cases
+    printf '%-14s %-8s %4d passed %4d failed %4d skipped %5d s\n' "$2" "$1" "$(count "$cases" passed)" \
+        "$(count "$cases" failed)" "$(count "$cases" skipped)" "$(cat "$results/$1/$2.seconds")"
+}
+
+rm -rf "$results"
+mkdir -p "$results"
+for script in "${scripts[@]}"; do
+    for side in "${sides[@]}"; do (run "$side" "$script") & done
+    wait
+    for side in "${sides[@]}"; do summary "$side" "$script"; done
+done
+
+if [ ${#sides[@]} = 1 ]; then
+    echo
+    grep -hv ' passed$' "$results"/softhsm/*.cases
+    exit 0
+fi
+
+# Names of cases hold no spaces; a pattern of accepted.txt may end with *.
+cat "$results"/softhsm/*.cases > "$results/softhsm.all"
+cat "$results"/tandem/*.cases > "$results/tandem.all"
+awk '
+    function accepted(name,    i, pattern) {
+        for (i = 1; i <= patterns; i++) {
+            pattern = accept[i]
+            if (pattern == name || (pattern ~ /\*$/ && index(name, substr(pattern, 1, length(pattern) - 1)) == 1)) {
+                used[i] = 1
+                return reason[i]
+            }
+        }
+        return ""
+    }
+    FILENAME ~ /accepted.txt$/ {
+        if ($0 !~ /^ *(#|$)/) { accept[++patterns] = $1; $1 = ""; reason[patterns] = $0 }
+        next
+    }
+    FILENAME ~ /softhsm.all$/ { softhsm[$2] = $3; next }
+    { name = $2; tandem[name] = $3; sub(/^[^ ]* [^ ]* /, ""); words[name] = $0 }
+    END {
+        for (name in softhsm) {
+            if (tandem[name] == "passed") { passed++; if (softhsm[name] != "passed") better++; continue }
+            if (softhsm[name] != "passed") { if (tandem[name] == "failed") both++; skipped++; continue }
+            why = accepted(name)
+            if (why != "") { known++; skipped++; print "accepted " name ":" why; continue }
+            failed++
+            print "different " name ": passed on SoftHSM, here " (name in words ? words[name] : "it did not run")
+        }
+        # What only Tandem can be asked, such as to go on without a member.
+        for (name in tandem) if (!(name in softhsm)) {
+            if (tandem[name] == "failed") { failed++; print "different " name ": here " words[name] } else passed++
+        }
+        for (i = 1; i <= patterns; i++) if (!used[i]) print "unused " accept[i]
+        print "total " better + 0 " cases pass here and not on SoftHSM, " both + 0 " fail on both, " known + 0 " are accepted"
+        print "closing programs: " passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
+    }
+' "$here/accepted.txt" "$results/softhsm.all" "$results/tandem.all" > "$results/verdict"
+say() { sed -n "s/^$1 /$2/p" "$results/verdict" | sort; }
+echo
+say accepted 'accepted: '
+[ $# -gt 0 ] || say unused 'in accepted.txt, but not needed: '
+say different 'DIFFERENT: '
+say total ''
+say closing ''
+echo "each case's output: ${results#"$root/"}"
+! grep -q '^different ' "$results/verdict"

@@ -1,0 +1,1 @@
+//! Empty: only the package of the dependency is wanted, for its tests.

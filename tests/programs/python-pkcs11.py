@@ -1,0 +1,39 @@
+"""Runs python-pkcs11's own tests and says each one's outcome as a `case` line."""
+
+import sys
+import unittest
+
+
+class Cases(unittest.TextTestResult):
+    def say(self, test, outcome, reason=""):
+        name = test.id().removeprefix("tests.").replace(" ", "-")
+        print(f"case python-pkcs11.{name} {outcome} {' '.join(str(reason).split())[:160]}".rstrip())
+        sys.stdout.flush()
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.say(test, "passed")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.say(test, "failed", repr(err[1]))
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.say(test, "failed", repr(err[1]))
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.say(test, "skipped", reason)
+
+    def addExpectedFailure(self, test, err):
+        super().addExpectedFailure(test, err)
+        self.say(test, "passed")
+
+    def addUnexpectedSuccess(self, test):
+        super().addUnexpectedSuccess(test)
+        self.say(test, "failed", "unexpected success")
+
+
+suite = unittest.defaultTestLoader.discover("tests", top_level_dir=".")
+unittest.TextTestRunner(verbosity=0, resultclass=Cases).run(suite)
