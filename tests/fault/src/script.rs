@@ -37,6 +37,8 @@ pub enum Fault {
 enum When {
     /// The nth call, of all or of one function.
     At(u64),
+    /// The nth call and all after it.
+    From(u64),
     /// Every nth call.
     Every(u64),
     /// This share of the calls, of 2^32.
@@ -100,6 +102,7 @@ impl Script {
             let count = if line.function.is_some() { own } else { self.total };
             let happens = match line.when {
                 When::At(at) => count == at,
+                When::From(from) => count >= from,
                 When::Every(nth) => count.is_multiple_of(nth.max(1)),
                 When::Share(share) => next_random(&mut self.random) >> 32 < share,
             };
@@ -122,6 +125,7 @@ const fn next_random(state: &mut u64) -> u64 {
 fn parse_line(words: &[&str]) -> Result<Line, String> {
     let (when, rest) = match words {
         ["at", rest @ ..] => (Word::At, rest),
+        ["from", rest @ ..] => (Word::From, rest),
         ["every", rest @ ..] => (Word::Every, rest),
         ["share", rest @ ..] => (Word::Share, rest),
         rest => (Word::Always, rest),
@@ -139,10 +143,11 @@ fn parse_line(words: &[&str]) -> Result<Line, String> {
     };
     let (when, rest) = match (when, rest) {
         (Word::At, [nth, rest @ ..]) => (When::At(number(nth)?), rest),
+        (Word::From, [nth, rest @ ..]) => (When::From(number(nth)?), rest),
         (Word::Every, [nth, rest @ ..]) if counted(&[nth]) => (When::Every(number(nth)?), rest),
         (Word::Share, [share, rest @ ..]) => (When::Share(share_of(share)?), rest),
         (Word::Every | Word::Always, rest) => (When::Every(1), rest),
-        (Word::At | Word::Share, []) => return Err("a number is missing".into()),
+        (Word::At | Word::From | Word::Share, []) => return Err("a number is missing".into()),
     };
     Ok(Line { function, when, fault: fault(rest)? })
 }
@@ -150,6 +155,7 @@ fn parse_line(words: &[&str]) -> Result<Line, String> {
 #[derive(Clone, Copy)]
 enum Word {
     At,
+    From,
     Every,
     Share,
     Always,
@@ -225,6 +231,10 @@ mod tests {
         assert_eq!(
             faults("every 2 hang", &calls),
             [none(), vec![Fault::Hang], none(), vec![Fault::Hang]]
+        );
+        assert_eq!(
+            faults("from C_Sign 2 kill\nfrom 4 hang", &calls),
+            [none(), none(), none(), vec![Fault::Kill, Fault::Hang]]
         );
         let both = vec![
             Fault::Delay(Duration::from_millis(5)),

@@ -1,4 +1,4 @@
-/* Preloaded by tests/crash: kills the process before its nth write to the state folder, counted from the moment when the
+/* Preloaded by crash: kills the process before its nth write to the state folder, counted from the moment when the
  * test calls tandem_shim_arm. What is a write: bytes, lengths, names and locks of files, and their way to the disk.
  *
  * TANDEM_SHIM_DIR   the folder

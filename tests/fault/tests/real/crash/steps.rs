@@ -1,6 +1,6 @@
 //! Every step of an act in turn: counted once without a kill, then killed at each.
 
-use crate::act::Act;
+use super::act::Act;
 use crate::common::{World, child_of_test};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -37,7 +37,7 @@ const CHANGES: [&str; 8] = [
 pub(crate) fn kill_at_each(wanted: &Wanted, act: Act) {
     let world = World::make(wanted);
     let shim = shim();
-    let mut prepare = child_of_test("child", &world);
+    let mut prepare = child_of_test("crash::child", &world);
     act.tell(prepare.env("TANDEM_FAULT_PREPARE", "1"));
     succeeded("preparing", &prepare.output().expect("a process"));
     world.keep();
@@ -140,7 +140,7 @@ fn begin(world: &World, step: &Step) {
 }
 
 fn child(world: &World, act: Act, shim: &PathBuf) -> Command {
-    let mut command = child_of_test("child", world);
+    let mut command = child_of_test("crash::child", world);
     act.tell(&mut command);
     command
         .env("LD_PRELOAD", shim)
@@ -162,7 +162,7 @@ fn kill_at(world: &World, act: Act, step: &Step, shim: &PathBuf) -> Result<Strin
         return Err(format!("it ended otherwise: {}", said(&killed)));
     }
     world.calm();
-    let mut after = child_of_test("after", world);
+    let mut after = child_of_test("crash::after", world);
     act.tell(&mut after);
     let looked = after.output().expect("a process");
     let outcome = fs::read_to_string(world.file("outcome"));
@@ -178,7 +178,7 @@ fn kill_at(world: &World, act: Act, step: &Step, shim: &PathBuf) -> Result<Strin
 
 /// The shim, compiled.
 fn shim() -> PathBuf {
-    let source = artefacts::repository().join("tests/fault/tests/common/shim.c");
+    let source = artefacts::repository().join("tests/fault/tests/real/common/shim.c");
     let folder = artefacts::folder().join("tandem-tests");
     fs::create_dir_all(&folder).expect("a folder");
     let library =

@@ -1,23 +1,11 @@
 //! A process killed between any two steps of making or destroying a key, at every step in turn. Afterwards there is no
 //! orphan on any member, no half-made key is seen, and what was acknowledged is whole.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
-
-#[path = "../common/mod.rs"]
-mod common;
-
 mod act;
 mod check;
 mod steps;
 
-use act::Act;
+use self::act::Act;
 use tandem_tests::keys::Kind;
 use tandem_tests::{Vendor, Wanted};
 

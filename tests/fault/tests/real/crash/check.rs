@@ -1,6 +1,6 @@
 //! What is left after the process was killed, seen by a fresh one with the faults off.
 
-use crate::act::{Act, NAME, OTHER};
+use super::act::{Act, NAME, OTHER};
 use crate::common::{View, World, look_at_member, look_at_token, same};
 use cryptoki::session::Session;
 use std::fs;

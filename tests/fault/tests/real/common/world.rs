@@ -21,21 +21,25 @@ pub(crate) struct World {
     _dir: Option<TempDir>,
 }
 
-/// A call that a member's fault module has written down.
+/// A call that a member's fault module has written down: its number since the script was changed.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) number: u64,
     pub(crate) function: String,
-    pub(crate) said: String,
 }
 
 impl World {
     /// A demo with faults around these members; no script says any yet.
     pub(crate) fn make(wanted: &Wanted) -> Self {
         let (dir, demo) = Demo::make(wanted);
-        fs::create_dir(dir.path().join("faults")).expect("a folder");
+        Self { _dir: Some(dir), ..Self::around(demo) }
+    }
+
+    /// A demo that is there already, with faults from now on.
+    pub(crate) fn around(demo: Demo) -> Self {
+        fs::create_dir(demo.dir().join("faults")).expect("a folder");
         demo.configure(|text| configured(&text, demo.dir()));
-        Self { demo, _dir: Some(dir) }
+        Self { demo, _dir: None }
     }
 
     /// The same, in a process that a test has started.
@@ -78,11 +82,7 @@ impl World {
         let call = |line: &str| {
             let mut words = line.splitn(3, ' ');
             let number = words.next()?.parse().ok()?;
-            Some(Call {
-                number,
-                function: words.next()?.to_owned(),
-                said: words.next()?.to_owned(),
-            })
+            Some(Call { number, function: words.next()?.to_owned() })
         };
         text.lines().map(|line| call(line).expect("a line of a log of calls")).collect()
     }

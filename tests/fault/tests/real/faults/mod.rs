@@ -1,0 +1,54 @@
+//! A member that fails at each of its calls in turn, while the application notices nothing; and one that answers wrongly
+//! when a key is made, which must not be used.
+
+mod each;
+mod scenario;
+mod wrong;
+
+use scenario::Scenario;
+use tandem_tests::{Vendor, Wanted, alone};
+
+/// The member that comes first does the work as long as it can.
+fn first(vendor: Vendor) -> Wanted {
+    let other = if vendor == Vendor::SoftHsm { Vendor::Kryoptic } else { Vendor::SoftHsm };
+    Wanted::over(&[vendor, other]).with("balance=primary")
+}
+
+macro_rules! at_each_call {
+    ($($name:ident: $vendor:ident, $scenario:ident, $member:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            alone(&first(Vendor::$vendor), |demo| each::call(demo, Scenario::$scenario, $member));
+        }
+    )*};
+}
+
+at_each_call! {
+    signing_when_softhsm_fails: SoftHsm, Sign, "a";
+    signing_when_kryoptic_fails: Kryoptic, Sign, "a";
+    mac_in_parts_when_softhsm_fails: SoftHsm, Mac, "a";
+    mac_in_parts_when_kryoptic_fails: Kryoptic, Mac, "a";
+    encrypting_in_parts_when_softhsm_fails: SoftHsm, Encrypt, "a";
+    encrypting_in_parts_when_kryoptic_fails: Kryoptic, Encrypt, "a";
+    generating_when_softhsm_makes_and_fails: SoftHsm, Generate, "a";
+    generating_when_kryoptic_makes_and_fails: Kryoptic, Generate, "a";
+    generating_when_softhsm_follows_and_fails: Kryoptic, Generate, "b";
+    generating_when_kryoptic_follows_and_fails: SoftHsm, Generate, "b";
+    destroying_when_softhsm_fails: SoftHsm, Destroy, "a";
+    destroying_when_kryoptic_fails: Kryoptic, Destroy, "a";
+}
+
+#[test]
+fn finding_asks_no_member() {
+    alone(&first(Vendor::SoftHsm), |demo| each::finding(demo));
+}
+
+#[test]
+fn a_wrong_answer_when_a_key_is_made() {
+    alone(&first(Vendor::SoftHsm), |demo| wrong::making(demo));
+}
+
+#[test]
+fn a_wrong_answer_when_a_key_is_made_on_kryoptic_first() {
+    alone(&first(Vendor::Kryoptic), |demo| wrong::making(demo));
+}

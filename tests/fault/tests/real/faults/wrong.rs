@@ -1,0 +1,55 @@
+//! A member that answers wrongly while a key is made: its replica is destroyed and never used, the call fails and says so,
+//! and nothing is left.
+
+use super::each::Vendors;
+use crate::common::{View, World, look_at_member, look_at_token, same};
+use tandem_tests::keys::Kind;
+use tandem_tests::{Demo, application};
+
+/// What is wrong, for which keys.
+const WRONG: [(&str, &[Kind]); 4] = [
+    ("C_UnwrapKey wrong-key", &[Kind::P256, Kind::Rsa(2048), Kind::Aes(32), Kind::Generic(32)]),
+    ("C_Sign wrong-signature", &[Kind::P256, Kind::Rsa(2048), Kind::Generic(32)]),
+    ("C_Sign wrong-length", &[Kind::P256, Kind::Rsa(2048), Kind::Generic(32)]),
+    ("C_Encrypt wrong-output", &[Kind::Aes(32)]),
+];
+
+/// Makes keys while one member after the other answers wrongly.
+pub(crate) fn making(demo: &Demo) {
+    let world = World::around(Demo::at(demo.dir(), &demo.members().map_vendors()));
+    let (_application, session) = application();
+    for (at, kind) in
+        [Kind::P256, Kind::Rsa(2048), Kind::Aes(32), Kind::Generic(32)].into_iter().enumerate()
+    {
+        // Each is a wrong key for those that follow.
+        kind.make(&session, &format!("before-{at}")).expect("a key");
+    }
+    let before = look_at_token(&session);
+    let members = |world: &World| -> Vec<(&'static str, View)> {
+        world.members().into_iter().map(|name| (name, look_at_member(world, name))).collect()
+    };
+    for member in world.members() {
+        for (line, kinds) in WRONG {
+            for kind in kinds {
+                let what = format!("{kind} while member {member} does {line}");
+                world.script(member, line);
+                let (made, log) = world.demo.logged(|| kind.make(&session, "wrong"));
+                let spoilt =
+                    world.calls(member).iter().any(|call| line.starts_with(&call.function));
+                world.calm();
+                assert!(spoilt, "{what}: it was not asked");
+                let error = made.err().unwrap_or_else(|| panic!("{what}: it was made"));
+                assert!(
+                    log.iter().any(|line| line.contains(&format!("member {member}"))),
+                    "{what}: not reported: {log:#?}"
+                );
+                println!("| {what} | {error} |");
+                let token = look_at_token(&session);
+                assert!(token == before, "{what}: something is left on the token");
+                same(&what, &token, &members(&world));
+            }
+        }
+    }
+    let report = world.demo.report(&["verify"]);
+    assert_eq!(report["verified"], true, "{report:#}");
+}

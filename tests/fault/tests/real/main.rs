@@ -1,0 +1,14 @@
+//! libtandem.so over real modules that fail, and in processes that are killed.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+
+mod common;
+mod crash;
+mod faults;
