@@ -55,7 +55,7 @@ impl Call {
                 if !self.decoded.get() {
                     self.end(self.function.ends());
                 }
-                report(self.function, &error);
+                report(self.function, self.decoded.get(), &error);
                 error.rv.0
             }
             Err(_) => {
@@ -80,32 +80,48 @@ impl Call {
     }
 }
 
+thread_local! {
+    /// This thread is inside a call of the application.
+    static SERVING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// True if this thread is inside a call of the application.
+#[cfg(not(test))]
+pub(crate) fn is_serving() -> bool {
+    SERVING.get()
+}
+
 /// Serves one call. Nothing unwinds into the application.
 pub(crate) fn guard(function: Function, body: impl FnOnce(&Call) -> Result) -> CK_RV {
+    let outer = SERVING.replace(true);
     let served = catch_unwind(AssertUnwindSafe(|| match Call::begin(function) {
         Ok(call) => call.serve(body),
         Err(error) => error.rv.0,
     }));
+    SERVING.set(outer);
     served.unwrap_or(CKR_GENERAL_ERROR)
 }
 
-/// One line for each call that fails.
-fn report(function: Function, error: &Error) {
+/// One line for each call that fails. `served`: its arguments were such that it could be.
+fn report(function: Function, served: bool, error: &Error) {
     if function == Function::C_Initialize && error.message.is_empty() {
         // The runtime has told why.
         return;
     }
-    log::log!(level(error), "{function}: {error}");
+    log::log!(level(function, served, error), "{function}: {error}");
 }
 
 /// What an application does wrong is its own affair; what an operator can act on has a sentence; an ill HSM is a warning.
-fn level(error: &Error) -> log::Level {
-    let fault = Fault::new(On::Step, error.rv.0);
+fn level(function: Function, served: bool, error: &Error) -> log::Level {
+    use Function::{C_Finalize, C_Initialize};
+    let ill = Fault::new(On::Step, error.rv.0).class == Class::Ill;
     match error.rv.0 {
         CKR_GENERAL_ERROR => log::Level::Error,
-        _ if fault.class == Class::Ill => log::Level::Warn,
-        _ if error.message.is_empty() => log::Level::Debug,
-        _ => log::Level::Info,
+        _ if matches!(function, C_Initialize | C_Finalize) => log::Level::Warn,
+        _ if !served => log::Level::Debug,
+        _ if ill => log::Level::Warn,
+        _ if !error.message.is_empty() => log::Level::Info,
+        _ => log::Level::Debug,
     }
 }
 
@@ -121,10 +137,18 @@ mod tests {
 
     #[test]
     fn lines_are_as_loud_as_they_matter() {
-        assert_eq!(level(&CKR_PIN_INCORRECT.into()), log::Level::Debug);
-        let actionable = Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "not backed up; run …");
-        assert_eq!(level(&actionable), log::Level::Info);
-        assert_eq!(level(&CKR_DEVICE_REMOVED.into()), log::Level::Warn);
-        assert_eq!(level(&CKR_GENERAL_ERROR.into()), log::Level::Error);
+        let sign = |error| level(Function::C_SignInit, true, &error);
+        assert_eq!(sign(CKR_PIN_INCORRECT.into()), log::Level::Debug);
+        let backup = Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "not backed up; run …");
+        assert_eq!(sign(backup), log::Level::Info);
+        assert_eq!(sign(CKR_DEVICE_REMOVED.into()), log::Level::Warn);
+        assert_eq!(sign(CKR_GENERAL_ERROR.into()), log::Level::Error);
+
+        let arguments = Error::new(CKR_ARGUMENTS_BAD, "pReserved is not null");
+        assert_eq!(level(Function::C_SignInit, false, &arguments), log::Level::Debug);
+        assert_eq!(level(Function::C_Initialize, false, &arguments), log::Level::Warn);
+        // No HSM has said so.
+        let slot = CKR_SLOT_ID_INVALID.into();
+        assert_eq!(level(Function::C_GetTokenInfo, false, &slot), log::Level::Debug);
     }
 }

@@ -9,6 +9,7 @@ pub(crate) use toy::{Runtime, listen, start};
 
 #[cfg(not(test))]
 mod real {
+    use crate::guard::is_serving;
     use std::panic;
     use std::sync::atomic::{AtomicBool, Ordering};
     use tandem_config::meant::Log;
@@ -28,11 +29,17 @@ mod real {
         logging::set_up(Program::Module, &Log::default());
     }
 
-    /// What went wrong inside goes to the log, not to an application's standard error.
+    /// What goes wrong inside a call goes to the log, not to the application's standard error.
     fn catch_panics() {
         static CATCHING: AtomicBool = AtomicBool::new(false);
         if !CATCHING.swap(true, Ordering::Relaxed) {
-            panic::set_hook(Box::new(|panic| log::error!("internal error: {panic}")));
+            let elsewhere = panic::take_hook();
+            panic::set_hook(Box::new(move |panic| {
+                log::error!("internal error: {panic}");
+                if !is_serving() {
+                    elsewhere(panic);
+                }
+            }));
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::limits::{FINALIZE_WAIT, LIFECYCLE_WAIT, SESSIONS_MAX};
 use crate::outside::{self, Runtime};
 use arc_swap::ArcSwapOption;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -27,14 +28,33 @@ struct Lifecycle {
     leaving: Mutex<Weak<Running>>,
 }
 
+/// A turn of C_Initialize or C_Finalize.
+struct Turn<'a> {
+    _lock: MutexGuard<'a, ()>,
+}
+
+thread_local! {
+    /// This thread has the turn.
+    static IN_TURN: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        IN_TURN.set(false);
+    }
+}
+
 impl Lifecycle {
-    /// Waits, but not for ever: a vendor's library that itself calls Tandem would wait for itself.
-    fn turn(&self) -> Result<MutexGuard<'_, ()>> {
-        self.turn.try_lock_for(LIFECYCLE_WAIT).ok_or_else(|| {
-            let busy = "another C_Initialize or C_Finalize of this process does not end; \
-                is Tandem configured as a member of itself, through p11-kit-proxy perhaps?";
-            Error::new(CKR_FUNCTION_FAILED, busy)
-        })
+    /// Waits, but neither for ever nor for itself: what a vendor's library calls C_Initialize may be Tandem's.
+    fn turn(&self) -> Result<Turn<'_>> {
+        let lock = if IN_TURN.get() { None } else { self.turn.try_lock_for(LIFECYCLE_WAIT) };
+        let Some(lock) = lock else {
+            let busy = "C_Initialize or C_Finalize of this process is under way and does not end; \
+                is Tandem a member of itself, or does a vendor's library call Tandem's functions for its own?";
+            return Err(Error::new(CKR_FUNCTION_FAILED, busy));
+        };
+        IN_TURN.set(true);
+        Ok(Turn { _lock: lock })
     }
 }
 

@@ -21,7 +21,7 @@ pub mod wire;
 
 pub use attributes::Asked;
 pub(crate) use function::OPERATIONS;
-pub use parameter::RawParameter;
+pub use parameter::{RawParameter, message_layout};
 
 use crate::api::*;
 use crate::guard::guard;
