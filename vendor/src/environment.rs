@@ -99,6 +99,27 @@ mod tests {
     }
 
     #[test]
+    fn members_that_start_at_once_see_their_own_variables() {
+        let lock = RwLock::new(());
+        let start = |value: String| {
+            let own = [("TANDEM_TEST_C".to_owned(), value.clone())];
+            let seen = with(&lock, &own, || {
+                std::thread::sleep(Duration::from_millis(5));
+                env::var("TANDEM_TEST_C").ok()
+            });
+            assert_eq!(seen, Some(Some(value)));
+            // One that sets none must not see another's either.
+            let seen = with(&lock, &[], || env::var("TANDEM_TEST_C").ok());
+            assert_eq!(seen, Some(None));
+        };
+        std::thread::scope(|scope| {
+            for member in 0..4 {
+                scope.spawn(move || start(member.to_string()));
+            }
+        });
+    }
+
+    #[test]
     fn what_the_system_would_not_take_is_found() {
         let bad = |name: &str, value: &str| {
             invalid(&[("GOOD".into(), "good".into()), (name.into(), value.into())]).is_some()

@@ -4,8 +4,7 @@
 //! Everything is asked at once, with room for the usual lengths. The specification has a module fill in what it
 //! can even when one attribute is sensitive, unknown or too long, but some stop at the first such
 //! attribute. So after an error what seems to have been answered is asked again without the rest, and only a
-//! clean CKR_OK is believed; the rest is asked one by one. Rooms are longer than the values they are for:
-//! a length that is still the room's own was not touched.
+//! clean CKR_OK is believed; the rest is asked one by one.
 
 use crate::buffer::{Buffer, UNAVAILABLE, len, ulong};
 use crate::decode;
@@ -39,8 +38,8 @@ enum Got {
     Value(Zeroizing<Vec<u8>>),
     Length(usize),
     Unavailable,
-    /// The length is the room's own, or longer.
-    Untouched,
+    /// It says that there is more than there was room for.
+    TooLong,
 }
 
 impl Ask {
@@ -82,10 +81,10 @@ impl Ask {
         match (self.array.get(index), self.rooms.get(index)) {
             (Some(attribute), _) if attribute.ulValueLen == UNAVAILABLE => Got::Unavailable,
             (Some(attribute), None) => Got::Length(len(attribute.ulValueLen)),
-            (Some(attribute), Some(room)) if len(attribute.ulValueLen) < room.len() => {
+            (Some(attribute), Some(room)) if len(attribute.ulValueLen) <= room.len() => {
                 Got::Value(room.take(len(attribute.ulValueLen)))
             }
-            _ => Got::Untouched,
+            _ => Got::TooLong,
         }
     }
 }
@@ -95,11 +94,11 @@ const fn is_of_attributes(rv: Rv) -> bool {
     matches!(rv.0, CKR_ATTRIBUTE_SENSITIVE | CKR_ATTRIBUTE_TYPE_INVALID | CKR_BUFFER_TOO_SMALL)
 }
 
-/// Room in which a value of this form leaves at least one byte untouched.
+/// Room for a value of this form.
 const fn room_for(kind: AttributeType) -> usize {
     match Form::of(kind) {
-        Form::Flag => 2,
-        Form::Number => 16,
+        Form::Flag => size_of::<CK_BBOOL>(),
+        Form::Number => size_of::<CK_ULONG>(),
         Form::Bytes | Form::Numbers | Form::Template => ROOM_BYTES,
     }
 }
@@ -173,7 +172,7 @@ impl Reader<'_> {
                 Ok(()) => match ask.got(0) {
                     Got::Value(bytes) => return Ok(reading_of(kind, bytes)),
                     Got::Unavailable | Got::Length(_) => return Ok(Reading::Invalid),
-                    Got::Untouched => {}
+                    Got::TooLong => {}
                 },
                 Err(Some(reading)) => return Ok(reading),
                 Err(None) => {}
@@ -182,9 +181,8 @@ impl Reader<'_> {
             if let Err(Some(reading)) = self.ask(&mut ask)? {
                 return Ok(reading);
             }
-            // One byte more than needed, so that an untouched length can be told.
             room = match ask.got(0) {
-                Got::Length(len) if len < VALUE_BYTES_MAX => len + 1,
+                Got::Length(len) if len <= VALUE_BYTES_MAX => len,
                 Got::Unavailable => return Ok(Reading::Invalid),
                 _ => return Err(Rv(CKR_GENERAL_ERROR)),
             };

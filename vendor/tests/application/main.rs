@@ -35,6 +35,19 @@ fn is_up(module: &Library) -> bool {
     call(module, b"C_GetInfo\0", ptr::from_mut(&mut info).cast()) == CKR_OK
 }
 
+/// How many sessions there are: SoftHSM doesn't say, but its handles are small numbers.
+fn sessions(module: &Library) -> usize {
+    type Look = unsafe extern "C" fn(CK_SESSION_HANDLE, *mut CK_SESSION_INFO) -> CK_RV;
+    // SAFETY: C_GetSessionInfo has this type.
+    let look: Symbol<Look> = unsafe { module.get(b"C_GetSessionInfo\0") }.unwrap();
+    let is_open = |session: &CK_SESSION_HANDLE| {
+        let mut info = CK_SESSION_INFO::default();
+        // SAFETY: the answer has a place to go.
+        unsafe { look(*session, &raw mut info) == CKR_OK }
+    };
+    (1..1000).filter(is_open).count()
+}
+
 #[test]
 fn what_the_application_initialised_it_finalises() {
     let mut token = TestToken::new(Kind::SoftHsm, "application");
@@ -54,7 +67,9 @@ fn what_the_application_initialised_it_finalises() {
     assert!(member.state(open).is_err(), "but our own sessions are new");
     let again = member.open(true).unwrap();
     assert_eq!(member.state(again).unwrap(), CKS_RW_PUBLIC_SESSION, "the login went with the last");
+    assert_eq!(sessions(&module), 1, "a restart closes what we had open");
     member.stop().unwrap();
+    assert_eq!(sessions(&module), 0, "and so does a stop");
     assert!(is_up(&module), "it is the application's to finalise");
     drop(member);
     assert!(is_up(&module));

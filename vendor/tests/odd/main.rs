@@ -140,6 +140,8 @@ fn what_says_that_it_is_tandem_is_refused() {
 fn a_stale_session_never_reaches_the_module() {
     let (member, stale) = started(odd("stale", ""));
     member.restart().unwrap();
+    // The module would take any handle.
+    assert_eq!(member.random(stale, 8).unwrap_err().rv.0, CKR_SESSION_HANDLE_INVALID);
     let fresh = member.open(true).unwrap();
     // The module gave the same handle again: closing the stale one must not close it.
     assert_eq!(member.close(stale).unwrap_err().rv.0, CKR_SESSION_HANDLE_INVALID);
