@@ -17,9 +17,15 @@ pub enum Purpose {
     Set,
 }
 
-/// Checks a template that an application gave (PKCS #11 3.2 section 4.1.1 and 4.1.3).
-pub fn template(template: &Template, purpose: Purpose) -> Result {
-    for (at, attribute) in template.iter().enumerate() {
+/// The greatest length of a key that is asked of a member, in bits or bytes as the attribute has it. A module that is
+/// asked for more may try to find the memory, and take the application down when there is none.
+const KEY_LENGTH_MAX: u64 = 1 << 16;
+
+/// Checks a template that an application gave (PKCS #11 3.2 section 4.1.1 and 4.1.3), and answers it with everything
+/// named once: vendors differ on whether an attribute may be repeated.
+pub fn template(template: &Template, purpose: Purpose) -> Result<Template> {
+    let mut once = Template::new();
+    for attribute in template {
         let kind = attribute.kind;
         if is_read_only(kind) || (kind == CKA_TRUSTED && template.is(CKA_TRUSTED)) {
             return Err(CKR_ATTRIBUTE_READ_ONLY.into());
@@ -27,18 +33,23 @@ pub fn template(template: &Template, purpose: Purpose) -> Result {
         if !is_known(kind) {
             return Err(CKR_ATTRIBUTE_TYPE_INVALID.into());
         }
-        let contradicted = template
-            .iter()
-            .skip(at.saturating_add(1))
-            .any(|other| other.kind == kind && other != attribute);
-        if contradicted {
-            return Err(CKR_TEMPLATE_INCONSISTENT.into());
+        if is_key_length(kind) && template.number(kind).is_some_and(|length| length > KEY_LENGTH_MAX) {
+            return Err(CKR_ATTRIBUTE_VALUE_INVALID.into());
+        }
+        match once.get(kind) {
+            Some(value) if *value != attribute.value => return Err(CKR_TEMPLATE_INCONSISTENT.into()),
+            Some(_) => {}
+            None => once.push(attribute.clone()),
         }
     }
     if matches!(purpose, Purpose::Set) && template.has(CKA_CLASS) {
         return Err(CKR_ATTRIBUTE_READ_ONLY.into());
     }
-    Ok(())
+    Ok(once)
+}
+
+const fn is_key_length(kind: AttributeType) -> bool {
+    matches!(kind, CKA_VALUE_LEN | CKA_VALUE_BITS | CKA_MODULUS_BITS | CKA_PRIME_BITS | CKA_SUBPRIME_BITS)
 }
 
 /// Checks that a template's class and key type, where given, are what the call makes, and sets them.

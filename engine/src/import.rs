@@ -25,8 +25,7 @@ use zeroize::Zeroizing;
 impl Session {
     /// C_CreateObject.
     pub fn create(&self, template: &Template) -> Result<Handle> {
-        let mut template = template.clone();
-        check::template(&template, Purpose::Create)?;
+        let mut template = check::template(template, Purpose::Create)?;
         let class = template.class().ok_or_else(|| Error::from(CKR_TEMPLATE_INCOMPLETE))?;
         match class {
             CKO_PRIVATE_KEY | CKO_SECRET_KEY => self.create_key(&template),
@@ -87,8 +86,7 @@ impl Session {
         template: &Template,
     ) -> Result<Handle> {
         let by = self.usable(by, mechanism, CKA_UNWRAP, CKR_UNWRAPPING_KEY_HANDLE_INVALID)?;
-        let mut template = template.clone();
-        check::template(&template, Purpose::Make)?;
+        let mut template = check::template(template, Purpose::Make)?;
         if let Some(required) = by.object().template.template(CKA_UNWRAP_TEMPLATE) {
             impose(&mut template, required)?;
         }
@@ -116,8 +114,7 @@ impl Session {
         template: &Template,
     ) -> Result<Handle> {
         let base = self.usable(base, mechanism, CKA_DERIVE, CKR_KEY_HANDLE_INVALID)?;
-        let mut template = template.clone();
-        check::template(&template, Purpose::Make)?;
+        let mut template = check::template(template, Purpose::Make)?;
         if let Some(required) = base.object().template.template(CKA_DERIVE_TEMPLATE) {
             impose(&mut template, required)?;
         }
@@ -241,7 +238,7 @@ impl Session {
     /// C_CopyObject.
     pub fn copy(&self, object: Handle, template: &Template) -> Result<Handle> {
         let held = self.token().held(object)?;
-        check::template(template, Purpose::Copy)?;
+        let template = &check::template(template, Purpose::Copy)?;
         let old = &held.object().template;
         if old.flag(CKA_COPYABLE) == Some(false) {
             return Err(CKR_ACTION_PROHIBITED.into());

@@ -263,7 +263,7 @@ impl Session {
         self.token().mechanism(mechanism.kind)?;
         let (mut public, mut private) = (public.clone(), private.clone());
         for (template, class) in [(&mut public, CKO_PUBLIC_KEY), (&mut private, CKO_PRIVATE_KEY)] {
-            check::template(template, Purpose::Make)?;
+            *template = check::template(template, Purpose::Make)?;
             check::expect(template, class, Some(key_type))?;
             shown::complete(template, Origin::Generated(mechanism.kind));
             self.may_make(template)?;
@@ -298,8 +298,7 @@ impl Session {
             return Err(CKR_MECHANISM_INVALID.into());
         };
         self.token().mechanism(mechanism.kind)?;
-        let mut template = template.clone();
-        check::template(&template, Purpose::Make)?;
+        let mut template = check::template(template, Purpose::Make)?;
         check::expect(&mut template, class, Some(key_type))?;
         shown::complete(&mut template, Origin::Generated(mechanism.kind));
         self.may_make(&template)?;

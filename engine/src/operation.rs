@@ -214,7 +214,9 @@ impl Session {
             }
             Err(error) => {
                 end_failed(&mut activity, &effect);
-                Err(error)
+                // Everything else was checked before any member saw it.
+                let parameter = matches!(effect, Effect::Begins(..)) && error.rv.0 == CKR_ARGUMENTS_BAD;
+                Err(if parameter { CKR_MECHANISM_PARAM_INVALID.into() } else { error })
             }
         }
     }

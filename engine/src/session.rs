@@ -260,7 +260,7 @@ impl Session {
     pub fn write(&self, object: Handle, template: &Template) -> Result {
         let held = self.token.held(object)?;
         self.may_change(&held)?;
-        check::template(template, Purpose::Set)?;
+        let template = &check::template(template, Purpose::Set)?;
         let shown = &held.object().template;
         if shown.flag(CKA_MODIFIABLE) == Some(false) {
             return Err(CKR_ACTION_PROHIBITED.into());
