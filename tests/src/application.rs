@@ -39,6 +39,12 @@ pub fn application() -> (Application, Session) {
     (application, session)
 }
 
+/// Has Tandem log everything that it will, from the next C_Initialize on.
+pub fn verbose() {
+    // SAFETY: tests have a process each, and no other thread of it reads the environment now.
+    unsafe { std::env::set_var("TANDEM_LOG", "debug") };
+}
+
 /// Initialises a module and chooses the slot of a token.
 pub(crate) fn start(pkcs11: Pkcs11, label: &str) -> Application {
     let arguments = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);

@@ -7,6 +7,7 @@
 
 mod application;
 pub mod artefacts;
+mod broken;
 mod demo;
 mod direct;
 pub mod keys;
@@ -16,7 +17,9 @@ mod raw;
 
 pub use application::{
     Application, SO_PIN, USER_PIN, application, initialised, number, pin, refused, rv, value,
+    verbose,
 };
+pub use broken::Broken;
 pub use demo::{Demo, Vendor, Wanted};
 pub use direct::Direct;
 pub use process::{alone, child, skip};
