@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Fault};
 use crate::member::User;
+use crate::report::Condition;
 use crate::session::Session;
 use crate::station::Station;
 use crate::token::{Token, note};
@@ -18,8 +19,19 @@ impl Token {
             return Err(CKR_SESSION_EXISTS.into());
         }
         let _turn = self.login_turn.lock();
+        // What fenced a member is what this puts right, so it counts as there; unless nothing comes of it.
+        let fenced = self.unfence_all();
+        let done = self.init_members(pin, label);
+        if done.is_err() {
+            for station in fenced {
+                self.heed_fence(station);
+            }
+        }
+        done
+    }
+
+    fn init_members(&self, pin: Option<&Secret>, label: &str) -> Result {
         self.all_up()?;
-        let (serial, site) = (self.store.note(note::SERIAL)?, self.store.note(note::SITE)?);
         let mut done = 0_usize;
         for station in &self.stations {
             station.leave();
@@ -28,20 +40,54 @@ impl Token {
                 if done == 0 {
                     return Err(fault.into());
                 }
-                self.begin_anew(label, serial.as_deref(), site.as_deref())?;
-                return Err(Self::half_way(station, fault, "C_InitToken"));
+                self.begin_anew(label)?;
+                return Err(self.half_way(station, fault, "C_InitToken"));
             }
             station.forget();
             done = done.saturating_add(1);
         }
-        self.begin_anew(label, serial.as_deref(), site.as_deref())
+        self.begin_anew(label)
+    }
+
+    /// Lets fenced members in, and answers which they were. The notes that fenced them go when a new log begins.
+    fn unfence_all(&self) -> Vec<&Arc<Station>> {
+        let fenced: Vec<_> = self
+            .stations
+            .iter()
+            .filter(|station| station.condition().0 == Condition::Fenced)
+            .collect();
+        for station in &fenced {
+            station.health(crate::health::Health::unfence);
+        }
+        fenced
+    }
+
+    /// Keeps a member out, in every process, until it is initialised.
+    fn fence(&self, station: &Station, reason: &str) {
+        let name = note::member(station.name(), note::FENCED);
+        if let Err(error) = self.store.set_note(&name, Some(reason.as_bytes())) {
+            log::error!(
+                "that member {} is fenced could not be noted for other processes: {error}",
+                station.name()
+            );
+        }
+        station.fence(reason.to_owned());
+    }
+
+    /// Keeps out what another process has fenced.
+    pub(crate) fn heed_fence(&self, station: &Station) {
+        if let Ok(Some(reason)) = self.store.note(&note::member(station.name(), note::FENCED)) {
+            let reason = String::from_utf8_lossy(&reason).into_owned();
+            station.health(|health| health.fence(reason));
+        }
     }
 
     /// Empties the store. The serial number and the site stay: the slot is the same as before.
-    fn begin_anew(&self, label: &str, serial: Option<&[u8]>, site: Option<&[u8]>) -> Result {
+    fn begin_anew(&self, label: &str) -> Result {
+        let (serial, site) = (self.store.note(note::SERIAL)?, self.store.note(note::SITE)?);
         self.store.begin_anew()?;
-        self.store.set_note(note::SERIAL, serial)?;
-        self.store.set_note(note::SITE, site)?;
+        self.store.set_note(note::SERIAL, serial.as_deref())?;
+        self.store.set_note(note::SITE, site.as_deref())?;
         self.store.set_note(note::LABEL, Some(label.as_bytes()))?;
         self.store.set_note(note::FRESH, Some(b"1"))?;
         self.shelf.clear();
@@ -85,10 +131,10 @@ impl Token {
     }
 
     /// A member failed after others had done it: it is kept out until it is initialised.
-    fn half_way(station: &Station, fault: Fault, what: &str) -> Error {
-        station.fence(format!(
-            "{what} failed there while others did it ({fault}); initialise it again"
-        ));
+    fn half_way(&self, station: &Station, fault: Fault, what: &str) -> Error {
+        let reason =
+            format!("{what} failed there while others did it ({fault}); initialise it again");
+        self.fence(station, &reason);
         Error::new(
             fault.rv.0,
             format!(
@@ -122,9 +168,9 @@ impl Token {
                         .collect();
                     for name in &stuck {
                         if let Some(station) = self.station(name) {
-                            station.fence(
-                                "its PIN was changed and could not be set back; set it by hand"
-                                    .into(),
+                            self.fence(
+                                station,
+                                "its PIN was changed and could not be set back; set it by hand, or initialise the token",
                             );
                         }
                     }
@@ -183,7 +229,7 @@ impl Session {
                 .and_then(|lease| station.member.init_pin(lease.session(), own.as_ref().or(pin)));
             match answer {
                 Ok(()) => done = true,
-                Err(fault) if done => return Err(Token::half_way(station, fault, "C_InitPIN")),
+                Err(fault) if done => return Err(token.half_way(station, fault, "C_InitPIN")),
                 Err(fault) => return Err(fault.into()),
             }
         }
@@ -211,7 +257,7 @@ impl Station {
     /// Keeps the member out until the operator, or an initialisation, brings it back.
     pub(crate) fn fence(&self, reason: String) {
         log::error!("member {} is fenced: {reason}", self.name());
-        self.health(|health| health.refuse_pin(reason));
+        self.health(|health| health.fence(reason));
         self.forget();
     }
 

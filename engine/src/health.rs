@@ -10,6 +10,7 @@ const BACK_OFF_MS: [u64; 7] = [1_000, 1_000, 2_000, 5_000, 10_000, 60_000, 300_0
 pub struct Health {
     down: Option<Down>,
     wrong_pin: Option<String>,
+    fenced: Option<String>,
     failures: usize,
 }
 
@@ -22,12 +23,14 @@ struct Down {
 impl Health {
     /// True if work may be given to it.
     pub const fn is_up(&self) -> bool {
-        self.down.is_none() && self.wrong_pin.is_none()
+        self.down.is_none() && self.wrong_pin.is_none() && self.fenced.is_none()
     }
 
     /// True if it is down and its back-off is over: one caller may try it.
     pub fn is_due(&self, now_ms: u64) -> bool {
-        self.wrong_pin.is_none() && self.down.as_ref().is_some_and(|down| now_ms >= down.until_ms)
+        self.wrong_pin.is_none()
+            && self.fenced.is_none()
+            && self.down.as_ref().is_some_and(|down| now_ms >= down.until_ms)
     }
 
     /// It failed. Answers true if it was up, so that a flap of many threads is logged and counted once.
@@ -69,17 +72,28 @@ impl Health {
         self.wrong_pin = None;
     }
 
-    /// True if it refused our PIN.
-    pub const fn has_wrong_pin(&self) -> bool {
-        self.wrong_pin.is_some()
+    /// It is kept out until the operator, or an initialisation, brings it back.
+    pub fn fence(&mut self, reason: String) {
+        self.fenced = Some(reason);
+    }
+
+    /// What kept it out is done with.
+    pub fn unfence(&mut self) {
+        self.fenced = None;
+    }
+
+    /// True if another PIN, and nothing else, would make it fit for work.
+    pub const fn wants_pin(&self) -> bool {
+        self.wrong_pin.is_some() && self.down.is_none() && self.fenced.is_none()
     }
 
     /// What to show of it: its condition and why.
     pub fn condition(&self) -> (Condition, String) {
-        match (&self.wrong_pin, &self.down) {
-            (Some(reason), _) => (Condition::WrongPin, reason.clone()),
-            (None, Some(down)) => (Condition::Down, down.reason.clone()),
-            (None, None) => (Condition::Up, String::new()),
+        match (&self.fenced, &self.wrong_pin, &self.down) {
+            (Some(reason), ..) => (Condition::Fenced, reason.clone()),
+            (None, Some(reason), _) => (Condition::WrongPin, reason.clone()),
+            (None, None, Some(down)) => (Condition::Down, down.reason.clone()),
+            (None, None, None) => (Condition::Up, String::new()),
         }
     }
 }
@@ -119,6 +133,20 @@ mod tests {
         health.fail(0, "gone".into());
         assert!(!health.is_due(u64::MAX) && health.condition().0 == Condition::WrongPin);
         health.forgive_pin();
+        assert!(health.is_due(u64::MAX));
+    }
+
+    #[test]
+    fn a_fenced_member_stays_out_whatever_else_becomes_of_it() {
+        let mut health = Health::default();
+        health.fence("C_InitPIN failed half-way".into());
+        health.forgive_pin();
+        assert!(
+            !health.is_up() && !health.wants_pin() && health.condition().0 == Condition::Fenced
+        );
+        health.fail(0, "gone".into());
+        assert!(!health.is_due(u64::MAX));
+        health.unfence();
         assert!(health.is_due(u64::MAX));
     }
 }

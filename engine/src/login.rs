@@ -92,8 +92,14 @@ impl Token {
                 ));
             }
         };
+        if user == User::User
+            && let (Some(station), Ok(Some(ring))) = (self.stations.get(first), self.known_ring())
+        {
+            // With the log's seal open a PIN that was refused before is known again, whichever process asked.
+            self.find_ring(station, &ring);
+        }
         for (at, station) in self.stations.iter().enumerate() {
-            if at != first && station.is_up() {
+            if at != first && (station.is_up() || station.health(|health| health.wants_pin())) {
                 // What goes wrong here is in the member's health: the token works with the others.
                 let _ = self.enter_other(station, user, pin);
             }
@@ -114,7 +120,14 @@ impl Token {
             }
             match station.login(user, pin) {
                 Ok(()) => return Ok(First::Taken(at)),
-                Err(fault) if station.judge(fault) == Class::Refused => return Err(fault.into()),
+                Err(fault) if station.judge(fault) == Class::Refused => {
+                    log::warn!(
+                        "token {}: member {} refused the login ({fault}); no other member was asked",
+                        self.settings.label,
+                        station.name()
+                    );
+                    return Err(fault.into());
+                }
                 Err(fault) => last = fault,
             }
         }
@@ -195,7 +208,7 @@ impl Token {
         };
         *self.ring.write() = Some(Arc::new(ring.clone()));
         for station in &self.stations {
-            if station.logged_in() == Some(User::User) {
+            if station.logged_in() == Some(User::User) && station.ring().is_none() {
                 self.find_ring(station, &ring);
             }
         }

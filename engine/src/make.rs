@@ -9,7 +9,7 @@ use crate::check::{self, Purpose};
 use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::fault::{Answer, Call, Fault};
+use crate::fault::{Answer, Call, Class, Fault};
 use crate::follow::Exception;
 use crate::journal::Entry;
 use crate::member::SessionId;
@@ -178,7 +178,7 @@ fn refusal(member: &str, exception: &Exception) -> Error {
         rv,
         format!(
             "member {member} can't hold this object ({}), so it was made nowhere; choose a key type that all members hold \
-             (`tandem doctor` lists them), or drain the member",
+             (`tandem doctor` lists them)",
             exception.failure
         ),
     )
@@ -277,7 +277,14 @@ impl Session {
                 mechanism,
                 &scratch(&public, true),
                 &scratch(&private, working),
-            )?;
+            );
+            let pair = pair.map_err(|fault| match station.judge(fault) {
+                // Vendors have no better word for a curve that they don't know.
+                Class::Unable if fault.may_be_the_request() && public.has(CKA_EC_PARAMS) => {
+                    Fault::new(Call::Generate, CKR_CURVE_NOT_SUPPORTED)
+                }
+                _ => fault,
+            })?;
             let drafts = drafts_of_pair(token, &desk, station, &public, &private, pair);
             if drafts.is_err() {
                 for handle in [pair.public, pair.private] {
@@ -457,13 +464,13 @@ impl Token {
         let mut last: Option<(String, Fault)> = None;
         for station in stations {
             let mut answer = work(&station);
-            if matches!(&answer, Err(fault) if fault.class == crate::fault::Class::Lost) {
+            if matches!(&answer, Err(fault) if fault.class == Class::Lost) {
                 answer = work(&station);
             }
             match answer {
                 Ok(value) => return Ok((station, value)),
                 Err(fault) => {
-                    if station.judge(fault) == crate::fault::Class::Refused {
+                    if station.judge(fault) == Class::Refused {
                         return Err(fault.into());
                     }
                     last = Some((station.name().to_owned(), fault));

@@ -113,7 +113,7 @@ impl Token {
                 CKR_DEVICE_REMOVED,
                 format!(
                     "token {}: member {name} is not there or not logged in ({why}); pairing needs all members: bring it back, or \
-                     take it out of the configuration and add it later with the shares",
+                     take it out of the configuration",
                     self.settings.label
                 ),
             )

@@ -45,7 +45,7 @@ impl Token {
             return Err(Error::new(
                 CKR_DEVICE_ERROR,
                 format!(
-                    "token {}: min_replicas = {} but only {} members are up; bring the others back (`tandem status`) or \
+                    "token {}: min_replicas = {} but members up: {}; bring the others back (`tandem status`) or \
                      lower min_replicas",
                     self.settings.label,
                     self.settings.min_replicas,

@@ -81,6 +81,9 @@ pub(crate) mod note {
     /// The identity of a ring whose making was begun.
     pub(crate) const BEGUN: &str = "begun";
 
+    /// Why a member is kept out.
+    pub(crate) const FENCED: &str = "fenced";
+
     /// A note about one member.
     pub(crate) fn member(name: &str, what: &str) -> String {
         format!("member/{name}/{what}")
@@ -121,6 +124,7 @@ impl Token {
     /// Starts the members that can be started and reads the catalogue. A member that can't is down, not an error.
     pub fn start(&self) {
         for station in &self.stations {
+            self.heed_fence(station);
             match station.start() {
                 Ok(()) => self.note_abilities(station),
                 Err(fault) => station.fail(fault),

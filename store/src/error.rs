@@ -93,7 +93,7 @@ fn full(folder: &Folder) -> StoreError {
 /// The database holds what Tandem didn't write.
 pub(crate) fn damaged(folder: &Folder, what: &dyn std::fmt::Display) -> StoreError {
     StoreError::Damaged(format!(
-        "{} ({what}): keep the file for inspection, move the folder aside and bring the log back with `tandem restore`",
+        "{} ({what}): keep the file for inspection, move the folder aside and bring it back from a copy",
         folder.database().display()
     ))
 }
