@@ -156,3 +156,35 @@ pub(crate) fn abandon(slot: &mut Option<Open>) {
         Box::leak(Box::new(open));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{append, id};
+    use tandem_engine::log::{Catalogue, Followers, Log, Notes};
+
+    const FULL: i64 = 2;
+    const NORMAL: i64 = 1;
+
+    /// A power cut can't be tried here; what SQLite does before it answers can be asked.
+    #[test]
+    fn what_must_survive_a_power_cut_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), None).unwrap();
+        let level = || {
+            let slot = store.inner.writer.lock();
+            let connection = &slot.as_ref().unwrap().connection;
+            connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap()
+        };
+        append(&store, b"one", None).unwrap();
+        assert_eq!(level(), FULL);
+        store.fold(0, 1, &[(id(1), 1, None)]).unwrap();
+        assert_eq!(level(), NORMAL);
+        store.set_note("note", Some(b"text")).unwrap();
+        assert_eq!(level(), FULL);
+        store.lease("member", 0).unwrap().unwrap().advance(1).unwrap();
+        assert_eq!(level(), NORMAL);
+        store.begin_anew().unwrap();
+        assert_eq!(level(), FULL);
+    }
+}

@@ -240,4 +240,12 @@ fn an_empty_folder_is_given_to_the_group() {
     chmod(&private, 0o700);
     drop(SqliteStore::open(&private, None).unwrap());
     assert_eq!(fs::metadata(&private).unwrap().mode() & 0o7777, 0o700);
+    // Where the kernel doesn't hand the folder's group on, the store does.
+    let unshared = above.path().join("unshared");
+    fs::create_dir(&unshared).unwrap();
+    chown(&unshared, None, Some(GROUP)).unwrap();
+    drop(SqliteStore::open(&unshared, None).unwrap());
+    for name in ["tandem.sqlite", "generation"] {
+        assert_eq!(fs::metadata(unshared.join(name)).unwrap().gid(), GROUP, "{name}");
+    }
 }

@@ -127,7 +127,7 @@ fn damaged(folder: &Path, answer: Stored) {
     let Err(StoreError::Damaged(said)) = answer else { panic!("{answer:?}") };
     let database = folder.canonicalize().unwrap().join(DATABASE);
     assert!(said.contains(database.to_str().unwrap()), "{said}");
-    assert!(said.contains("tandem restore"), "{said}");
+    assert!(said.contains("from a copy"), "{said}");
 }
 
 /// A way to damage a file, with its name.
