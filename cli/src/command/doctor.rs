@@ -41,6 +41,8 @@ fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings
     };
     for live in context.tokens(&runtime)? {
         let subject = format!("token {}", live.config.label);
+        // First, since a member that refuses the PIN is known by a login only.
+        let session = keys::log_in(context, &subject, live, findings);
         let status = match context::status(live) {
             Ok(status) => status,
             Err(error) => {
@@ -58,7 +60,10 @@ fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings
         );
         members::look(&subject, live, &status, findings);
         ring::look(&subject, live, &status, findings);
-        keys::look(context, &subject, live, &status, findings);
+        keys::look(&subject, live, &status, findings);
+        if let Some(session) = session {
+            session.close();
+        }
     }
     runtime.stop();
     Ok(())

@@ -3,51 +3,56 @@
 use super::Findings;
 use crate::context::Context;
 use crate::report::ObjectLine;
+use std::sync::Arc;
 use tandem_engine::report::Status;
+use tandem_engine::session::Session;
 use tandem_runtime::Live;
 
 /// Most objects that are named one by one.
 const NAMED_MAX: usize = 20;
 
-pub(super) fn look(
+/// Logs in, if a PIN is at hand, so that what members and objects are after a login can be looked at.
+pub(super) fn log_in(
     context: &mut Context<'_>,
     around: &str,
     live: Live<'_>,
-    status: &Status,
     findings: &mut Findings,
-) {
-    if status.ring.is_none() {
-        return;
+) -> Option<Arc<Session>> {
+    // A token without a ring lets nobody in, and says so elsewhere.
+    if !live.token.status().is_ok_and(|status| status.ring.is_some()) {
+        return None;
     }
-    let session = if context.has_pin() {
-        match context.login(live) {
-            Ok(session) => Some(session),
-            Err(error) => {
-                findings.wrong(
-                    around,
-                    format!("login: {error}"),
-                    "give the user PIN that the members have",
-                );
-                None
-            }
-        }
-    } else {
+    if !context.has_pin() {
         findings.note(
             around,
             "without a login only public objects were looked at",
             "give the user PIN with --pin-source or TANDEM_PIN",
         );
-        None
-    };
+        return None;
+    }
+    match context.login(live) {
+        Ok(session) => Some(session),
+        Err(error) => {
+            findings.wrong(
+                around,
+                format!("login: {error}"),
+                "give the user PIN that the members have",
+            );
+            None
+        }
+    }
+}
+
+pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut Findings) {
+    if status.ring.is_none() {
+        return;
+    }
     match live.token.objects() {
         Ok(objects) => {
             let objects: Vec<_> = objects.iter().map(ObjectLine::of).collect();
             judge(around, live.members.len(), &objects, findings);
         }
         Err(error) => findings.wrong(around, error.to_string(), "mend what the message names"),
-    }
-    if let Some(session) = session {
-        session.close();
     }
 }
 
