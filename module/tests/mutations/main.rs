@@ -23,6 +23,7 @@ mod arena;
 mod calls;
 mod play;
 mod random;
+#[path = "../world/mod.rs"]
 mod world;
 
 use play::Play;
@@ -47,7 +48,9 @@ fn nothing_an_application_does_is_fatal() {
     }
     println!("{}", play.summary());
     drop(play);
-    let log = world.end();
+    // SAFETY: null, as it must be.
+    play::ok(unsafe { tandem::abi::C_Finalize(std::ptr::null_mut()) });
+    let log = world.log();
     if let Some(copy) = std::env::var_os("TANDEM_MUTATIONS_LOG") {
         std::fs::write(copy, &log).unwrap();
     }

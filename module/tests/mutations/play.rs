@@ -2,7 +2,7 @@
 
 use crate::arena::{Arena, Shape};
 use crate::random::Random;
-use crate::world::{USER_PIN, ok, own};
+use crate::world::{LABEL, SO_PIN, USER_PIN};
 use std::collections::BTreeMap;
 use std::ptr;
 use tandem::abi::*;
@@ -36,6 +36,7 @@ impl Play {
             answers: BTreeMap::new(),
             calls: 0,
         };
+        initialise();
         play.log_in();
         play.make_keys();
         play
@@ -43,7 +44,7 @@ impl Play {
 
     /// A session in which the user is logged in, whatever happened to the last one.
     pub(crate) fn log_in(&mut self) {
-        let mut pin = own(USER_PIN);
+        let mut pin = USER_PIN.to_vec();
         let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
         // SAFETY: room for a handle.
         ok(unsafe { C_OpenSession(0, flags, ptr::null_mut(), None, &raw mut self.session) });
@@ -172,5 +173,28 @@ fn exact(kind: u64, shape: &Shape) -> CK_ATTRIBUTE {
         type_: kind,
         pValue: bytes.as_ptr().cast_mut().cast(),
         ulValueLen: bytes.len() as u64,
+    }
+}
+
+/// The call must succeed.
+#[track_caller]
+pub(crate) fn ok(rv: CK_RV) {
+    assert_eq!(names::rv(rv), "CKR_OK");
+}
+
+/// The first life of the virtual token: both PINs are set. The first login will pair its members.
+fn initialise() {
+    let (mut so_pin, mut user_pin, mut label) = (SO_PIN.to_vec(), USER_PIN.to_vec(), *LABEL);
+    let mut session = 0;
+    let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+    // SAFETY: PINs with their lengths, a label of 32 bytes, room for a handle.
+    unsafe {
+        ok(C_Initialize(ptr::null_mut()));
+        ok(C_InitToken(0, so_pin.as_mut_ptr(), so_pin.len() as u64, label.as_mut_ptr()));
+        ok(C_OpenSession(0, flags, ptr::null_mut(), None, &raw mut session));
+        ok(C_Login(session, CKU_SO, so_pin.as_mut_ptr(), so_pin.len() as u64));
+        ok(C_InitPIN(session, user_pin.as_mut_ptr(), user_pin.len() as u64));
+        ok(C_Logout(session));
+        ok(C_CloseSession(session));
     }
 }
