@@ -33,11 +33,15 @@ pub fn template(template: &Template, purpose: Purpose) -> Result<Template> {
         if !is_known(kind) {
             return Err(CKR_ATTRIBUTE_TYPE_INVALID.into());
         }
-        if is_key_length(kind) && template.number(kind).is_some_and(|length| length > KEY_LENGTH_MAX) {
+        if is_key_length(kind)
+            && template.number(kind).is_some_and(|length| length > KEY_LENGTH_MAX)
+        {
             return Err(CKR_ATTRIBUTE_VALUE_INVALID.into());
         }
         match once.get(kind) {
-            Some(value) if *value != attribute.value => return Err(CKR_TEMPLATE_INCONSISTENT.into()),
+            Some(value) if *value != attribute.value => {
+                return Err(CKR_TEMPLATE_INCONSISTENT.into());
+            }
             Some(_) => {}
             None => once.push(attribute.clone()),
         }
@@ -49,7 +53,10 @@ pub fn template(template: &Template, purpose: Purpose) -> Result<Template> {
 }
 
 const fn is_key_length(kind: AttributeType) -> bool {
-    matches!(kind, CKA_VALUE_LEN | CKA_VALUE_BITS | CKA_MODULUS_BITS | CKA_PRIME_BITS | CKA_SUBPRIME_BITS)
+    matches!(
+        kind,
+        CKA_VALUE_LEN | CKA_VALUE_BITS | CKA_MODULUS_BITS | CKA_PRIME_BITS | CKA_SUBPRIME_BITS
+    )
 }
 
 /// Checks that a template's class and key type, where given, are what the call makes, and sets them.

@@ -42,7 +42,7 @@ pub enum Call {
     Random,
 }
 
-/// What follows from a fault (see `docs/guide/failover.md` and the table below).
+/// What follows from a fault (see the table below).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Any member would refuse: the application hears it, and it is never tried elsewhere.
@@ -73,6 +73,24 @@ impl Fault {
     /// Classes a CK_RV.
     pub const fn new(call: Call, rv: CK_RV) -> Self {
         Self { call, rv: Rv(rv), class: class(call, rv) }
+    }
+
+    /// True if the member may have failed for what it was asked, and not for what it is.
+    pub(crate) const fn may_be_the_request(self) -> bool {
+        let vague = matches!(self.rv.0, CKR_GENERAL_ERROR | CKR_FUNCTION_FAILED);
+        let asked = matches!(
+            self.call,
+            Call::Create
+                | Call::Derive
+                | Call::Find
+                | Call::Generate
+                | Call::Read
+                | Call::Step
+                | Call::Unwrap
+                | Call::Wrap
+                | Call::Write
+        );
+        vague && asked
     }
 }
 

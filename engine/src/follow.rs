@@ -39,6 +39,14 @@ struct Follower<'a> {
     seal: Seal,
     /// Something may have been left half-done by a process that died: look before making.
     look_first: bool,
+    /// The record at which this member has failed once and answered again.
+    doubted: Option<Position>,
+}
+
+/// Where a member failed.
+struct Stop {
+    position: Position,
+    fault: Fault,
 }
 
 impl Token {
@@ -83,29 +91,49 @@ impl Token {
         let clean = station.clean_epoch.load(Ordering::Acquire);
         let look_first = clean.checked_add(1) != Some(writing.epoch());
         station.clean_epoch.store(u64::MAX, Ordering::Release);
-        let lease = station.lease()?;
-        let judge = self.judge_for(station);
-        let mut follower = Follower {
-            station,
-            desk: lease.desk(),
-            judge: judge.as_ref().map_or_else(|| lease.desk(), Lease::desk),
-            ring,
-            seal: self.seal()?,
-            look_first,
-        };
-        let done = self.follow_with(&mut follower, &mut *writing, exceptions);
-        if done.is_ok() {
-            station.clean_epoch.store(writing.epoch(), Ordering::Release);
+        let mut doubted = None;
+        loop {
+            let mut lease = station.lease()?;
+            let mut judge = self.judge_for(station, doubted.is_some());
+            let mut follower = Follower {
+                station,
+                desk: lease.desk(),
+                judge: judge.as_ref().map_or_else(|| lease.desk(), Lease::desk),
+                ring,
+                seal: self.seal()?,
+                look_first: look_first || doubted.is_some(),
+                doubted,
+            };
+            let Err(stop) = self.follow_with(&mut follower, &mut *writing, exceptions)? else {
+                station.clean_epoch.store(writing.epoch(), Ordering::Release);
+                return Ok(());
+            };
+            // Operations may be half-way in these sessions, or the sessions may be gone.
+            lease.spoil();
+            if let Some(judge) = &mut judge {
+                judge.spoil();
+            }
+            drop((lease, judge));
+            station.close_idle();
+            let answers = station.lease().is_ok_and(|lease| self.is_well(&lease.desk()));
+            if !answers || doubted == Some(stop.position) {
+                // What is done so far counts, the rest waits.
+                station.judge(stop.fault);
+                return Err(stop.fault.into());
+            }
+            // It answers again: once more, looking first what came of the first try.
+            doubted = Some(stop.position);
         }
-        done
     }
 
-    /// Another member to judge signatures, so that none is the judge of its own.
-    fn judge_for(&self, station: &Arc<Station>) -> Option<Lease> {
+    /// Another member to judge signatures, so that none is the judge of its own. Where something has failed it may have
+    /// been the judge, who must then show that it is well.
+    fn judge_for(&self, station: &Arc<Station>, doubtful: bool) -> Option<Lease> {
         self.stations
             .iter()
             .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
-            .find_map(|other| other.lease().ok())
+            .filter_map(|other| other.lease().ok())
+            .find(|lease| !doubtful || self.is_well(&lease.desk()))
     }
 
     fn follow_with(
@@ -113,17 +141,17 @@ impl Token {
         follower: &mut Follower<'_>,
         writing: &mut dyn Writing,
         exceptions: &mut Vec<Exception>,
-    ) -> Result {
+    ) -> Result<Result<(), Stop>> {
         let mut position = writing.following()?.position;
         loop {
             let records = self.store.read(position, BATCH)?;
-            let Some(last) = records.last().map(|record| record.position) else { return Ok(()) };
+            let Some(last) = records.last().map(|record| record.position) else {
+                return Ok(Ok(()));
+            };
             for record in &records {
                 if let Err(fault) = self.take(follower, writing, record, exceptions)? {
-                    // Ill, or our session was lost: what is done so far counts, the rest waits.
                     writing.advance(record.position.saturating_sub(1))?;
-                    follower.station.judge(fault);
-                    return Err(fault.into());
+                    return Ok(Err(Stop { position: record.position, fault }));
                 }
             }
             writing.advance(last)?;
@@ -150,41 +178,44 @@ impl Token {
             Some(Event::Changed { id, .. } | Event::Destroyed(id)) => id,
             Some(Event::Paired(_)) | None => return Ok(Ok(())),
         };
-        let taken = match record.event() {
-            Some(Event::Created(object)) => self.take_created(follower, record, &object)?,
+        let taken = self.take_event(follower, writing, record)?;
+        if let Some(fault) = ill_or_lost(&taken)
+            && (follower.doubted != Some(record.position) || !self.is_well(&follower.desk))
+        {
+            return Ok(Err(fault));
+        }
+        if let Err(failure) = taken {
+            log::error!("member {} does not take object {id}: {failure}", follower.station.name());
+            writing.except(id, &failure.to_string())?;
+            exceptions.push(Exception { id, failure });
+        }
+        Ok(Ok(()))
+    }
+
+    fn take_event(
+        &self,
+        follower: &Follower<'_>,
+        writing: &mut dyn Writing,
+        record: &Record,
+    ) -> Result<Result<(), Failure>> {
+        match record.event() {
+            Some(Event::Created(object)) => self.take_created(follower, record, &object),
             Some(Event::Changed { id, template, kek }) => {
-                self.take_changed(follower, id, &template, kek)?
+                self.take_changed(follower, id, &template, kek)
             }
             Some(Event::Destroyed(id)) => {
                 writing.resolve(id)?;
-                self.take_destroyed(follower, id)?
+                self.take_destroyed(follower, id)
             }
-            Some(Event::Paired(_)) | None => Ok(()),
-        };
-        match taken {
-            Ok(()) => Ok(Ok(())),
-            Err(Failure::Fault(fault))
-                if matches!(fault.class, Class::Ill | Class::Lost) && !self.is_well(follower) =>
-            {
-                Ok(Err(fault))
-            }
-            Err(failure) => {
-                log::error!(
-                    "member {} does not take object {id}: {failure}",
-                    follower.station.name()
-                );
-                writing.except(id, &failure.to_string())?;
-                exceptions.push(Exception { id, failure });
-                Ok(Ok(()))
-            }
+            Some(Event::Paired(_)) | None => Ok(Ok(())),
         }
     }
 
     /// True if a member that has just failed still shows its ring: then it was this object that it could not take, and
     /// going down for it would keep everything after it from being followed.
-    fn is_well(&self, follower: &Follower<'_>) -> bool {
+    fn is_well(&self, desk: &Desk<'_>) -> bool {
         let ring = self.known_ring().ok().flatten();
-        ring.is_some_and(|ring| crate::pair::find(&follower.desk, &ring).is_ok())
+        ring.is_some_and(|ring| crate::pair::find(desk, &ring).is_ok())
     }
 
     fn take_created(
@@ -363,12 +394,13 @@ impl Token {
                 None => None,
             },
         };
-        let Some(handle) = handle else { return Ok(Ok(())) };
-        Ok(match desk.member.destroy(desk.session, handle) {
-            Ok(()) => Ok(()),
-            Err(fault) if fault.rv.0 == CKR_OBJECT_HANDLE_INVALID => Ok(()),
-            Err(fault) => Err(fault.into()),
-        })
+        let Some(handle) = handle else {
+            // Nothing is found on a token whose storage is away either: what comes back with it must not stay.
+            let gone = self.is_well(desk);
+            return Ok(gone.then_some(()).ok_or(Fault::new(Call::Find, CKR_DEVICE_REMOVED).into()));
+        };
+        // A handle that names nothing any more is no proof that the object is gone: it is looked for by what it is.
+        Ok(desk.member.destroy(desk.session, handle).map_err(Into::into))
     }
 
     /// What an object was when it was destroyed: folded from the log, since the catalogue has forgotten it.
@@ -418,5 +450,15 @@ impl Token {
             })
             .map(|station| station.name().to_owned())
             .collect()
+    }
+}
+
+/// The fault, if it says that the member is ill or has lost us, rather than something of the object.
+fn ill_or_lost(taken: &Result<(), Failure>) -> Option<Fault> {
+    match taken {
+        Err(Failure::Fault(fault)) if matches!(fault.class, Class::Ill | Class::Lost) => {
+            Some(*fault)
+        }
+        _ => None,
     }
 }

@@ -215,7 +215,8 @@ impl Session {
             Err(error) => {
                 end_failed(&mut activity, &effect);
                 // Everything else was checked before any member saw it.
-                let parameter = matches!(effect, Effect::Begins(..)) && error.rv.0 == CKR_ARGUMENTS_BAD;
+                let parameter =
+                    matches!(effect, Effect::Begins(..)) && error.rv.0 == CKR_ARGUMENTS_BAD;
                 Err(if parameter { CKR_MECHANISM_PARAM_INVALID.into() } else { error })
             }
         }

@@ -117,15 +117,25 @@ impl Station {
 
     /// The member failed: nothing there is worth anything until it has been tried again.
     pub fn fail(&self, fault: Fault) {
-        self.fail_because(&fault.to_string());
+        // Why a module doesn't start has been said, with the remedy, by who started it.
+        let level = if fault.call == Call::Start { log::Level::Info } else { log::Level::Warn };
+        self.fall(level, &fault.to_string());
     }
 
     /// The same, with a reason in words.
     pub fn fail_because(&self, reason: &str) {
+        self.fall(log::Level::Warn, reason);
+    }
+
+    fn fall(&self, level: log::Level, reason: &str) {
         let now = self.clock.steady_ms();
         let first = self.health.lock().fail(now, reason.to_owned());
         if first {
-            log::warn!("member {} is down: {reason}; its work moves to the others", self.name());
+            log::log!(
+                level,
+                "member {} is down: {reason}; its work moves to the others",
+                self.name()
+            );
             self.forget();
         }
     }
@@ -255,10 +265,16 @@ impl Station {
 
     /// Judges a fault: an ill member goes down. Answers the class.
     pub fn judge(&self, fault: Fault) -> Class {
-        if fault.class == Class::Ill {
-            self.fail(fault);
+        if fault.class != Class::Ill {
+            return fault.class;
         }
-        fault.class
+        // That may also be all that a module has to say of a request it can't make sense of: an unknown curve, a broken
+        // ciphertext. Then it is well, and only this is beyond it.
+        if fault.may_be_the_request() && self.member.token().is_ok() {
+            return Class::Unable;
+        }
+        self.fail(fault);
+        Class::Ill
     }
 }
 
