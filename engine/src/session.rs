@@ -5,7 +5,9 @@ use crate::check::{self, Purpose};
 use crate::error::{Error, Result};
 use crate::held::Held;
 use crate::member::User;
+use crate::object::{Kek, Object};
 use crate::operation::Activity;
+use crate::shelf::Entry;
 use crate::shown;
 use crate::step::Step;
 use crate::token::Token;
@@ -124,12 +126,13 @@ impl Session {
         }
         let user = self.token.login.read().is_user();
         let (own, plain) = split(template);
-        let seen = |object: &crate::object::Object| user || !object.is_private();
+        let seen = |object: &Object| user || !object.is_private();
         let mut found: VecDeque<_> = self
             .token
             .shelf
             .find(&plain)
             .into_iter()
+            .chain(self.find_sealed(&plain))
             .filter(|entry| seen(&entry.object))
             .map(Held::Resident)
             .chain(
@@ -146,6 +149,19 @@ impl Session {
         found.make_contiguous();
         *self.found.lock() = Some(found);
         Ok(())
+    }
+
+    /// Objects whose value is sealed in the log and is the one that is looked for: they are known by its fingerprint.
+    fn find_sealed(&self, wanted: &Template) -> Vec<Arc<Entry>> {
+        let (Some(value), Ok(seal)) = (wanted.bytes(CKA_VALUE), self.token.seal()) else {
+            return Vec::new();
+        };
+        let fingerprint = Some(seal.fingerprint(value));
+        let mut found = self.token.shelf.find(&wanted.filtered(|kind| kind != CKA_VALUE));
+        found.retain(|entry| {
+            entry.object.kek == Some(Kek::Data) && entry.object.fingerprint == fingerprint
+        });
+        found
     }
 
     /// True if an object has these attributes of Tandem's own.
@@ -190,7 +206,7 @@ impl Session {
         if is_tandem(kind) || kind == CKA_UNIQUE_ID {
             return Ok(self.own(held, kind));
         }
-        if kind == CKA_VALUE && held.object().kek == Some(crate::object::Kek::Data) {
+        if kind == CKA_VALUE && held.object().kek == Some(Kek::Data) {
             return Ok(Reading::Value(self.token.read_data(held.object())?.to_vec().into()));
         }
         Ok(held
@@ -318,7 +334,7 @@ pub(crate) fn check_changes(shown: &Template, changes: &Template, copying: bool)
 }
 
 /// True if a key's secret attributes may not be seen.
-pub(crate) fn is_hidden(object: &crate::object::Object) -> bool {
+pub(crate) fn is_hidden(object: &Object) -> bool {
     let keyed = matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY);
     keyed
         && (object.template.flag(CKA_SENSITIVE) != Some(false)
