@@ -6,7 +6,7 @@ set -eu
 
 # package, and after a colon a program that does instead where the package is not installed.
 build='gcc:cc libc6-dev make:make'
-members='perl:perl pkg-config:pkg-config libsqlite3-dev libclang-dev'
+members='perl pkg-config:pkg-config libsqlite3-dev libclang-dev'
 demo='softhsm2:softhsm2-util opensc:pkcs11-tool openssl:openssl'
 opendnssec='opendnssec-enforcer-sqlite3:ods-enforcerd opendnssec-signer:ods-signerd
     libhsm-bin:ods-hsmutil sqlite3:sqlite3 ldnsutils:ldns-verify-zone
