@@ -1,9 +1,12 @@
 //! What can be carried from where to where (`facts.md` g).
 
-use crate::tokens::Vendor;
-use crate::world::Paired;
+use crate::tokens::{Fixture, Vendor};
+use crate::world::{self, Paired};
 use Vendor::{Kryoptic, SoftHsm};
+use tandem_engine::desk::Desk;
+use tandem_engine::report::Quiet;
 use tandem_engine::ring::Route;
+use tandem_vendor::MemberConfig;
 
 const KINDS: [&str; 11] = [
     "rsa:2048",
@@ -64,4 +67,28 @@ fn between_softhsm_and_kryoptic() {
 #[test]
 fn between_kryoptic_and_kryoptic() {
     is_as_known([Kryoptic, Kryoptic]);
+}
+
+/// A MAC doesn't tell a key of 20 bytes from the 24 that SoftHSM makes of it, and its CKA_VALUE_LEN says 0: the length is
+/// measured.
+#[test]
+fn a_vendor_that_pads_is_found_out_though_nobody_said_so() {
+    let undeclared =
+        |config: &mut MemberConfig| config.quirks.wraps_multiples_of_eight = Some(false);
+    let (a, b) = (Fixture::with(SoftHsm, "a", undeclared), Fixture::new(Kryoptic, "b"));
+    let desks = [a.desk(), b.desk()];
+    let (ring, _) = world::pair(&desks, None, &Quiet).unwrap();
+    for to in ["a", "b"] {
+        for (kind, reason) in
+            [("generic:20", "24 bytes, and 20"), ("generic:33", "40 bytes, and 33")]
+        {
+            let is = |route: &&Route| (&*route.from, &*route.to, &*route.kind) == ("a", to, kind);
+            let route = ring.routes.iter().find(is).expect("the cell is there");
+            assert!(
+                route.failure.as_ref().is_some_and(|failure| failure.contains(reason)),
+                "{route:?}"
+            );
+        }
+    }
+    desks.into_iter().for_each(Desk::leave);
 }

@@ -9,9 +9,8 @@ pub(crate) use token::Kind as Vendor;
 use std::path::Path;
 use std::sync::Once;
 use tandem_engine::desk::Desk;
-use tandem_engine::member::Member;
-use tandem_engine::member::SessionId;
-use tandem_vendor::VendorMember;
+use tandem_engine::member::{Member, SessionId};
+use tandem_vendor::{MemberConfig, VendorMember};
 use token::TestToken;
 
 /// A member on a fresh token, which is gone when this is dropped.
@@ -25,6 +24,15 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// Makes a token and logs in on it.
     pub(crate) fn new(vendor: Vendor, name: &str) -> Self {
+        Self::with(vendor, name, |_| ())
+    }
+
+    /// The same, with a configuration that is out of the ordinary.
+    pub(crate) fn with(
+        vendor: Vendor,
+        name: &str,
+        configure: impl FnOnce(&mut MemberConfig),
+    ) -> Self {
         static IN_MEMORY: Once = Once::new();
         // On a disk every write to a token waits, and these tests make thousands.
         IN_MEMORY.call_once(|| {
@@ -34,7 +42,8 @@ impl Fixture {
             }
         });
         assert!(vendor.module().is_some(), "{vendor:?}'s module is not here: make members");
-        let token = TestToken::new(vendor, name);
+        let mut token = TestToken::new(vendor, name);
+        configure(&mut token.config);
         let member = token.member();
         let login = token::session(&member);
         Self { member, _login: login, _token: token }

@@ -28,6 +28,11 @@ impl Thief<'_> {
                 ("unwrap without CKA_EXTRACTABLE", without(&proper, CKA_EXTRACTABLE)),
                 ("unwrap without CKA_SENSITIVE", without(&proper, CKA_SENSITIVE)),
                 ("unwrap without CKA_CLASS", without(&proper, CKA_CLASS)),
+                ("unwrap with flags said twice", proper.iter().chain(&loose()).cloned().collect()),
+                (
+                    "unwrap with flags said twice, the other way round",
+                    loose().iter().chain(&proper).cloned().collect(),
+                ),
             ] {
                 let outcome = match self.unwrap(key, &bait.wrapped, &template) {
                     // What was left out is demanded.
@@ -67,6 +72,10 @@ impl Thief<'_> {
         let opened = self.unwrap(key, &bait.wrapped, &template);
         let outcome = self.made(opened);
         self.note(key, "unwrap as another class", outcome);
+        let data = Template::new().with(CKA_CLASS, CKO_DATA).with(CKA_TOKEN, false);
+        let opened = self.unwrap(key, &bait.wrapped, &data);
+        let outcome = self.made(opened);
+        self.note(key, "unwrap as data", outcome);
         Ok(())
     }
 
