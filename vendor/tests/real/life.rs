@@ -207,7 +207,7 @@ fn restarts_among_calls() {
             for _ in 0..3 {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
-                        signed.fetch_add(work(&member, &stop), Ordering::Relaxed);
+                        work(&member, &stop, &signed);
                     }
                 });
             }
@@ -216,7 +216,9 @@ fn restarts_among_calls() {
                     sign(&calm, at_calm, key.private, &DIGEST).unwrap();
                 }
             });
-            let restarted: Vec<_> = (0..20)
+            // Twenty, and on until some work was done in between, however busy the machine.
+            let restarted: Vec<_> = (0..1000)
+                .take_while(|done| *done < 20 || signed.load(Ordering::Relaxed) == 0)
                 .map(|_| {
                     thread::sleep(std::time::Duration::from_millis(10));
                     member.restart()
@@ -230,9 +232,8 @@ fn restarts_among_calls() {
 }
 
 /// Opens, logs in, finds and signs until something is in the way, which must be a session or login that has gone.
-fn work(member: &VendorMember, stop: &AtomicBool) -> u32 {
-    let mut signed = 0;
-    let mut try_work = || -> tandem_engine::fault::Answer {
+fn work(member: &VendorMember, stop: &AtomicBool, signed: &AtomicU32) {
+    let try_work = || -> tandem_engine::fault::Answer {
         let session = member.open(true)?;
         let pin = crate::token::pin(crate::token::USER_PIN);
         match member.login(session, tandem_engine::member::User::User, Some(&pin)) {
@@ -243,7 +244,7 @@ fn work(member: &VendorMember, stop: &AtomicBool) -> u32 {
         while !stop.load(Ordering::Relaxed) {
             for key in member.find(session, &private)? {
                 sign(member, session, key, &DIGEST)?;
-                signed += 1;
+                signed.fetch_add(1, Ordering::Relaxed);
             }
         }
         Ok(())
@@ -251,5 +252,4 @@ fn work(member: &VendorMember, stop: &AtomicBool) -> u32 {
     if let Err(fault) = try_work() {
         assert_eq!(fault.class, Class::Lost, "{fault}");
     }
-    signed
 }
