@@ -129,13 +129,14 @@ const fn class(call: Call, rv: CK_RV) -> Class {
         | CKR_OPERATION_ACTIVE
         | CKR_USER_TOO_MANY_TYPES
         | CKR_RANDOM_NO_RNG
+        | CKR_RANDOM_SEED_NOT_SUPPORTED
         | CKR_KEY_NOT_WRAPPABLE
         | CKR_CURVE_NOT_SUPPORTED
         | CKR_TOKEN_WRITE_PROTECTED => Class::Unable,
 
         // The C face has checked the arguments: what a module calls bad is a parameter that it alone doesn't know
         // (SoftHSM answers so to OAEP with SHA-256).
-        CKR_ARGUMENTS_BAD if matches!(call, Call::Step) => Class::Unable,
+        CKR_ARGUMENTS_BAD if matches!(call, Call::Step | Call::Random) => Class::Unable,
 
         // A key that a module can't take in: it says nothing worse of the module (SoftHSM and Ed25519).
         CKR_FUNCTION_FAILED

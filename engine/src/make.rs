@@ -408,6 +408,9 @@ fn drafts_of_pair(
     Ok(vec![Draft { object: public_object, wrapped: None, scratch: pair.public }, draft])
 }
 
+/// How much longer a key is when it is wrapped by RFC 5649, but for what fills it up to eight bytes.
+const KWP_BYTES: usize = 8;
+
 /// The draft of a fresh private or secret key that stands on a member; of any other object, which has no secret part.
 pub(crate) fn draft_of_key(
     token: &Token,
@@ -430,6 +433,11 @@ pub(crate) fn draft_of_key(
         Err(fault) if !object.is_token() && prove::is_refusal(fault) => None,
         Err(fault) => return Err(fault),
     };
+    if let (Some(0), Some(wrapped)) = (object.template.number(CKA_VALUE_LEN), &wrapped) {
+        // SoftHSM doesn't say how long a key is that it has unwrapped; RFC 5649 does, to the eight bytes it adds.
+        let len = wrapped.len().saturating_sub(KWP_BYTES);
+        object.template.set(CKA_VALUE_LEN, u64::try_from(len).unwrap_or(0));
+    }
     if object.is_token() {
         token.fingerprint_fresh(desk, &mut object, handle)?;
     }
