@@ -27,7 +27,7 @@ quietly() { "$@" > "$work/said" 2>&1 || { cat "$work/said" >&2; fail "this faile
 
 step "1. Two tokens, one of SoftHSM and one of Kryoptic, made one (their files are in $dir)"
 "$tandem" demo --dir "$dir"
-export TANDEM_CONFIG=$dir/tandem.toml
+export TANDEM_CONFIG=$dir/tandem.toml TANDEM_PIN=$pin
 token() { pkcs11-tool --module "$module" --token-label demo --login --pin $pin "$@"; }
 
 step "2. A P-256 and an RSA-2048 key, made once each by pkcs11-tool through libtandem.so"
