@@ -384,23 +384,24 @@ impl Token {
         let known = follower.station.replica(id);
         follower.station.forget_replica(id);
         let desk = &follower.desk;
-        let handle = match known {
-            Some(handle) => Some(handle),
-            None => match self.last_known(id)? {
-                Some(object) => match self.locate_any(desk, &object) {
-                    Ok(handle) => handle,
-                    Err(fault) => return Ok(Err(fault.into())),
-                },
-                None => None,
+        let object = self.last_known(id)?;
+        let handle = match (known, &object) {
+            (Some(handle), _) => Some(handle),
+            (None, Some(object)) => match self.locate_any(desk, object) {
+                Ok(handle) => handle,
+                Err(fault) => return Ok(Err(fault.into())),
             },
+            (None, None) => None,
         };
         let Some(handle) = handle else {
             // Nothing is found on a token whose storage is away either: what comes back with it must not stay.
             let gone = self.is_well(desk);
-            return Ok(gone.then_some(()).ok_or(Fault::new(Call::Find, CKR_DEVICE_REMOVED).into()));
+            return Ok(gone
+                .then_some(())
+                .ok_or_else(|| Fault::new(Call::Find, CKR_DEVICE_REMOVED).into()));
         };
         // A handle that names nothing any more is no proof that the object is gone: it is looked for by what it is.
-        Ok(desk.member.destroy(desk.session, handle).map_err(Into::into))
+        Ok(destroy_surely(desk, handle, object.as_ref()).map_err(Into::into))
     }
 
     /// What an object was when it was destroyed: folded from the log, since the catalogue has forgotten it.
@@ -461,4 +462,18 @@ fn ill_or_lost(taken: &Result<(), Failure>) -> Option<Fault> {
         }
         _ => None,
     }
+}
+
+/// Destroys a replica and looks whether it is gone: Kryoptic answers CKR_OK when its storage can't be written, and the
+/// object is there again under another handle.
+fn destroy_surely(desk: &Desk<'_>, handle: Handle, object: Option<&Object>) -> Answer {
+    let Some(object) = object else { return desk.member.destroy(desk.session, handle) };
+    let search = carry::search(object);
+    let before = desk.member.find(desk.session, &search)?.len();
+    desk.member.destroy(desk.session, handle)?;
+    // None before: it stands there under another name, and there is nothing to count.
+    if before == 0 || desk.member.find(desk.session, &search)?.len() < before {
+        return Ok(());
+    }
+    Err(Fault::new(Call::Destroy, CKR_DEVICE_ERROR))
 }
