@@ -143,10 +143,10 @@ impl Module {
             }
         }
         let rv = forward(&self.wrapped.list, words).unwrap_or(CKR_FUNCTION_NOT_SUPPORTED);
-        drop(replaced);
-        if rv == CKR_OK {
+        if rv == CKR_OK && replaced.is_none() {
             self.learn(function, &words);
         }
+        drop(replaced);
         let mut answer = rv;
         for fault in &faults {
             match fault {

@@ -7,16 +7,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tandem_tests::keys::{DIGEST, Kind};
 use tandem_tests::{Demo, application};
 
-/// What a member may answer when it fails.
-const ANSWERS: [&str; 4] = [
-    "CKR_DEVICE_ERROR",
-    "CKR_SESSION_HANDLE_INVALID",
-    "CKR_GENERAL_ERROR",
-    "CKR_OBJECT_HANDLE_INVALID",
-];
+/// What a member may answer that is ill.
+pub(crate) const ILL: [&str; 2] = ["CKR_DEVICE_ERROR", "CKR_GENERAL_ERROR"];
+/// What a member may answer that knows nothing of us any more.
+pub(crate) const LOST: [&str; 2] = ["CKR_SESSION_HANDLE_INVALID", "CKR_OBJECT_HANDLE_INVALID"];
+/// Both.
+pub(crate) const ALL: [&str; 4] = [ILL[0], ILL[1], LOST[0], LOST[1]];
 
 /// Lets a member fail at each of its calls: once and not done, once and done nevertheless, and for good.
-pub(crate) fn call(demo: &Demo, scenario: Scenario, member: &str) {
+pub(crate) fn call(demo: &Demo, scenario: Scenario, member: &str, answers: &[&str]) {
     let world = World::around(Demo::at(demo.dir(), &demo.members().map_vendors()));
     let (application_, session) = application();
     scenario.prepare(&session);
@@ -28,7 +27,7 @@ pub(crate) fn call(demo: &Demo, scenario: Scenario, member: &str) {
         std::env::var("TANDEM_FAULT_STRIDE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let mut tried = 0;
     let mut failed: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for answer in ANSWERS {
+    for answer in answers {
         for (when, what) in [("at", "return"), ("at", "return-after"), ("from", "return")] {
             for (number, function) in calls.iter().enumerate().step_by(stride) {
                 let line = format!("{when} {} {what} {answer}", number + 1);

@@ -15,27 +15,35 @@ fn first(vendor: Vendor) -> Wanted {
 }
 
 macro_rules! at_each_call {
-    ($($name:ident: $vendor:ident, $scenario:ident, $member:literal;)*) => {$(
+    ($($name:ident: $vendor:ident, $scenario:ident, $member:literal, $answers:ident;)*) => {$(
         #[test]
         fn $name() {
-            alone(&first(Vendor::$vendor), |demo| each::call(demo, Scenario::$scenario, $member));
+            alone(&first(Vendor::$vendor), |demo| {
+                each::call(demo, Scenario::$scenario, $member, &each::$answers);
+            });
         }
     )*};
 }
 
 at_each_call! {
-    signing_when_softhsm_fails: SoftHsm, Sign, "a";
-    signing_when_kryoptic_fails: Kryoptic, Sign, "a";
-    mac_in_parts_when_softhsm_fails: SoftHsm, Mac, "a";
-    mac_in_parts_when_kryoptic_fails: Kryoptic, Mac, "a";
-    encrypting_in_parts_when_softhsm_fails: SoftHsm, Encrypt, "a";
-    encrypting_in_parts_when_kryoptic_fails: Kryoptic, Encrypt, "a";
-    generating_when_softhsm_makes_and_fails: SoftHsm, Generate, "a";
-    generating_when_kryoptic_makes_and_fails: Kryoptic, Generate, "a";
-    generating_when_softhsm_follows_and_fails: Kryoptic, Generate, "b";
-    generating_when_kryoptic_follows_and_fails: SoftHsm, Generate, "b";
-    destroying_when_softhsm_fails: SoftHsm, Destroy, "a";
-    destroying_when_kryoptic_fails: Kryoptic, Destroy, "a";
+    signing_when_softhsm_fails: SoftHsm, Sign, "a", ALL;
+    signing_when_kryoptic_fails: Kryoptic, Sign, "a", ALL;
+    mac_in_parts_when_softhsm_fails: SoftHsm, Mac, "a", ALL;
+    mac_in_parts_when_kryoptic_fails: Kryoptic, Mac, "a", ALL;
+    encrypting_in_parts_when_softhsm_fails: SoftHsm, Encrypt, "a", ALL;
+    encrypting_in_parts_when_kryoptic_fails: Kryoptic, Encrypt, "a", ALL;
+    generating_when_softhsm_makes_and_is_ill: SoftHsm, Generate, "a", ILL;
+    generating_when_softhsm_makes_and_loses_us: SoftHsm, Generate, "a", LOST;
+    generating_when_kryoptic_makes_and_is_ill: Kryoptic, Generate, "a", ILL;
+    generating_when_kryoptic_makes_and_loses_us: Kryoptic, Generate, "a", LOST;
+    generating_when_softhsm_follows_and_is_ill: Kryoptic, Generate, "b", ILL;
+    generating_when_softhsm_follows_and_loses_us: Kryoptic, Generate, "b", LOST;
+    generating_when_kryoptic_follows_and_is_ill: SoftHsm, Generate, "b", ILL;
+    generating_when_kryoptic_follows_and_loses_us: SoftHsm, Generate, "b", LOST;
+    destroying_when_softhsm_is_ill: SoftHsm, Destroy, "a", ILL;
+    destroying_when_softhsm_loses_us: SoftHsm, Destroy, "a", LOST;
+    destroying_when_kryoptic_is_ill: Kryoptic, Destroy, "a", ILL;
+    destroying_when_kryoptic_loses_us: Kryoptic, Destroy, "a", LOST;
 }
 
 #[test]
