@@ -29,7 +29,12 @@ pub struct Application {
 
 /// Tandem, initialised with the configuration of the environment.
 pub fn initialised() -> Application {
-    start(Pkcs11::new(artefacts::module()).expect("libtandem.so can be loaded"), "demo")
+    labelled("demo")
+}
+
+/// The same where the token has another label.
+pub fn labelled(label: &str) -> Application {
+    start(Pkcs11::new(artefacts::module()).expect("libtandem.so can be loaded"), label)
 }
 
 /// Tandem with the user logged in.

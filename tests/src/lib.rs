@@ -16,7 +16,7 @@ mod process;
 mod raw;
 
 pub use application::{
-    Application, SO_PIN, USER_PIN, application, initialised, number, pin, refused, rv, value,
+    Application, SO_PIN, USER_PIN, application, initialised, labelled, number, pin, refused, rv, value,
     verbose,
 };
 pub use broken::Broken;
