@@ -7,7 +7,13 @@ use tandem_values::ck::*;
 
 /// Which arguments are the output and its length.
 const fn output(function: Function) -> Option<(usize, usize)> {
-    use Function::*;
+    use Function::{
+        C_Decrypt, C_DecryptDigestUpdate, C_DecryptFinal, C_DecryptMessage, C_DecryptUpdate,
+        C_DecryptVerifyUpdate, C_Digest, C_DigestEncryptUpdate, C_DigestFinal, C_Encrypt,
+        C_EncryptFinal, C_EncryptMessage, C_EncryptUpdate, C_GetOperationState, C_Sign,
+        C_SignEncryptUpdate, C_SignFinal, C_SignMessage, C_SignMessageNext, C_SignRecover,
+        C_VerifyRecover, C_WrapKey, C_WrapKeyAuthenticated,
+    };
     Some(match function {
         C_SignFinal | C_DigestFinal | C_EncryptFinal | C_DecryptFinal | C_GetOperationState => {
             (1, 2)

@@ -73,7 +73,7 @@ fn begin() -> Option<Arc<Module>> {
     }
     let wrapped = match path
         .as_deref()
-        .ok_or("TANDEM_FAULT_MODULE is not set".to_owned())
+        .ok_or_else(|| "TANDEM_FAULT_MODULE is not set".to_owned())
         .and_then(Wrapped::load)
     {
         Ok(wrapped) => wrapped,
@@ -225,8 +225,10 @@ impl Module {
 
 /// Ends the process as a power cut ends it: nothing runs any more.
 fn kill() {
+    // SAFETY: takes nothing and answers a number.
+    let own = unsafe { libc::getpid() };
     // SAFETY: takes numbers; ends this process.
-    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+    unsafe { libc::kill(own, libc::SIGKILL) };
     // The signal may take effect on another thread first.
     loop {
         std::thread::sleep(Duration::from_secs(1));

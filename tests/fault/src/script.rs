@@ -194,13 +194,14 @@ fn share_of(word: &str) -> Result<u64, String> {
     if share > unit { Err(wrong()) } else { Ok((share << 32) / unit) }
 }
 
+/// The specification's CK_RVs are all below this.
+const KNOWN_MAX: CK_RV = 0x1000;
+
 /// A CK_RV by its name, or as a number.
 fn rv_named(word: &str) -> Result<CK_RV, String> {
     if let Some(digits) = word.strip_prefix("0x") {
         return CK_RV::from_str_radix(digits, 16).map_err(|_| format!("{word} is no CK_RV"));
     }
-    // The specification's are all below this.
-    const KNOWN_MAX: CK_RV = 0x1000;
     (0..KNOWN_MAX).find(|rv| names::rv(*rv) == word).ok_or_else(|| format!("{word} is no CK_RV"))
 }
 

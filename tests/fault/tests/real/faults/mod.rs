@@ -48,15 +48,21 @@ at_each_call! {
 
 #[test]
 fn finding_asks_no_member() {
-    alone(&first(Vendor::SoftHsm), |demo| each::finding(demo));
+    alone(&first(Vendor::SoftHsm), |demo| {
+        each::finding(demo);
+    });
 }
 
 #[test]
 fn a_wrong_answer_when_a_key_is_made() {
-    alone(&first(Vendor::SoftHsm), |demo| wrong::making(demo));
+    alone(&first(Vendor::SoftHsm), |demo| {
+        wrong::making(demo);
+    });
 }
 
 #[test]
 fn a_wrong_answer_when_a_key_is_made_on_kryoptic_first() {
-    alone(&first(Vendor::Kryoptic), |demo| wrong::making(demo));
+    alone(&first(Vendor::Kryoptic), |demo| {
+        wrong::making(demo);
+    });
 }
