@@ -261,8 +261,7 @@ impl Token {
                 crate::journal::damaged(*position, "its seal is broken")
             );
         }
-        self.shelf.distrust(broken);
-        Ok(())
+        self.shelf.distrust(broken)
     }
 
     /// C_Logout.

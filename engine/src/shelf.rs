@@ -85,9 +85,46 @@ impl Shelf {
         self.seen.store(u64::MAX, Ordering::Release);
     }
 
-    /// Marks records that can't be trusted.
-    pub fn distrust(&self, positions: impl IntoIterator<Item = Position>) {
-        *self.broken.write() = positions.into_iter().collect();
+    /// Marks records that can't be trusted, and takes back what they did to objects that other records speak of.
+    pub fn distrust(&self, positions: impl IntoIterator<Item = Position>) -> Result {
+        let broken: HashSet<Position> = positions.into_iter().collect();
+        let any = !broken.is_empty();
+        *self.broken.write() = broken;
+        if any { self.take_back() } else { Ok(()) }
+    }
+
+    /// Folds the objects that broken records name anew, from the other records.
+    fn take_back(&self) -> Result {
+        let _turn = self.turn.lock();
+        let mut named = BTreeSet::new();
+        let mut rows: BTreeMap<ObjectId, (Position, Option<Object>)> = BTreeMap::new();
+        let (mut at, to) = (0, self.store.position()?);
+        while at < to {
+            let records = self.store.read(at, 256)?;
+            let Some(last) = records.last() else { break };
+            at = last.position;
+            for record in records.iter().take_while(|record| record.position <= to) {
+                let id = match record.event() {
+                    Some(Event::Created(object)) => object.id,
+                    Some(Event::Changed { id, .. } | Event::Destroyed(id)) => id,
+                    Some(Event::Paired(_)) | None => continue,
+                };
+                if self.is_broken(record.position) {
+                    named.insert(id);
+                } else if rows.contains_key(&id) || matches!(record.event(), Some(Event::Created(_))) {
+                    self.fold_one(record, &mut rows)?;
+                }
+            }
+        }
+        rows.retain(|id, _| named.contains(id));
+        self.store.fold(to, to, &encoded(rows))?;
+        *self.books.write() = Books::default();
+        self.seen.store(u64::MAX, Ordering::Release);
+        Ok(())
+    }
+
+    fn is_broken(&self, position: Position) -> bool {
+        self.broken.read().contains(&position)
     }
 
     /// Brings the shelf up to the last event, if any process has made one since.
@@ -123,20 +160,14 @@ impl Shelf {
             let records = self.store.read(to, 256)?;
             let Some(last) = records.last() else { break };
             to = last.position;
-            for record in &records {
+            for record in records.iter().filter(|record| !self.is_broken(record.position)) {
                 self.fold_one(record, &mut rows)?;
             }
         }
         if to == from {
             return Ok(());
         }
-        let rows: Vec<_> = rows
-            .into_iter()
-            .map(|(id, (position, object))| {
-                (id, position, object.and_then(|o| minicbor::to_vec(&o).ok()))
-            })
-            .collect();
-        Ok(self.store.fold(from, to, &rows)?)
+        Ok(self.store.fold(from, to, &encoded(rows))?)
     }
 
     fn fold_one(
@@ -226,6 +257,14 @@ impl Shelf {
         broken.is_empty()
             || !(broken.contains(&entry.object.born) || broken.contains(&entry.position))
     }
+}
+
+/// Rows as the catalogue takes them.
+fn encoded(
+    rows: BTreeMap<ObjectId, (Position, Option<Object>)>,
+) -> Vec<(ObjectId, Position, Option<Vec<u8>>)> {
+    let encode = |object: Object| minicbor::to_vec(&object).ok();
+    rows.into_iter().map(|(id, (at, object))| (id, at, object.and_then(encode))).collect()
 }
 
 fn apply(books: &mut Books, row: &Row) {
