@@ -212,7 +212,8 @@ cat > etc/kasp.xml << XML
   <SOA><TTL>PT1S</TTL><Minimum>PT1S</Minimum></SOA></Parent>
 </Policy></KASP>
 XML
-# No <Syslog>: a container has none, and without it the daemons write their log to stderr.
+# No <Syslog>: a container has none, and without it the daemons write their log to stderr. The port,
+# which nobody asks here, is the run's own, so that two can run at once.
 cat > etc/conf.xml << XML
 <?xml version="1.0" encoding="UTF-8"?>
 <Configuration>
@@ -223,7 +224,8 @@ cat > etc/conf.xml << XML
   <AutomaticKeyGenerationPeriod>PT3600S</AutomaticKeyGenerationPeriod>
   <WorkingDirectory>/var/lib/opendnssec/enforcer</WorkingDirectory></Enforcer>
  <Signer><WorkingDirectory>/var/lib/opendnssec/signer</WorkingDirectory>
-  <WorkerThreads>2</WorkerThreads><SignerThreads>4</SignerThreads></Signer>
+  <WorkerThreads>2</WorkerThreads><SignerThreads>4</SignerThreads>
+  <Listener><Interface><Address>127.0.0.1</Address><Port>$((20000 + $$ % 20000))</Port></Interface></Listener></Signer>
 </Configuration>
 XML
 
