@@ -247,6 +247,12 @@ impl Token {
                 on.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
             );
         }
+        // Where it stands already it is its own replica, and nothing is made beside it.
+        for (name, handle) in &on {
+            if let Some(station) = self.station(name) {
+                station.set_replica(object.id, *handle);
+            }
+        }
         let entry = Entry { event: Event::Created(Box::new(object)), wrapped };
         self.journal.append(&self.seal()?, self.site()?, &[entry], &[])?;
         self.shelf.refresh()?;

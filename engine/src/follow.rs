@@ -16,6 +16,7 @@ use crate::station::{Lease, Station};
 use crate::token::Token;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tandem_values::template::Reading;
 use tandem_values::{Handle, Template, ck::*};
 
 /// How many records are taken before the position is moved on.
@@ -264,6 +265,9 @@ impl Token {
         wrapped: Option<&[u8]>,
     ) -> Result<(), Failure> {
         let desk = &follower.desk;
+        if let Some(handle) = follower.station.replica(object.id) {
+            return Ok(Self::keep_found(follower, object, handle)?);
+        }
         if object.kek == Some(Kek::Data) {
             // Its value is opened and then it is brought like any object without a secret part.
             let wrapped = wrapped
@@ -309,6 +313,38 @@ impl Token {
         }
         follower.station.set_replica(object.id, handle);
         Ok(())
+    }
+
+    /// What stood here before Tandem came was proven when it was found. A key that is in the log from now on leaves
+    /// through Tandem only.
+    fn keep_found(follower: &Follower<'_>, object: &Object, handle: Handle) -> Answer {
+        if !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
+            return Ok(());
+        }
+        let desk = &follower.desk;
+        let lock = Template::new().with(CKA_SENSITIVE, true).with(CKA_EXTRACTABLE, false);
+        let kinds: Vec<_> = lock.kinds().collect();
+        // Setting a flag that is set already is refused by some.
+        let changes: Template = lock
+            .iter()
+            .zip(desk.member.read(desk.session, handle, &kinds)?)
+            .filter(|(flag, reading)| *reading != Reading::Value(flag.value.clone()))
+            .map(|(flag, _)| flag.clone())
+            .collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        match desk.member.write(desk.session, handle, &changes) {
+            Err(fault) if crate::prove::is_refusal(fault) => {
+                log::warn!(
+                    "member {}: object {} can't be locked there ({fault}): whoever has the member's PIN can take it out",
+                    follower.station.name(),
+                    object.id
+                );
+                Ok(())
+            }
+            answer => answer,
+        }
     }
 
     fn take_changed(
