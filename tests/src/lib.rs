@@ -16,8 +16,8 @@ mod process;
 mod raw;
 
 pub use application::{
-    Application, SO_PIN, USER_PIN, application, initialised, labelled, number, pin, refused, rv, value,
-    verbose,
+    Application, SO_PIN, USER_PIN, application, initialised, labelled, number, pin, refused, rv,
+    value, verbose,
 };
 pub use broken::Broken;
 pub use demo::{Demo, Vendor, Wanted};

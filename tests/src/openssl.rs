@@ -94,12 +94,53 @@ pub fn aes_256_cbc(key: &[u8], iv: &[u8], data: &[u8]) -> Vec<u8> {
     filter(&["enc", "-aes-256-cbc", "-nopad", "-K", &hex(key), "-iv", &hex(iv)], data)
 }
 
-/// A new private key, as PKCS #8 in DER. `algorithm` is what `openssl genpkey` takes.
-pub fn generate(algorithm: &[&str]) -> Vec<u8> {
-    let mut arguments = vec!["genpkey", "-quiet", "-outform", "DER"];
-    arguments.retain(|argument| *argument != "-quiet");
-    arguments.extend(algorithm);
-    filter(&arguments, &[])
+/// An RSA key that OpenSSL has made, number by number.
+pub struct RsaKey {
+    /// n
+    pub modulus: Vec<u8>,
+    /// e
+    pub exponent: Vec<u8>,
+    /// d
+    pub private: Vec<u8>,
+    /// p and q
+    pub primes: [Vec<u8>; 2],
+    /// d modulo p-1 and q-1
+    pub exponents: [Vec<u8>; 2],
+    /// q to the power of -1 modulo p
+    pub coefficient: Vec<u8>,
+}
+
+impl RsaKey {
+    /// A new one of 2048 bits.
+    pub fn generate() -> Self {
+        let pem = filter(&["genrsa", "-traditional", "2048"], &[]);
+        let der = filter(&["rsa", "-traditional", "-outform", "DER"], &pem);
+        // RFC 8017 section A.1.2: a sequence of nine integers, the first of which is the version.
+        let mut rest = contents(&der, 0x30).0;
+        let numbers: Vec<Vec<u8>> = std::iter::from_fn(|| {
+            let (number, after) = (!rest.is_empty()).then(|| contents(rest, 2))?;
+            rest = after;
+            Some(number.iter().copied().skip_while(|byte| *byte == 0).collect())
+        })
+        .collect();
+        let [_, modulus, exponent, private, p, q, dp, dq, coefficient] =
+            numbers.try_into().expect("nine numbers");
+        Self { modulus, exponent, private, primes: [p, q], exponents: [dp, dq], coefficient }
+    }
+}
+
+/// The contents of a DER element, and what follows it.
+fn contents(der: &[u8], tag: u8) -> (&[u8], &[u8]) {
+    assert_eq!(der[0], tag);
+    let (len, from) = match der[1] {
+        short @ 0..0x80 => (usize::from(short), 2),
+        long => {
+            let count = usize::from(long & 0x7f);
+            let len = der[2..2 + count].iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
+            (len, 2 + count)
+        }
+    };
+    der[from..].split_at(len)
 }
 
 /// Gives data to a command of OpenSSL and answers what it writes.

@@ -171,7 +171,9 @@ fn a_token_that_is_initialised_begins_anew_on_every_member() {
         officer(&session, SO_PIN).expect("a login");
         session.init_pin(&pin(NEW_PIN)).expect("C_InitPIN");
         session.logout().expect("C_Logout");
-        assert!(application.get_token_info(application.slot).expect("a token").user_pin_initialized());
+        assert!(
+            application.get_token_info(application.slot).expect("a token").user_pin_initialized()
+        );
         // The first login pairs the members anew.
         user(&session, NEW_PIN).expect("the first login");
         assert!(session.find_objects(&[]).expect("a search").is_empty(), "what was there is gone");

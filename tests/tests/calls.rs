@@ -32,7 +32,9 @@ fn null_pointers_of_general_functions_are_bad_arguments() {
         broken(demo, |broken, _| {
             let bad = CKR_ARGUMENTS_BAD;
             broken.expect("C_GetInfo", bad, |raw, _| call!(raw, C_GetInfo(null_mut())));
-            broken.expect("C_GetFunctionList", bad, |raw, _| call!(raw, C_GetFunctionList(null_mut())));
+            broken.expect("C_GetFunctionList", bad, |raw, _| {
+                call!(raw, C_GetFunctionList(null_mut()))
+            });
             broken.expect("C_GetInterfaceList", bad, |raw, _| {
                 call!(raw, C_GetInterfaceList(null_mut(), null_mut()))
             });
@@ -43,7 +45,8 @@ fn null_pointers_of_general_functions_are_bad_arguments() {
                 call!(raw, C_GetSlotList(CK_TRUE, null_mut(), null_mut()))
             });
             broken.expect("C_GetSlotInfo", bad, |raw, _| call!(raw, C_GetSlotInfo(0, null_mut())));
-            broken.expect("C_GetTokenInfo", bad, |raw, _| call!(raw, C_GetTokenInfo(0, null_mut())));
+            broken
+                .expect("C_GetTokenInfo", bad, |raw, _| call!(raw, C_GetTokenInfo(0, null_mut())));
             broken.expect("C_GetMechanismList", bad, |raw, _| {
                 call!(raw, C_GetMechanismList(0, null_mut(), null_mut()))
             });
@@ -66,7 +69,9 @@ fn null_pointers_of_general_functions_are_bad_arguments() {
             broken.expect("C_OpenSession", bad, |raw, _| {
                 call!(raw, C_OpenSession(0, CKF_SERIAL_SESSION, null_mut(), None, null_mut()))
             });
-            broken.expect("C_GetSessionInfo", bad, |raw, s| call!(raw, C_GetSessionInfo(s, null_mut())));
+            broken.expect("C_GetSessionInfo", bad, |raw, s| {
+                call!(raw, C_GetSessionInfo(s, null_mut()))
+            });
             broken.expect("C_Login with a PIN of nowhere", bad, |raw, s| {
                 call!(raw, C_Login(s, CKU_USER, null_mut(), 6))
             });
@@ -76,7 +81,9 @@ fn null_pointers_of_general_functions_are_bad_arguments() {
             broken.expect("C_InitPIN with a PIN of nowhere", bad, |raw, s| {
                 call!(raw, C_InitPIN(s, null_mut(), 6))
             });
-            broken.expect("C_GenerateRandom", bad, |raw, s| call!(raw, C_GenerateRandom(s, null_mut(), 8)));
+            broken.expect("C_GenerateRandom", bad, |raw, s| {
+                call!(raw, C_GenerateRandom(s, null_mut(), 8))
+            });
             broken.expect("C_SeedRandom", bad, |raw, s| call!(raw, C_SeedRandom(s, null_mut(), 8)));
         });
     });
@@ -104,14 +111,18 @@ fn null_pointers_of_object_functions_are_bad_arguments() {
             broken.expect("C_CopyObject without a place", bad, |raw, s| {
                 call!(raw, C_CopyObject(s, made, one, 1, null_mut()))
             });
-            broken.expect("C_GetObjectSize", bad, |raw, s| call!(raw, C_GetObjectSize(s, made, null_mut())));
+            broken.expect("C_GetObjectSize", bad, |raw, s| {
+                call!(raw, C_GetObjectSize(s, made, null_mut()))
+            });
             broken.expect("C_GetAttributeValue", bad, |raw, s| {
                 call!(raw, C_GetAttributeValue(s, made, null_mut(), 1))
             });
             broken.expect("C_SetAttributeValue", bad, |raw, s| {
                 call!(raw, C_SetAttributeValue(s, made, null_mut(), 1))
             });
-            broken.expect("C_FindObjectsInit", bad, |raw, s| call!(raw, C_FindObjectsInit(s, null_mut(), 1)));
+            broken.expect("C_FindObjectsInit", bad, |raw, s| {
+                call!(raw, C_FindObjectsInit(s, null_mut(), 1))
+            });
             let mut count = 0;
             assert_eq!(call!(broken.raw, C_FindObjectsInit(broken.session, null_mut(), 0)), CKR_OK);
             broken.expect("C_FindObjects without a buffer", bad, |raw, s| {
@@ -177,7 +188,9 @@ fn null_pointers_of_operations_are_bad_arguments_and_end_them() {
             let mut len: CK_ULONG = 128;
             let len = &raw mut len;
 
-            for what in ["C_SignInit", "C_VerifyInit", "C_EncryptInit", "C_DecryptInit", "C_DigestInit"] {
+            for what in
+                ["C_SignInit", "C_VerifyInit", "C_EncryptInit", "C_DecryptInit", "C_DigestInit"]
+            {
                 broken.expect(what, bad, |raw, s| match what {
                     "C_SignInit" => call!(raw, C_SignInit(s, null_mut(), key)),
                     "C_VerifyInit" => call!(raw, C_VerifyInit(s, null_mut(), public)),
@@ -196,45 +209,67 @@ fn null_pointers_of_operations_are_bad_arguments_and_end_them() {
                 assert_eq!(call!(broken.raw, C_DigestInit(s, sha)), CKR_OK);
             };
             begin(broken);
-            broken.expect("C_Sign of nothing", bad, |raw, s| call!(raw, C_Sign(s, null_mut(), 32, out, len)));
-            broken.expect("C_Sign ended", ended, |raw, s| call!(raw, C_Sign(s, data, 32, out, len)));
+            broken.expect("C_Sign of nothing", bad, |raw, s| {
+                call!(raw, C_Sign(s, null_mut(), 32, out, len))
+            });
+            broken
+                .expect("C_Sign ended", ended, |raw, s| call!(raw, C_Sign(s, data, 32, out, len)));
             broken.expect("C_Verify of nothing", bad, |raw, s| {
                 call!(raw, C_Verify(s, data, 32, null_mut(), 64))
             });
-            broken.expect("C_Verify ended", ended, |raw, s| call!(raw, C_Verify(s, data, 32, out, 64)));
+            broken.expect("C_Verify ended", ended, |raw, s| {
+                call!(raw, C_Verify(s, data, 32, out, 64))
+            });
             broken.expect("C_Encrypt of nothing", bad, |raw, s| {
                 call!(raw, C_Encrypt(s, null_mut(), 32, out, len))
             });
-            broken.expect("C_Encrypt ended", ended, |raw, s| call!(raw, C_Encrypt(s, data, 32, out, len)));
+            broken.expect("C_Encrypt ended", ended, |raw, s| {
+                call!(raw, C_Encrypt(s, data, 32, out, len))
+            });
             broken.expect("C_Decrypt without a length", bad, |raw, s| {
                 call!(raw, C_Decrypt(s, data, 32, out, null_mut()))
             });
-            broken.expect("C_Decrypt ended", ended, |raw, s| call!(raw, C_Decrypt(s, data, 32, out, len)));
+            broken.expect("C_Decrypt ended", ended, |raw, s| {
+                call!(raw, C_Decrypt(s, data, 32, out, len))
+            });
             broken.expect("C_DigestUpdate of nothing", bad, |raw, s| {
                 call!(raw, C_DigestUpdate(s, null_mut(), 32))
             });
-            broken.expect("C_DigestFinal ended", ended, |raw, s| call!(raw, C_DigestFinal(s, out, len)));
+            broken.expect("C_DigestFinal ended", ended, |raw, s| {
+                call!(raw, C_DigestFinal(s, out, len))
+            });
 
             // In parts.
             begin(broken);
-            broken.expect("C_SignUpdate of nothing", bad, |raw, s| call!(raw, C_SignUpdate(s, null_mut(), 1)));
-            broken.expect("C_SignFinal ended", ended, |raw, s| call!(raw, C_SignFinal(s, out, len)));
+            broken.expect("C_SignUpdate of nothing", bad, |raw, s| {
+                call!(raw, C_SignUpdate(s, null_mut(), 1))
+            });
+            broken
+                .expect("C_SignFinal ended", ended, |raw, s| call!(raw, C_SignFinal(s, out, len)));
             broken.expect("C_VerifyUpdate of nothing", bad, |raw, s| {
                 call!(raw, C_VerifyUpdate(s, null_mut(), 1))
             });
-            broken.expect("C_VerifyFinal ended", ended, |raw, s| call!(raw, C_VerifyFinal(s, out, 64)));
+            broken.expect("C_VerifyFinal ended", ended, |raw, s| {
+                call!(raw, C_VerifyFinal(s, out, 64))
+            });
             broken.expect("C_EncryptUpdate of nothing", bad, |raw, s| {
                 call!(raw, C_EncryptUpdate(s, null_mut(), 16, out, len))
             });
-            broken.expect("C_EncryptFinal ended", ended, |raw, s| call!(raw, C_EncryptFinal(s, out, len)));
+            broken.expect("C_EncryptFinal ended", ended, |raw, s| {
+                call!(raw, C_EncryptFinal(s, out, len))
+            });
             broken.expect("C_DecryptUpdate without a length", bad, |raw, s| {
                 call!(raw, C_DecryptUpdate(s, data, 16, out, null_mut()))
             });
-            broken.expect("C_DecryptFinal ended", ended, |raw, s| call!(raw, C_DecryptFinal(s, out, len)));
+            broken.expect("C_DecryptFinal ended", ended, |raw, s| {
+                call!(raw, C_DecryptFinal(s, out, len))
+            });
             broken.expect("C_Digest without a length", bad, |raw, s| {
                 call!(raw, C_Digest(s, data, 32, out, null_mut()))
             });
-            broken.expect("C_Digest ended", ended, |raw, s| call!(raw, C_Digest(s, data, 32, out, len)));
+            broken.expect("C_Digest ended", ended, |raw, s| {
+                call!(raw, C_Digest(s, data, 32, out, len))
+            });
         });
     });
 }
@@ -245,7 +280,11 @@ fn lengths_that_no_memory_has_are_refused_unread() {
         broken(demo, |broken, session| {
             let Made { key, public } = Kind::P256.make(session, "pair").expect("a key");
             let (key, public) = (key.handle(), public.expect("a public key").handle());
-            let aes = Kind::Aes(32).make_with(session, "aes", &[cryptoki::object::Attribute::Unwrap(true)]);
+            let aes = Kind::Aes(32).make_with(
+                session,
+                "aes",
+                &[cryptoki::object::Attribute::Unwrap(true)],
+            );
             let aes = aes.expect("a key").key.handle();
             let (mut byte, mut len, mut handle) = (7_u8, 64, 0);
             let (byte, len, handle) = (&raw mut byte, &raw mut len, &raw mut handle);
@@ -259,7 +298,9 @@ fn lengths_that_no_memory_has_are_refused_unread() {
             let raw = &broken.raw;
             let s = broken.session;
             assert_eq!(call!(raw, C_SignInit(s, &raw mut ecdsa, key)), CKR_OK);
-            broken.expect("C_Sign", CKR_DATA_LEN_RANGE, |raw, s| call!(raw, C_Sign(s, byte, HUGE, out, len)));
+            broken.expect("C_Sign", CKR_DATA_LEN_RANGE, |raw, s| {
+                call!(raw, C_Sign(s, byte, HUGE, out, len))
+            });
             assert_eq!(call!(raw, C_VerifyInit(s, &raw mut ecdsa, public)), CKR_OK);
             broken.expect("C_Verify", CKR_SIGNATURE_LEN_RANGE, |raw, s| {
                 call!(raw, C_Verify(s, byte, 1, byte, HUGE))
@@ -275,29 +316,42 @@ fn lengths_that_no_memory_has_are_refused_unread() {
             broken.expect("C_UnwrapKey", CKR_WRAPPED_KEY_LEN_RANGE, |raw, s| {
                 call!(raw, C_UnwrapKey(s, &raw mut wrap, aes, byte, HUGE, null_mut(), 0, handle))
             });
-            broken.expect("C_SeedRandom", CKR_ARGUMENTS_BAD, |raw, s| call!(raw, C_SeedRandom(s, byte, HUGE)));
+            broken.expect("C_SeedRandom", CKR_ARGUMENTS_BAD, |raw, s| {
+                call!(raw, C_SeedRandom(s, byte, HUGE))
+            });
             broken.expect("C_GenerateRandom", CKR_ARGUMENTS_BAD, |raw, s| {
                 call!(raw, C_GenerateRandom(s, byte, HUGE))
             });
             broken.expect("C_CreateObject of many attributes", CKR_ARGUMENTS_BAD, |raw, s| {
                 call!(raw, C_CreateObject(s, row, HUGE, handle))
             });
-            broken.expect("C_CreateObject of one long attribute", CKR_ATTRIBUTE_VALUE_INVALID, |raw, s| {
-                call!(raw, C_CreateObject(s, row, 1, handle))
-            });
-            broken.expect("C_FindObjectsInit of one long attribute", CKR_ATTRIBUTE_VALUE_INVALID, |raw, s| {
-                call!(raw, C_FindObjectsInit(s, row, 1))
-            });
+            broken.expect(
+                "C_CreateObject of one long attribute",
+                CKR_ATTRIBUTE_VALUE_INVALID,
+                |raw, s| call!(raw, C_CreateObject(s, row, 1, handle)),
+            );
+            broken.expect(
+                "C_FindObjectsInit of one long attribute",
+                CKR_ATTRIBUTE_VALUE_INVALID,
+                |raw, s| call!(raw, C_FindObjectsInit(s, row, 1)),
+            );
             broken.expect("C_GetAttributeValue of many attributes", CKR_ARGUMENTS_BAD, |raw, s| {
                 call!(raw, C_GetAttributeValue(s, key, row, HUGE))
             });
             // A template inside a template.
-            let mut inner = CK_ATTRIBUTE { type_: CKA_UNWRAP_TEMPLATE, pValue: row.cast(), ulValueLen: HUGE };
-            broken.expect("C_CreateObject of a template without end", CKR_ATTRIBUTE_VALUE_INVALID, |raw, s| {
-                call!(raw, C_CreateObject(s, &raw mut inner, 1, handle))
-            });
+            let mut inner =
+                CK_ATTRIBUTE { type_: CKA_UNWRAP_TEMPLATE, pValue: row.cast(), ulValueLen: HUGE };
+            broken.expect(
+                "C_CreateObject of a template without end",
+                CKR_ATTRIBUTE_VALUE_INVALID,
+                |raw, s| call!(raw, C_CreateObject(s, &raw mut inner, 1, handle)),
+            );
             // A mechanism's parameter.
-            let mut long = CK_MECHANISM { mechanism: CKM_AES_CBC, pParameter: byte.cast(), ulParameterLen: HUGE };
+            let mut long = CK_MECHANISM {
+                mechanism: CKM_AES_CBC,
+                pParameter: byte.cast(),
+                ulParameterLen: HUGE,
+            };
             broken.expect("C_EncryptInit", CKR_MECHANISM_PARAM_INVALID, |raw, s| {
                 call!(raw, C_EncryptInit(s, &raw mut long, aes))
             });
@@ -313,7 +367,10 @@ fn empty_input_is_input() {
             let mut sha = mechanism(CKM_SHA256);
             let (mut digest, mut len) = ([0_u8; 32], 32);
             assert_eq!(call!(raw, C_DigestInit(s, &raw mut sha)), CKR_OK);
-            assert_eq!(call!(raw, C_Digest(s, null_mut(), 0, digest.as_mut_ptr(), &raw mut len)), CKR_OK);
+            assert_eq!(
+                call!(raw, C_Digest(s, null_mut(), 0, digest.as_mut_ptr(), &raw mut len)),
+                CKR_OK
+            );
             assert_eq!(digest[..], tandem_tests::openssl::sha256(&[])[..]);
             assert_eq!(call!(raw, C_GenerateRandom(s, null_mut(), 0)), CKR_OK);
             assert_eq!(call!(raw, C_FindObjectsInit(s, null_mut(), 0)), CKR_OK);
@@ -332,7 +389,10 @@ fn handles_of_nothing_are_named() {
             let aes = Kind::Aes(32).make_with(
                 session,
                 "aes",
-                &[cryptoki::object::Attribute::Wrap(true), cryptoki::object::Attribute::Unwrap(true)],
+                &[
+                    cryptoki::object::Attribute::Wrap(true),
+                    cryptoki::object::Attribute::Unwrap(true),
+                ],
             );
             let aes = aes.expect("a key").key.handle();
             let (mut ecdsa, mut wrap) = (mechanism(CKM_ECDSA), mechanism(CKM_AES_KEY_WRAP));
@@ -345,7 +405,9 @@ fn handles_of_nothing_are_named() {
             // Sessions and slots.
             for nothing in [0, NOTHING, CK_ULONG::MAX] {
                 let invalid = CKR_SESSION_HANDLE_INVALID;
-                broken.expect("C_CloseSession", invalid, |raw, _| call!(raw, C_CloseSession(nothing)));
+                broken.expect("C_CloseSession", invalid, |raw, _| {
+                    call!(raw, C_CloseSession(nothing))
+                });
                 broken.expect("C_Logout", invalid, |raw, _| call!(raw, C_Logout(nothing)));
                 broken.expect("C_SignInit", invalid, |raw, _| {
                     call!(raw, C_SignInit(nothing, &raw mut ecdsa, aes))
@@ -363,16 +425,29 @@ fn handles_of_nothing_are_named() {
                 broken.expect("C_GetTokenInfo", invalid, |raw, _| {
                     call!(raw, C_GetTokenInfo(nothing, &raw mut info))
                 });
-                broken.expect("C_CloseAllSessions", invalid, |raw, _| call!(raw, C_CloseAllSessions(nothing)));
+                broken.expect("C_CloseAllSessions", invalid, |raw, _| {
+                    call!(raw, C_CloseAllSessions(nothing))
+                });
                 broken.expect("C_OpenSession", invalid, |raw, _| {
-                    call!(raw, C_OpenSession(nothing, CKF_SERIAL_SESSION, null_mut(), None, &raw mut handle))
+                    call!(
+                        raw,
+                        C_OpenSession(
+                            nothing,
+                            CKF_SERIAL_SESSION,
+                            null_mut(),
+                            None,
+                            &raw mut handle
+                        )
+                    )
                 });
             }
 
             // Objects and keys.
             for nothing in [0, NOTHING, CK_ULONG::MAX] {
                 let invalid = CKR_OBJECT_HANDLE_INVALID;
-                broken.expect("C_DestroyObject", invalid, |raw, s| call!(raw, C_DestroyObject(s, nothing)));
+                broken.expect("C_DestroyObject", invalid, |raw, s| {
+                    call!(raw, C_DestroyObject(s, nothing))
+                });
                 broken.expect("C_GetAttributeValue", invalid, |raw, s| {
                     call!(raw, C_GetAttributeValue(s, nothing, &raw mut row, 1))
                 });
@@ -400,7 +475,10 @@ fn handles_of_nothing_are_named() {
                 });
                 broken.expect("C_UnwrapKey: by", CKR_UNWRAPPING_KEY_HANDLE_INVALID, |raw, s| {
                     let key = &raw mut handle;
-                    call!(raw, C_UnwrapKey(s, &raw mut wrap, nothing, bytes, 24, &raw mut row, 1, key))
+                    call!(
+                        raw,
+                        C_UnwrapKey(s, &raw mut wrap, nothing, bytes, 24, &raw mut row, 1, key)
+                    )
                 });
                 let mut parameter = CK_ECDH1_DERIVE_PARAMS {
                     kdf: CKD_NULL,
@@ -412,7 +490,10 @@ fn handles_of_nothing_are_named() {
                 ecdh.pParameter = (&raw mut parameter).cast();
                 ecdh.ulParameterLen = size_of_val(&parameter) as CK_ULONG;
                 broken.expect("C_DeriveKey: from", invalid, |raw, s| {
-                    call!(raw, C_DeriveKey(s, &raw mut ecdh, nothing, &raw mut row, 1, &raw mut handle))
+                    call!(
+                        raw,
+                        C_DeriveKey(s, &raw mut ecdh, nothing, &raw mut row, 1, &raw mut handle)
+                    )
                 });
             }
         });
@@ -429,8 +510,10 @@ fn calls_out_of_turn_are_named() {
             let out = out.as_mut_ptr();
             let mut ecdsa = mechanism(CKM_ECDSA);
             let not = CKR_OPERATION_NOT_INITIALIZED;
-            broken.expect("C_Sign", not, |raw, s| call!(raw, C_Sign(s, out, 32, out, &raw mut len)));
-            broken.expect("C_SignFinal", not, |raw, s| call!(raw, C_SignFinal(s, out, &raw mut len)));
+            broken
+                .expect("C_Sign", not, |raw, s| call!(raw, C_Sign(s, out, 32, out, &raw mut len)));
+            broken
+                .expect("C_SignFinal", not, |raw, s| call!(raw, C_SignFinal(s, out, &raw mut len)));
             broken.expect("C_FindObjects", not, |raw, s| {
                 call!(raw, C_FindObjects(s, null_mut(), 0, &raw mut len))
             });
@@ -442,7 +525,8 @@ fn calls_out_of_turn_are_named() {
             });
             // A null mechanism ends what is active (PKCS #11 3.0).
             assert_eq!(call!(raw, C_SignInit(s, null_mut(), key)), CKR_OK);
-            broken.expect("C_Sign", not, |raw, s| call!(raw, C_Sign(s, out, 32, out, &raw mut len)));
+            broken
+                .expect("C_Sign", not, |raw, s| call!(raw, C_Sign(s, out, 32, out, &raw mut len)));
             assert_eq!(call!(raw, C_FindObjectsInit(s, null_mut(), 0)), CKR_OK);
             broken.expect("C_FindObjectsInit", CKR_OPERATION_ACTIVE, |raw, s| {
                 call!(raw, C_FindObjectsInit(s, null_mut(), 0))
@@ -453,7 +537,9 @@ fn calls_out_of_turn_are_named() {
             broken.expect("C_GetFunctionStatus", CKR_FUNCTION_NOT_PARALLEL, |raw, s| {
                 call!(raw, C_GetFunctionStatus(s))
             });
-            broken.expect("C_CancelFunction", CKR_FUNCTION_NOT_PARALLEL, |raw, s| call!(raw, C_CancelFunction(s)));
+            broken.expect("C_CancelFunction", CKR_FUNCTION_NOT_PARALLEL, |raw, s| {
+                call!(raw, C_CancelFunction(s))
+            });
             broken.expect("C_GetOperationState", CKR_FUNCTION_NOT_SUPPORTED, |raw, s| {
                 call!(raw, C_GetOperationState(s, out, &raw mut len))
             });
@@ -465,34 +551,52 @@ fn calls_out_of_turn_are_named() {
             broken.expect("C_SignInit by an unknown mechanism", CKR_MECHANISM_INVALID, |raw, s| {
                 call!(raw, C_SignInit(s, &raw mut unknown, key))
             });
-            broken.expect("C_SignInit by a mechanism that doesn't sign", CKR_MECHANISM_INVALID, |raw, s| {
-                let mut generate = mechanism(CKM_AES_KEY_GEN);
-                call!(raw, C_SignInit(s, &raw mut generate, key))
-            });
-            broken.expect("C_DecryptInit with a key that signs", CKR_KEY_FUNCTION_NOT_PERMITTED, |raw, s| {
-                let mut ecb = mechanism(CKM_AES_ECB);
-                call!(raw, C_DecryptInit(s, &raw mut ecb, key))
-            });
-            broken.expect("C_SignInit by RSA with an EC key", CKR_KEY_TYPE_INCONSISTENT, |raw, s| {
-                let mut rsa = mechanism(CKM_RSA_PKCS);
-                call!(raw, C_SignInit(s, &raw mut rsa, key))
-            });
+            broken.expect(
+                "C_SignInit by a mechanism that doesn't sign",
+                CKR_MECHANISM_INVALID,
+                |raw, s| {
+                    let mut generate = mechanism(CKM_AES_KEY_GEN);
+                    call!(raw, C_SignInit(s, &raw mut generate, key))
+                },
+            );
+            broken.expect(
+                "C_DecryptInit with a key that signs",
+                CKR_KEY_FUNCTION_NOT_PERMITTED,
+                |raw, s| {
+                    let mut ecb = mechanism(CKM_AES_ECB);
+                    call!(raw, C_DecryptInit(s, &raw mut ecb, key))
+                },
+            );
+            broken.expect(
+                "C_SignInit by RSA with an EC key",
+                CKR_KEY_TYPE_INCONSISTENT,
+                |raw, s| {
+                    let mut rsa = mechanism(CKM_RSA_PKCS);
+                    call!(raw, C_SignInit(s, &raw mut rsa, key))
+                },
+            );
             let aes = Kind::Aes(32).make(session, "aes").expect("a key").key.handle();
             let rsa = Kind::Rsa(2048).make(session, "rsa").expect("a key").key.handle();
             let mut short = [0_u8; 5];
             let parameter = short.as_mut_ptr().cast();
-            for (what, mechanism) in [("PSS", CKM_RSA_PKCS_PSS), ("GCM", CKM_AES_GCM), ("CBC", CKM_AES_CBC)] {
+            for (what, mechanism) in
+                [("PSS", CKM_RSA_PKCS_PSS), ("GCM", CKM_AES_GCM), ("CBC", CKM_AES_CBC)]
+            {
                 for (parameter, len) in [(parameter, 5), (null_mut(), 0), (null_mut(), 5)] {
-                    let mut mechanism = CK_MECHANISM { mechanism, pParameter: parameter, ulParameterLen: len };
+                    let mut mechanism =
+                        CK_MECHANISM { mechanism, pParameter: parameter, ulParameterLen: len };
                     let mechanism = &raw mut mechanism;
-                    let (what, invalid) = (format!("of {len} bytes for {what}"), CKR_MECHANISM_PARAM_INVALID);
+                    let (what, invalid) =
+                        (format!("of {len} bytes for {what}"), CKR_MECHANISM_PARAM_INVALID);
                     match what.ends_with("PSS") {
                         true => broken.expect(&format!("C_SignInit {what}"), invalid, |raw, s| {
                             call!(raw, C_SignInit(s, mechanism, rsa))
                         }),
-                        false => broken.expect(&format!("C_EncryptInit {what}"), invalid, |raw, s| {
-                            call!(raw, C_EncryptInit(s, mechanism, aes))
-                        }),
+                        false => {
+                            broken.expect(&format!("C_EncryptInit {what}"), invalid, |raw, s| {
+                                call!(raw, C_EncryptInit(s, mechanism, aes))
+                            })
+                        }
                     }
                 }
             }
@@ -529,7 +633,11 @@ fn nothing_is_served_before_initialize_nor_after_finalize() {
             panic!("Tandem locks with the operating system's primitives");
         }
         arguments.LockMutex = Some(lock);
-        assert_eq!(initialize(&mut arguments), name_of(CKR_ARGUMENTS_BAD), "some of the mutex functions");
+        assert_eq!(
+            initialize(&mut arguments),
+            name_of(CKR_ARGUMENTS_BAD),
+            "some of the mutex functions"
+        );
         arguments.LockMutex = None;
         closed();
         assert_eq!(initialize(&mut arguments), "CKR_OK");

@@ -20,7 +20,8 @@ struct Syslog(Option<UnixDatagram>);
 
 impl Syslog {
     fn listen() -> Self {
-        let socket = (!Path::new(SYSLOG).exists()).then(|| UnixDatagram::bind(SYSLOG).ok()).flatten();
+        let socket =
+            (!Path::new(SYSLOG).exists()).then(|| UnixDatagram::bind(SYSLOG).ok()).flatten();
         match &socket {
             Some(socket) => socket.set_nonblocking(true).expect("a socket"),
             None => skip("this host's log is another's: messages that go there are not looked at"),
@@ -83,12 +84,32 @@ fn a_configuration_that_makes_no_sense_is_a_general_error_and_names_its_place() 
         };
         let unknown = sound.replace("allow_init", "alow_init");
         let relative = sound.replace("module = \"/", "module = \"");
-        let negative = sound.replacen("[[token.member]]", "[token.policy]\nmin_replicas = 0\n\n[[token.member]]", 1);
+        let negative = sound.replacen(
+            "[[token.member]]",
+            "[token.policy]\nmin_replicas = 0\n\n[[token.member]]",
+            1,
+        );
         let twice = sound.replace("name = \"b\"", "name = \"a\"");
         let cases = [
-            (unknown.clone(), vec![format!("{file}:{}", line_of(&unknown, "alow_init")), "alow_init".into(), "allow_init".into()]),
-            (relative.clone(), vec![format!("{file}:{}", line_of(&relative, "module = ")), "module".into()]),
-            (negative.clone(), vec![format!("{file}:{}", line_of(&negative, "min_replicas")), "min_replicas".into()]),
+            (
+                unknown.clone(),
+                vec![
+                    format!("{file}:{}", line_of(&unknown, "alow_init")),
+                    "alow_init".into(),
+                    "allow_init".into(),
+                ],
+            ),
+            (
+                relative.clone(),
+                vec![format!("{file}:{}", line_of(&relative, "module = ")), "module".into()],
+            ),
+            (
+                negative.clone(),
+                vec![
+                    format!("{file}:{}", line_of(&negative, "min_replicas")),
+                    "min_replicas".into(),
+                ],
+            ),
             (twice, vec![file.clone(), "name".into()]),
             (sound.replace("[[token]]", "[[token"), vec![file.clone()]),
             (sound.replace("label = \"demo\"", "label = 7"), vec![file.clone(), "label".into()]),
@@ -111,7 +132,9 @@ fn a_configuration_that_makes_no_sense_is_a_general_error_and_names_its_place() 
         nothing_is_lost();
 
         // Files that aren't there, or aren't to be trusted.
-        let mode = |mode| fs::set_permissions(demo.config(), fs::Permissions::from_mode(mode)).expect("a mode");
+        let mode = |mode| {
+            fs::set_permissions(demo.config(), fs::Permissions::from_mode(mode)).expect("a mode")
+        };
         mode(0o666);
         refused_at_start(&syslog, RvError::GeneralError, &[file.clone(), "chmod".into()]);
         mode(0o644);
@@ -122,7 +145,11 @@ fn a_configuration_that_makes_no_sense_is_a_general_error_and_names_its_place() 
         if !Path::new("/etc/tandem/tandem.toml").exists() {
             set("TANDEM_CONFIG", "");
             set("HOME", demo.dir());
-            refused_at_start(&syslog, RvError::GeneralError, &["TANDEM_CONFIG".into(), "/etc/tandem/tandem.toml".into()]);
+            refused_at_start(
+                &syslog,
+                RvError::GeneralError,
+                &["TANDEM_CONFIG".into(), "/etc/tandem/tandem.toml".into()],
+            );
             // The user's own file, where it is looked for.
             fs::create_dir_all(demo.dir().join(".config/tandem")).expect("a folder");
             symlink(demo.config(), demo.dir().join(".config/tandem/tandem.toml")).expect("a link");
@@ -137,7 +164,10 @@ fn a_configuration_that_makes_no_sense_is_a_general_error_and_names_its_place() 
 fn refused_at_start(syslog: &Syslog, with: RvError, told: &[String]) {
     let _ = syslog.heard();
     let answer = initialize();
-    assert!(matches!(answer, Err(Error::Pkcs11(rv, _)) if rv == with), "{told:?}: {with:?}, not {answer:?}");
+    assert!(
+        matches!(answer, Err(Error::Pkcs11(rv, _)) if rv == with),
+        "{told:?}: {with:?}, not {answer:?}"
+    );
     let Some(heard) = syslog.heard() else { return };
     assert_eq!(heard.len(), 1, "one line: {heard:?}");
     for part in told {
@@ -161,7 +191,8 @@ fn a_state_that_cannot_be_used_is_a_failed_function_and_names_its_place() {
         let place = state.display().to_string();
 
         // Others may write to it.
-        let mode = |mode| fs::set_permissions(&state, fs::Permissions::from_mode(mode)).expect("a mode");
+        let mode =
+            |mode| fs::set_permissions(&state, fs::Permissions::from_mode(mode)).expect("a mode");
         mode(0o2777);
         refused(&[&place, "chmod"]);
         mode(0o2770);
@@ -214,10 +245,15 @@ fn a_member_is_out(demo: &Demo, change: impl FnOnce(String) -> String, told: &[&
         .as_array()
         .expect("findings")
         .iter()
-        .filter(|finding| finding["verdict"] == "wrong" && finding["subject"] == "token demo, member b")
+        .filter(|finding| {
+            finding["verdict"] == "wrong" && finding["subject"] == "token demo, member b"
+        })
         .collect();
     assert!(!wrong.is_empty(), "the doctor finds nothing wrong: {doctor}");
-    assert!(wrong.iter().all(|finding| finding["remedy"] != ""), "a finding without a remedy: {wrong:?}");
+    assert!(
+        wrong.iter().all(|finding| finding["remedy"] != ""),
+        "a finding without a remedy: {wrong:?}"
+    );
     fs::write(demo.config(), sound).expect("tandem.toml");
 }
 
@@ -242,9 +278,17 @@ fn a_member_whose_module_or_token_is_wrong_is_out_and_the_other_goes_on() {
         }
         fs::copy(artefacts::kryoptic(), file("open.so")).expect("a copy");
         fs::set_permissions(file("open.so"), fs::Permissions::from_mode(0o777)).expect("a mode");
-        a_member_is_out(demo, |text| module(&text, &file("open.so")), &["open.so", "written to by everybody"]);
+        a_member_is_out(
+            demo,
+            |text| module(&text, &file("open.so")),
+            &["open.so", "written to by everybody"],
+        );
         a_member_is_out(demo, |text| module(&text, &artefacts::module()), &["Tandem"]);
-        a_member_is_out(demo, |text| text.replace("label = \"b\"", "label = \"nobody\""), &["nobody"]);
+        a_member_is_out(
+            demo,
+            |text| text.replace("label = \"b\"", "label = \"nobody\""),
+            &["nobody"],
+        );
         nothing_is_lost();
     });
 }
@@ -272,12 +316,16 @@ fn two_members_on_one_token_are_refused() {
     alone(&Wanted::mixed(), |demo| {
         make_key();
         let status = demo.report(&["status"]);
-        let serial = status["tokens"][0]["members"][0]["token"]["serial"].as_str().expect("a serial").to_owned();
+        let serial = status["tokens"][0]["members"][0]["token"]["serial"]
+            .as_str()
+            .expect("a serial")
+            .to_owned();
         // The second member becomes the first one's token, told by its serial number, so that only the modules can know.
         a_member_is_out(
             demo,
             |text| {
-                let at = |from: usize| text[from..].find("[[token.member]]").expect("a member") + from;
+                let at =
+                    |from: usize| text[from..].find("[[token.member]]").expect("a member") + from;
                 let (first, second) = (at(0), at(at(0) + 1));
                 let twin = text[first..second]
                     .replace("name = \"a\"", "name = \"b\"")

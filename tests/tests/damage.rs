@@ -18,7 +18,8 @@ fn make_keys() {
 /// Changes the log behind Tandem's back.
 fn damage(demo: &Demo, change: impl FnOnce(&Connection, i64)) {
     let log = Connection::open(demo.database()).expect("the log");
-    let last: i64 = log.query_row("SELECT max(position) FROM records", [], |row| row.get(0)).expect("a record");
+    let last: i64 =
+        log.query_row("SELECT max(position) FROM records", [], |row| row.get(0)).expect("a record");
     // The second key's event.
     change(&log, last - 1);
 }
@@ -27,7 +28,8 @@ fn damage(demo: &Demo, change: impl FnOnce(&Connection, i64)) {
 fn flip(demo: &Demo, column: &str) {
     damage(demo, |log, position| {
         let read = format!("SELECT {column} FROM records WHERE position = ?1");
-        let mut bytes: Vec<u8> = log.query_row(&read, [position], |row| row.get(0)).expect("a record");
+        let mut bytes: Vec<u8> =
+            log.query_row(&read, [position], |row| row.get(0)).expect("a record");
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         let write = format!("UPDATE records SET {column} = ?1 WHERE position = ?2");
@@ -40,8 +42,12 @@ fn only_the_second_is_lost(demo: &Demo, how: &str) {
     let ((), said) = demo.logged(|| {
         let (_application, session) = application();
         for name in ["first", "third"] {
-            let made = Kind::Aes(32).find(&session, name).unwrap_or_else(|| panic!("{how}: {name} is lost"));
-            Kind::Aes(32).work(&session, made).unwrap_or_else(|error| panic!("{how}: {name}: {error}"));
+            let made = Kind::Aes(32)
+                .find(&session, name)
+                .unwrap_or_else(|| panic!("{how}: {name} is lost"));
+            Kind::Aes(32)
+                .work(&session, made)
+                .unwrap_or_else(|error| panic!("{how}: {name}: {error}"));
         }
         if let Some(made) = Kind::Aes(32).find(&session, "second") {
             let used = Kind::Aes(32).work(&session, made);
@@ -49,7 +55,8 @@ fn only_the_second_is_lost(demo: &Demo, how: &str) {
         }
         Kind::P256.make(&session, "after").expect("a key after that");
     });
-    let about: Vec<_> = said.iter().filter(|line| line.contains("log") || line.contains("record")).collect();
+    let about: Vec<_> =
+        said.iter().filter(|line| line.contains("log") || line.contains("record")).collect();
     assert!(!about.is_empty(), "{how}: nothing is said: {said:?}");
     // The doctor and the others go on, and a new key is everywhere.
     let (_application, session) = application();
@@ -92,7 +99,10 @@ fn an_event_whose_wrapped_key_was_changed_is_not_used() {
                 Kind::Aes(32).work(&session, made).expect("a ciphertext");
             }
         });
-        assert!(said.iter().any(|line| line.contains("record") || line.contains("log")), "{said:?}");
+        assert!(
+            said.iter().any(|line| line.contains("record") || line.contains("log")),
+            "{said:?}"
+        );
     });
 }
 
@@ -112,13 +122,18 @@ fn a_key_that_somebody_slipped_into_the_log_is_not_used() {
         let ((), said) = demo.logged(|| {
             let (_application, session) = application();
             for name in ["first", "second", "third"] {
-                let made = Kind::Aes(32).find(&session, name).unwrap_or_else(|| panic!("{name} is lost"));
+                let made =
+                    Kind::Aes(32).find(&session, name).unwrap_or_else(|| panic!("{name} is lost"));
                 Kind::Aes(32).work(&session, made).expect("a ciphertext");
             }
-            let named = session.find_objects(&[Attribute::Label(b"second".to_vec())]).expect("a search");
+            let named =
+                session.find_objects(&[Attribute::Label(b"second".to_vec())]).expect("a search");
             assert_eq!(named.len(), 1, "the copy is no second key");
         });
-        assert!(said.iter().any(|line| line.contains("record") || line.contains("log")), "{said:?}");
+        assert!(
+            said.iter().any(|line| line.contains("record") || line.contains("log")),
+            "{said:?}"
+        );
     });
 }
 
@@ -128,8 +143,11 @@ fn a_catalogue_that_was_changed_is_no_better_than_the_log() {
         make_keys();
         // The catalogue is only folded from the log: another label there is none.
         let log = Connection::open(demo.database()).expect("the catalogue");
-        log.execute("UPDATE objects SET body = NULL WHERE handle = (SELECT min(handle) FROM objects)", [])
-            .expect("a change");
+        log.execute(
+            "UPDATE objects SET body = NULL WHERE handle = (SELECT min(handle) FROM objects)",
+            [],
+        )
+        .expect("a change");
         drop(log);
         let application = initialised();
         let session = application.open(true);
@@ -147,7 +165,8 @@ fn a_log_that_says_nothing_of_its_ring_lets_nobody_in() {
     alone(&Wanted::mixed(), |demo| {
         make_keys();
         damage(demo, |log, _| {
-            log.execute("UPDATE records SET body = x'00' WHERE position = 1", []).expect("a change");
+            log.execute("UPDATE records SET body = x'00' WHERE position = 1", [])
+                .expect("a change");
         });
         let application = initialised();
         let session = application.open(true);
@@ -174,23 +193,29 @@ fn a_deletion_that_nobody_sealed_deletes_nothing() {
             let objects = keys["objects"].as_array().expect("objects");
             let object = objects.iter().find(|object| object["label"] == label).expect("an object");
             let id = object["object_id"].as_str().expect("an id").replace('-', "");
-            (0..16).map(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).expect("hex")).collect()
+            (0..16)
+                .map(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).expect("hex"))
+                .collect()
         };
         let second = id("second");
         let (last, mut body): (i64, Vec<u8>) = log
-            .query_row("SELECT position, body FROM records ORDER BY position DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row(
+                "SELECT position, body FROM records ORDER BY position DESC LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .expect("the deletion");
         let at = body.len() - 16;
         body[at..].copy_from_slice(&second);
-        log.execute("UPDATE records SET body = ?1 WHERE position = ?2", params![body, last]).expect("a change");
+        log.execute("UPDATE records SET body = ?1 WHERE position = ?2", params![body, last])
+            .expect("a change");
         // As if no process had taken it in yet.
         log.execute("UPDATE state SET folded = ?1 - 1", [last]).expect("a change");
         drop(log);
         let (_application, session) = application();
         for name in ["first", "second"] {
-            let made = Kind::Aes(32).find(&session, name).unwrap_or_else(|| panic!("{name} is lost"));
+            let made =
+                Kind::Aes(32).find(&session, name).unwrap_or_else(|| panic!("{name} is lost"));
             Kind::Aes(32).work(&session, made).expect("a ciphertext");
         }
         Kind::P256.make(&session, "after").expect("a key after that");

@@ -28,7 +28,9 @@ fn mapped() -> usize {
     let maps = fs::read_to_string("/proc/self/maps").expect("/proc");
     let mut inodes: Vec<_> = maps
         .lines()
-        .filter(|line| line.contains("softhsm") || line.contains("kryoptic") || line.contains("memfd:"))
+        .filter(|line| {
+            line.contains("softhsm") || line.contains("kryoptic") || line.contains("memfd:")
+        })
         .filter_map(|line| line.split_whitespace().nth(4))
         .collect();
     inodes.sort_unstable();
@@ -59,7 +61,12 @@ fn a_hundred_times(demo: &Demo) {
     let after = held();
     assert_eq!(after.1, before.1, "threads");
     assert_eq!(after.0, before.0, "open files");
-    assert!(mapped() <= mapped_before, "copies of modules: {} and then {}", mapped_before, mapped());
+    assert!(
+        mapped() <= mapped_before,
+        "copies of modules: {} and then {}",
+        mapped_before,
+        mapped()
+    );
     assert!(!demo.log().contains("warn"), "{}", demo.log());
 }
 
@@ -95,7 +102,8 @@ fn the_module_exports_the_104_functions_of_pkcs_11_and_nothing_else() {
     let strange: Vec<_> = exported.iter().filter(|name| !name.starts_with("C_")).collect();
     assert!(strange.is_empty(), "{strange:?}");
     // docs/support.md has a row for each.
-    let page = fs::read_to_string(artefacts::repository().join("docs/support.md")).expect("docs/support.md");
+    let page = fs::read_to_string(artefacts::repository().join("docs/support.md"))
+        .expect("docs/support.md");
     let mut documented: Vec<_> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| C_"))
@@ -111,7 +119,8 @@ fn exported(module: &Path) -> Vec<String> {
     let nm = Command::new("nm").args(["-D", "--defined-only"]).arg(module).output().expect("nm");
     assert!(nm.status.success(), "{}", String::from_utf8_lossy(&nm.stderr));
     let text = String::from_utf8(nm.stdout).expect("text");
-    let mut names: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect();
+    let mut names: Vec<_> =
+        text.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect();
     names.sort();
     names
 }

@@ -57,7 +57,8 @@ fn signatures_are_what_openssl_verifies_whole_and_in_parts() {
         let message = message();
         let made = Kind::Rsa(2048).make(&session, "rsa").expect("a key");
         let public = Kind::Rsa(2048).public(&session, made).expect("a public key");
-        let whole = session.sign(&Mechanism::Sha256RsaPkcs, made.key, &message).expect("a signature");
+        let whole =
+            session.sign(&Mechanism::Sha256RsaPkcs, made.key, &message).expect("a signature");
         assert!(public.verifies(&sha256(&message), &whole));
         session.sign_init(&Mechanism::Sha256RsaPkcs, made.key).expect("C_SignInit");
         for part in parts(&message) {
@@ -76,10 +77,18 @@ fn signatures_are_what_openssl_verifies_whole_and_in_parts() {
         verify(&whole).expect("C_VerifyFinal");
         let mut wrong = whole.clone();
         wrong[100] ^= 1;
-        refused("C_Verify", session.verify(&Mechanism::Sha256RsaPkcs, key, &message, &wrong), &[SignatureInvalid]);
+        refused(
+            "C_Verify",
+            session.verify(&Mechanism::Sha256RsaPkcs, key, &message, &wrong),
+            &[SignatureInvalid],
+        );
         refused("C_VerifyFinal", verify(&wrong), &[SignatureInvalid]);
         let short = [SignatureLenRange, SignatureInvalid];
-        refused("a short signature", session.verify(&Mechanism::Sha256RsaPkcs, key, &message, &whole[1..]), &short);
+        refused(
+            "a short signature",
+            session.verify(&Mechanism::Sha256RsaPkcs, key, &message, &whole[1..]),
+            &short,
+        );
         refused("no signature", verify(&[]), &short);
 
         // Random ones: each is another, and each is good.
@@ -88,7 +97,8 @@ fn signatures_are_what_openssl_verifies_whole_and_in_parts() {
             mgf: PkcsMgfType::MGF1_SHA256,
             s_len: 32.into(),
         });
-        let signatures = [0; 4].map(|_| session.sign(&pss, made.key, &message).expect("a PSS signature"));
+        let signatures =
+            [0; 4].map(|_| session.sign(&pss, made.key, &message).expect("a PSS signature"));
         for signature in &signatures {
             session.verify(&pss, key, &message, signature).expect("C_Verify");
         }
@@ -130,19 +140,29 @@ fn ciphertexts_are_what_openssl_makes_whole_and_in_parts() {
             refused("a cut ciphertext", session.decrypt(&pad, key, &whole[..33]), &told);
 
             let mut iv = *b"twelve bytes";
-            let gcm = Mechanism::AesGcm(GcmParams::new(&mut iv, b"said openly", 128.into()).expect("parameters"));
+            let gcm = Mechanism::AesGcm(
+                GcmParams::new(&mut iv, b"said openly", 128.into()).expect("parameters"),
+            );
             let sealed = session.encrypt(&gcm, key, &message).expect("a ciphertext");
             assert_eq!(sealed.len(), message.len() + 16);
             assert_eq!(session.decrypt(&gcm, key, &sealed).expect("a plaintext"), message);
             let mut wrong = sealed;
             wrong[7] ^= 1;
             assert!(session.decrypt(&gcm, key, &wrong).is_err(), "a ciphertext that was changed");
-            assert_eq!(session.encrypt(&cbc, key, blocks).expect("the members are well"), aes_256_cbc(&KEY, &IV, blocks));
+            assert_eq!(
+                session.encrypt(&cbc, key, blocks).expect("the members are well"),
+                aes_256_cbc(&KEY, &IV, blocks)
+            );
         }
     });
 }
 
-fn encrypted(session: &Session, mechanism: &Mechanism<'_>, key: ObjectHandle, data: &[u8]) -> Vec<u8> {
+fn encrypted(
+    session: &Session,
+    mechanism: &Mechanism<'_>,
+    key: ObjectHandle,
+    data: &[u8],
+) -> Vec<u8> {
     session.encrypt_init(mechanism, key).expect("C_EncryptInit");
     let mut out = Vec::new();
     for part in parts(data) {
@@ -152,7 +172,12 @@ fn encrypted(session: &Session, mechanism: &Mechanism<'_>, key: ObjectHandle, da
     out
 }
 
-fn decrypted(session: &Session, mechanism: &Mechanism<'_>, key: ObjectHandle, data: &[u8]) -> Vec<u8> {
+fn decrypted(
+    session: &Session,
+    mechanism: &Mechanism<'_>,
+    key: ObjectHandle,
+    data: &[u8],
+) -> Vec<u8> {
     session.decrypt_init(mechanism, key).expect("C_DecryptInit");
     let mut out = Vec::new();
     for part in parts(data) {
@@ -167,7 +192,10 @@ fn digests_and_macs_are_what_openssl_makes_whole_and_in_parts() {
     alone(&Wanted::mixed(), |_| {
         let (application, session) = application();
         let message = message();
-        assert_eq!(session.digest(&Mechanism::Sha256, &message).expect("a digest"), sha256(&message));
+        assert_eq!(
+            session.digest(&Mechanism::Sha256, &message).expect("a digest"),
+            sha256(&message)
+        );
         session.digest_init(&Mechanism::Sha256).expect("C_DigestInit");
         for part in parts(&message) {
             session.digest_update(part).expect("C_DigestUpdate");
@@ -207,7 +235,11 @@ fn asking_for_a_length_or_with_too_short_a_buffer_ends_nothing() {
         let place = out.as_mut_ptr();
         let short = format!("{BufferTooSmall:?}");
 
-        let mut pkcs = CK_MECHANISM { mechanism: CKM_RSA_PKCS, pParameter: ptr::null_mut(), ulParameterLen: 0 };
+        let mut pkcs = CK_MECHANISM {
+            mechanism: CKM_RSA_PKCS,
+            pParameter: ptr::null_mut(),
+            ulParameterLen: 0,
+        };
         assert_eq!(call!(raw, C_SignInit(s, &raw mut pkcs, made.key.handle())), CKR_OK);
         let mut len = 0;
         for _ in 0..3 {
@@ -228,7 +260,11 @@ fn asking_for_a_length_or_with_too_short_a_buffer_ends_nothing() {
         assert_eq!(len, 256);
 
         let mut iv = IV;
-        let mut cbc = CK_MECHANISM { mechanism: CKM_AES_CBC_PAD, pParameter: iv.as_mut_ptr().cast(), ulParameterLen: 16 };
+        let mut cbc = CK_MECHANISM {
+            mechanism: CKM_AES_CBC_PAD,
+            pParameter: iv.as_mut_ptr().cast(),
+            ulParameterLen: 16,
+        };
         assert_eq!(call!(raw, C_EncryptInit(s, &raw mut cbc, aes.handle())), CKR_OK);
         let mut len = 0;
         assert_eq!(call!(raw, C_Encrypt(s, data, 32, ptr::null_mut(), &raw mut len)), CKR_OK);
@@ -241,9 +277,13 @@ fn asking_for_a_length_or_with_too_short_a_buffer_ends_nothing() {
         let own_place = own.as_mut_ptr();
         len = 48;
         assert_eq!(call!(raw, C_Encrypt(s, own_place, 32, own_place, &raw mut len)), CKR_OK);
-        assert_eq!(session.encrypt(&Mechanism::AesCbcPad(IV), aes, &DIGEST).expect("a ciphertext"), own);
+        assert_eq!(
+            session.encrypt(&Mechanism::AesCbcPad(IV), aes, &DIGEST).expect("a ciphertext"),
+            own
+        );
 
-        let mut sha = CK_MECHANISM { mechanism: CKM_SHA256, pParameter: ptr::null_mut(), ulParameterLen: 0 };
+        let mut sha =
+            CK_MECHANISM { mechanism: CKM_SHA256, pParameter: ptr::null_mut(), ulParameterLen: 0 };
         assert_eq!(call!(raw, C_DigestInit(s, &raw mut sha)), CKR_OK);
         assert_eq!(call!(raw, C_DigestUpdate(s, data, 32)), CKR_OK);
         len = 31;
@@ -269,7 +309,8 @@ fn survive(demo: &Demo, away: &str) {
 
     // A session for each, all half-way when it happens.
     let sessions: Vec<_> = (0..6).map(|_| application.open(true)).collect();
-    let [signs, macs, digests, encrypts, decrypts, passes] = sessions.try_into().expect("six sessions");
+    let [signs, macs, digests, encrypts, decrypts, passes] =
+        sessions.try_into().expect("six sessions");
     let (first, rest) = message.split_at(50_001);
     signs.sign_init(&Mechanism::Sha256RsaPkcs, made.key).expect("C_SignInit");
     signs.sign_update(first).expect("C_SignUpdate");
@@ -306,11 +347,15 @@ fn survive(demo: &Demo, away: &str) {
 
     // And what begins now, many times over: nothing of it is lost, nothing asks for C_Finalize.
     for _ in 0..20 {
-        let signature = session.sign(&Mechanism::Sha256RsaPkcs, made.key, &message).expect("a signature");
+        let signature =
+            session.sign(&Mechanism::Sha256RsaPkcs, made.key, &message).expect("a signature");
         assert!(public.verifies(&sha256(&message), &signature));
         assert_eq!(session.encrypt(&cbc, aes, blocks).expect("a ciphertext"), ciphertext);
         assert_eq!(session.encrypt(&cbc, passing, blocks).expect("a ciphertext"), ciphertext);
-        assert_eq!(session.sign(&Mechanism::Sha256Hmac, mac, b"x").expect("a MAC"), hmac_sha256(&KEY, b"x"));
+        assert_eq!(
+            session.sign(&Mechanism::Sha256Hmac, mac, b"x").expect("a MAC"),
+            hmac_sha256(&KEY, b"x")
+        );
     }
     demo.bring_back(away);
     for _ in 0..5 {

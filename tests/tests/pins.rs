@@ -15,18 +15,22 @@ use Vendor::{Kryoptic, SoftHsm};
 /// How often the user's PIN was wrong on a Kryoptic member since it was right, as Kryoptic itself counts.
 fn tries(demo: &Demo, member: &str) -> u32 {
     assert_eq!(demo.vendor(member), Kryoptic);
-    let database = rusqlite::Connection::open(demo.storage(member).join("token.sql")).expect("Kryoptic's storage");
+    let database = rusqlite::Connection::open(demo.storage(member).join("token.sql"))
+        .expect("Kryoptic's storage");
     let counter = database
-        .query_row("SELECT data FROM meta WHERE name = 'USER COUNTER' AND value = 'USER'", [], |row| {
-            row.get::<_, Vec<u8>>(0)
-        })
+        .query_row(
+            "SELECT data FROM meta WHERE name = 'USER COUNTER' AND value = 'USER'",
+            [],
+            |row| row.get::<_, Vec<u8>>(0),
+        )
         .expect("Kryoptic's counter");
     u32::from_le_bytes(counter.try_into().expect("four bytes"))
 }
 
 /// Makes Kryoptic believe that there were so many wrong PINs.
 fn set_tries(demo: &Demo, member: &str, tries: u32) {
-    let database = rusqlite::Connection::open(demo.storage(member).join("token.sql")).expect("Kryoptic's storage");
+    let database = rusqlite::Connection::open(demo.storage(member).join("token.sql"))
+        .expect("Kryoptic's storage");
     let changed = database
         .execute(
             "UPDATE meta SET data = ?1 WHERE name = 'USER COUNTER' AND value = 'USER'",
@@ -99,7 +103,11 @@ fn a_wrong_pin_is_never_tried_twice_by_tandem_itself() {
         let session = application.open(true);
         for tried in 1..4 {
             assert_eq!(rv(login(&session, "654321")), RvError::PinIncorrect);
-            assert_eq!((tries(demo, "a"), tries(demo, "b")), (tried, 0), "the application's tries, on one member");
+            assert_eq!(
+                (tries(demo, "a"), tries(demo, "b")),
+                (tried, 0),
+                "the application's tries, on one member"
+            );
         }
         login(&session, USER_PIN).expect("the right PIN");
         assert_eq!((tries(demo, "a"), tries(demo, "b")), (0, 0));

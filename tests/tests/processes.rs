@@ -33,7 +33,11 @@ fn two_users_in_three_processes_share_a_token_whatever_their_umask() {
     signer.told("make zsk");
     other.told("make csk");
     for process in [&mut enforcer, &mut signer, &mut other] {
-        assert_eq!(process.asked("list"), "csk ksk zsk", "keys of others are seen at the next find");
+        assert_eq!(
+            process.asked("list"),
+            "csk ksk zsk",
+            "keys of others are seen at the next find"
+        );
         for label in ["csk", "ksk", "zsk"] {
             let signature = process.asked(&format!("sign {label}"));
             let point = process.asked(&format!("public {label}"));
@@ -53,7 +57,9 @@ fn two_users_in_three_processes_share_a_token_whatever_their_umask() {
     let labels = |who: &str| (0..4).map(|n| format!("{who}{n}")).collect::<Vec<_>>();
     std::thread::scope(|scope| {
         for (process, who) in [(&mut enforcer, "e"), (&mut signer, "s"), (&mut other, "o")] {
-            scope.spawn(move || labels(who).iter().for_each(|label| process.told(&format!("make {label}"))));
+            scope.spawn(move || {
+                labels(who).iter().for_each(|label| process.told(&format!("make {label}")))
+            });
         }
     });
     let mut all = ["e", "s", "o"].map(labels).concat();
@@ -101,7 +107,11 @@ fn fork(_: &Demo) {
         // What the parent had is not the child's.
         let not_initialised = [RvError::CryptokiNotInitialized];
         refused("the parent's session", session.get_session_info(), &not_initialised);
-        refused("the parent's slot", application.open_rw_session(application.slot), &not_initialised);
+        refused(
+            "the parent's slot",
+            application.open_rw_session(application.slot),
+            &not_initialised,
+        );
         refused("the parent's C_Finalize", application.clone().finalize(), &not_initialised);
         // A wrong PIN lets nobody in, though the parent is logged in: on any member, alone or not.
         application.initialize(arguments).expect("C_Initialize in a child");
@@ -194,13 +204,22 @@ impl Host {
     fn state_is_shared(&self, demo: &Demo) {
         let state = demo.dir().join("state");
         let folder = state.metadata().expect("a folder");
-        assert_eq!((folder.mode() & 0o7777, folder.gid()), (0o2770, self.group.1), "the state folder");
+        assert_eq!(
+            (folder.mode() & 0o7777, folder.gid()),
+            (0o2770, self.group.1),
+            "the state folder"
+        );
         let mut files = 0;
         for entry in fs::read_dir(&state).expect("the state folder") {
             let entry = entry.expect("an entry");
             let file = entry.metadata().expect("a file");
             let what = entry.file_name();
-            assert_eq!((file.mode() & 0o7777, file.gid()), (0o660, self.group.1), "{}", what.display());
+            assert_eq!(
+                (file.mode() & 0o7777, file.gid()),
+                (0o660, self.group.1),
+                "{}",
+                what.display()
+            );
             files += 1;
         }
         assert!(files >= 2, "there are files in the state folder");
@@ -223,7 +242,11 @@ fn helper() -> PathBuf {
 
 fn administer(program: &str, arguments: &[&str]) {
     let done = Command::new(program).args(arguments).output().expect(program);
-    assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 /// The number of a user or a group.
@@ -245,7 +268,10 @@ fn umask(command: &mut Command, mask: u32) {
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16);
-    (0..hex.len()).step_by(2).map(|at| digit(at).unwrap_or_else(|_| panic!("no hex: {hex}"))).collect()
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| digit(at).unwrap_or_else(|_| panic!("no hex: {hex}")))
+        .collect()
 }
 
 /// A process of one of the users that uses Tandem.

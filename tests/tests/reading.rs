@@ -11,8 +11,8 @@ use std::ptr;
 use tandem_tests::keys::{Kind, P256};
 use tandem_tests::openssl::hex;
 use tandem_tests::{
-    Application, Raw, USER_PIN, Wanted, alone, application, call, initialised, name_of, number, pin,
-    refused, value,
+    Application, Raw, USER_PIN, Wanted, alone, application, call, initialised, name_of, number,
+    pin, refused, value,
 };
 
 /// The first of Tandem's own attributes (pkcs11-headers/tandem-pkcs11.h).
@@ -31,7 +31,9 @@ fn furnish(session: &Session) {
     Kind::P256.make(session, "pair").expect("a key");
     Kind::Rsa(2048).make(session, "rsa").expect("a key");
     Kind::Aes(32).make(session, "secret").expect("a key");
-    for (name, token, private) in [("open", true, false), ("closed", true, true), ("passing", false, false)] {
+    for (name, token, private) in
+        [("open", true, false), ("closed", true, true), ("passing", false, false)]
+    {
         let data = [
             Attribute::Class(ObjectClass::DATA),
             Attribute::Token(token),
@@ -57,8 +59,11 @@ fn furnish(session: &Session) {
 /// The labels of what is found, in order.
 fn found(session: &Session, template: &[Attribute]) -> Vec<String> {
     let objects = session.find_objects(template).expect("a search").into_iter();
-    let mut labels: Vec<_> =
-        objects.map(|object| String::from_utf8(value(session, object, AttributeType::Label)).expect("text")).collect();
+    let mut labels: Vec<_> = objects
+        .map(|object| {
+            String::from_utf8(value(session, object, AttributeType::Label)).expect("text")
+        })
+        .collect();
     labels.sort();
     labels
 }
@@ -70,7 +75,20 @@ fn objects_are_found_by_any_mix_of_attributes() {
         furnish(&session);
         let class = Attribute::Class;
         let cases = [
-            (vec![], vec!["certificate", "closed", "open", "pair", "pair", "passing", "rsa", "rsa", "secret"]),
+            (
+                vec![],
+                vec![
+                    "certificate",
+                    "closed",
+                    "open",
+                    "pair",
+                    "pair",
+                    "passing",
+                    "rsa",
+                    "rsa",
+                    "secret",
+                ],
+            ),
             (vec![class(ObjectClass::PRIVATE_KEY)], vec!["pair", "rsa"]),
             (vec![label("pair")], vec!["pair", "pair"]),
             (vec![Attribute::Id(b"pair".to_vec())], vec!["certificate", "pair", "pair"]),
@@ -78,13 +96,19 @@ fn objects_are_found_by_any_mix_of_attributes() {
             (vec![Attribute::Sign(true), class(ObjectClass::PRIVATE_KEY)], vec!["pair", "rsa"]),
             (vec![Attribute::KeyType(KeyType::AES)], vec!["secret"]),
             (vec![Attribute::KeyType(KeyType::EC), Attribute::Verify(true)], vec!["pair"]),
-            (vec![Attribute::EcParams(P256.to_vec()), class(ObjectClass::PUBLIC_KEY)], vec!["pair"]),
+            (
+                vec![Attribute::EcParams(P256.to_vec()), class(ObjectClass::PUBLIC_KEY)],
+                vec!["pair"],
+            ),
             (vec![Attribute::Token(false)], vec!["passing"]),
             (vec![Attribute::Token(true), class(ObjectClass::DATA)], vec!["closed", "open"]),
             (vec![Attribute::Private(true)], vec!["closed", "pair", "rsa", "secret"]),
             (vec![Attribute::Application(b"a test".to_vec())], vec!["closed", "open", "passing"]),
             (vec![Attribute::ModulusBits(2048.into())], vec!["rsa"]),
-            (vec![Attribute::Extractable(false), Attribute::Local(true)], vec!["pair", "rsa", "secret"]),
+            (
+                vec![Attribute::Extractable(false), Attribute::Local(true)],
+                vec!["pair", "rsa", "secret"],
+            ),
             (vec![label("pair"), label("pair"), Attribute::Local(true)], vec!["pair", "pair"]),
             // What nobody has.
             (vec![label("")], vec![]),
@@ -93,7 +117,13 @@ fn objects_are_found_by_any_mix_of_attributes() {
             (vec![label("pair"), label("rsa")], vec![]),
             (vec![class(ObjectClass::PRIVATE_KEY), Attribute::KeyType(KeyType::AES)], vec![]),
             (vec![class(ObjectClass::HARDWARE_FEATURE)], vec![]),
-            (vec![Attribute::VendorDefined((AttributeType::VendorDefined(CKA_VENDOR_DEFINED | 7), vec![1]))], vec![]),
+            (
+                vec![Attribute::VendorDefined((
+                    AttributeType::VendorDefined(CKA_VENDOR_DEFINED | 7),
+                    vec![1],
+                ))],
+                vec![],
+            ),
             (vec![Attribute::Value(b"closed".to_vec())], vec!["closed"]),
             (vec![Attribute::Value(b"open".to_vec())], vec!["open"]),
         ];
@@ -117,16 +147,25 @@ fn what_tandem_knows_of_an_object_is_read_and_found() {
         assert_eq!((read(2), read(3)), (Vec::new(), Vec::new()), "when, and by which backup");
         let created = String::from_utf8(read(4)).expect("a text");
         let shape = |byte: u8| if byte.is_ascii_digit() { '0' } else { char::from(byte) };
-        assert_eq!(created.bytes().map(shape).collect::<String>(), "0000-00-00T00:00:00.000Z", "{created}");
+        assert_eq!(
+            created.bytes().map(shape).collect::<String>(),
+            "0000-00-00T00:00:00.000Z",
+            "{created}"
+        );
         let id = read(5);
         assert_eq!((id.len(), id[6] >> 4, id[8] >> 6), (16, 7, 2), "a UUID v7: {id:?}");
         assert_eq!(number(&session, made.key, tandems(6)), 2, "members on which it is proven");
-        let unique = String::from_utf8(value(&session, made.key, AttributeType::UniqueId)).expect("a text");
+        let unique =
+            String::from_utf8(value(&session, made.key, AttributeType::UniqueId)).expect("a text");
         assert_eq!(unique.replace('-', ""), hex(&id), "CKA_UNIQUE_ID is the same in text");
 
-        let vendors = |offset, value: &[u8]| Attribute::VendorDefined((tandems(offset), value.to_vec()));
+        let vendors =
+            |offset, value: &[u8]| Attribute::VendorDefined((tandems(offset), value.to_vec()));
         assert_eq!(session.find_objects(&[vendors(5, &id)]).expect("a search"), [made.key]);
-        assert_eq!(session.find_objects(&[Attribute::UniqueId(unique.into())]).expect("a search"), [made.key]);
+        assert_eq!(
+            session.find_objects(&[Attribute::UniqueId(unique.into())]).expect("a search"),
+            [made.key]
+        );
         let not_backed_up = [vendors(1, &[CK_FALSE]), Attribute::Class(ObjectClass::PRIVATE_KEY)];
         assert_eq!(found(&session, &not_backed_up), ["pair", "rsa"]);
         assert!(found(&session, &[vendors(1, &[CK_TRUE])]).is_empty());
@@ -171,8 +210,12 @@ fn what_a_key_shows_is_what_it_is() {
             Attribute::Private(true),
         ];
         assert_eq!(format!("{read:?}"), format!("{wanted:?}"));
-        let made_by = session.get_attributes(key, &[AttributeType::KeyGenMechanism]).expect("a mechanism");
-        assert_eq!(format!("{made_by:?}"), format!("[KeyGenMechanism({:?})]", Mechanism::EccKeyPairGen.mechanism_type()));
+        let made_by =
+            session.get_attributes(key, &[AttributeType::KeyGenMechanism]).expect("a mechanism");
+        assert_eq!(
+            format!("{made_by:?}"),
+            format!("[KeyGenMechanism({:?})]", Mechanism::EccKeyPairGen.mechanism_type())
+        );
         // An import has no such past.
         let import = [
             Attribute::Class(ObjectClass::SECRET_KEY),
@@ -183,8 +226,11 @@ fn what_a_key_shows_is_what_it_is() {
         ];
         let import = session.create_object(&import).expect("an import");
         let read = session.get_attributes(import, &kinds[2..5]).expect("attributes");
-        let wanted =
-            [Attribute::AlwaysSensitive(false), Attribute::NeverExtractable(false), Attribute::Local(false)];
+        let wanted = [
+            Attribute::AlwaysSensitive(false),
+            Attribute::NeverExtractable(false),
+            Attribute::Local(false),
+        ];
         assert_eq!(format!("{read:?}"), format!("{wanted:?}"));
         assert_eq!(number(&session, import, AttributeType::ValueLen), 32);
     });
@@ -201,8 +247,10 @@ fn secrets_are_sensitive_and_everything_else_around_them_is_answered() {
         let raw = Raw::tandem();
         let read = |object: ObjectHandle, kind| {
             let mut buffer = [0_u8; 512];
-            let mut row = CK_ATTRIBUTE { type_: kind, pValue: buffer.as_mut_ptr().cast(), ulValueLen: 512 };
-            let rv = call!(raw, C_GetAttributeValue(session.handle(), object.handle(), &raw mut row, 1));
+            let mut row =
+                CK_ATTRIBUTE { type_: kind, pValue: buffer.as_mut_ptr().cast(), ulValueLen: 512 };
+            let rv =
+                call!(raw, C_GetAttributeValue(session.handle(), object.handle(), &raw mut row, 1));
             assert!(rv == CKR_OK || buffer == [0; 512], "{kind:#x}: something was written");
             (rv, row.ulValueLen)
         };
@@ -217,10 +265,20 @@ fn secrets_are_sensitive_and_everything_else_around_them_is_answered() {
             (rsa, CKA_COEFFICIENT),
         ];
         for (object, kind) in secrets {
-            assert_eq!(read(object, kind), (CKR_ATTRIBUTE_SENSITIVE, CK_UNAVAILABLE_INFORMATION), "{kind:#x}");
+            assert_eq!(
+                read(object, kind),
+                (CKR_ATTRIBUTE_SENSITIVE, CK_UNAVAILABLE_INFORMATION),
+                "{kind:#x}"
+            );
         }
-        for (object, kind) in [(secret, CKA_MODULUS), (pair, CKA_VALUE_LEN), (pair, CKA_VENDOR_DEFINED | 7)] {
-            assert_eq!(read(object, kind), (CKR_ATTRIBUTE_TYPE_INVALID, CK_UNAVAILABLE_INFORMATION), "{kind:#x}");
+        for (object, kind) in
+            [(secret, CKA_MODULUS), (pair, CKA_VALUE_LEN), (pair, CKA_VENDOR_DEFINED | 7)]
+        {
+            assert_eq!(
+                read(object, kind),
+                (CKR_ATTRIBUTE_TYPE_INVALID, CK_UNAVAILABLE_INFORMATION),
+                "{kind:#x}"
+            );
         }
 
         // All at once: each row has its own answer, whatever the others have (section 5.7.5).
@@ -233,7 +291,8 @@ fn secrets_are_sensitive_and_everything_else_around_them_is_answered() {
             CK_ATTRIBUTE { type_: CKA_EC_PARAMS, pValue: ptr::null_mut(), ulValueLen: 0 },
             CK_ATTRIBUTE { type_: CKA_CLASS, pValue: (&raw mut class).cast(), ulValueLen: 8 },
         ];
-        let rv = call!(raw, C_GetAttributeValue(session.handle(), pair.handle(), rows.as_mut_ptr(), 6));
+        let rv =
+            call!(raw, C_GetAttributeValue(session.handle(), pair.handle(), rows.as_mut_ptr(), 6));
         let told = [CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL];
         assert!(told.contains(&rv), "{}", name_of(rv));
         let none = CK_UNAVAILABLE_INFORMATION;
@@ -245,9 +304,13 @@ fn secrets_are_sensitive_and_everything_else_around_them_is_answered() {
             CK_ATTRIBUTE { type_: CKA_ID, pValue: short.as_mut_ptr().cast(), ulValueLen: 1 },
             CK_ATTRIBUTE { type_: CKA_LABEL, pValue: named.as_mut_ptr().cast(), ulValueLen: 4 },
         ];
-        let rv = call!(raw, C_GetAttributeValue(session.handle(), pair.handle(), rows.as_mut_ptr(), 2));
+        let rv =
+            call!(raw, C_GetAttributeValue(session.handle(), pair.handle(), rows.as_mut_ptr(), 2));
         assert_eq!((rv, rows.map(|row| row.ulValueLen)), (CKR_BUFFER_TOO_SMALL, [none, 4]));
-        assert_eq!(call!(raw, C_GetAttributeValue(session.handle(), pair.handle(), ptr::null_mut(), 0)), CKR_OK);
+        assert_eq!(
+            call!(raw, C_GetAttributeValue(session.handle(), pair.handle(), ptr::null_mut(), 0)),
+            CKR_OK
+        );
     });
 }
 
@@ -267,9 +330,17 @@ fn private_objects_are_there_for_the_user_only() {
         refused("destroying", session.destroy_object(key), &hidden);
         drop(session);
         let session = application.open(false);
-        assert_eq!(found(&session, &[]), ["certificate", "open", "pair", "rsa"], "session objects are gone");
+        assert_eq!(
+            found(&session, &[]),
+            ["certificate", "open", "pair", "rsa"],
+            "session objects are gone"
+        );
         session.login(UserType::User, Some(&pin(USER_PIN))).expect("a login");
-        assert_eq!(value(&session, key, AttributeType::Label), b"pair", "the same handle as before");
+        assert_eq!(
+            value(&session, key, AttributeType::Label),
+            b"pair",
+            "the same handle as before"
+        );
     });
 }
 
@@ -286,7 +357,11 @@ fn handles_stay_and_are_never_given_twice() {
         assert_eq!(Kind::Aes(32).find(&session, "first").expect("a key").key, first);
         let third = Kind::Aes(32).make(&session, "third").expect("a key").key;
         assert!(third != first && third != second, "{first} {second} {third}");
-        refused("what was destroyed", session.get_attributes(second, &[AttributeType::Label]), &[ObjectHandleInvalid]);
+        refused(
+            "what was destroyed",
+            session.get_attributes(second, &[AttributeType::Label]),
+            &[ObjectHandleInvalid],
+        );
     });
 }
 
@@ -334,7 +409,9 @@ fn everything(application: &Application, session: &Session) -> String {
         said.push(format!("{mechanism:?} {info:?}"));
     }
     // Every attribute that PKCS #11 or Tandem has a number for, of every object.
-    let kinds = (0..0x700).chain(CKF_ARRAY_ATTRIBUTE..CKF_ARRAY_ATTRIBUTE + 0x700).chain(TANDEM..TANDEM + 8);
+    let kinds = (0..0x700)
+        .chain(CKF_ARRAY_ATTRIBUTE..CKF_ARRAY_ATTRIBUTE + 0x700)
+        .chain(TANDEM..TANDEM + 8);
     let kinds: Vec<_> = kinds.collect();
     let mut objects = session.find_objects(&[Attribute::Token(true)]).expect("a search");
     objects.sort_by_key(ObjectHandle::handle);
@@ -343,7 +420,8 @@ fn everything(application: &Application, session: &Session) -> String {
             let mut buffer = [0_u8; 1024];
             let mut row =
                 CK_ATTRIBUTE { type_: *kind, pValue: buffer.as_mut_ptr().cast(), ulValueLen: 1024 };
-            let rv = call!(raw, C_GetAttributeValue(session.handle(), object.handle(), &raw mut row, 1));
+            let rv =
+                call!(raw, C_GetAttributeValue(session.handle(), object.handle(), &raw mut row, 1));
             if rv != CKR_ATTRIBUTE_TYPE_INVALID {
                 let len = usize::try_from(row.ulValueLen).unwrap_or(0).min(1024);
                 said.push(format!("{object} {kind:#x} {} {}", name_of(rv), hex(&buffer[..len])));
@@ -371,8 +449,12 @@ fn an_application_reads_the_same_whichever_member_is_away() {
             demo.take_away(member);
             let alone = read();
             demo.bring_back(member);
-            let different: Vec<_> =
-                whole.lines().zip(alone.lines()).filter(|(one, other)| one != other).take(5).collect();
+            let different: Vec<_> = whole
+                .lines()
+                .zip(alone.lines())
+                .filter(|(one, other)| one != other)
+                .take(5)
+                .collect();
             assert!(whole == alone, "without {member}: {different:#?}");
         }
         // And in one process, while it goes away.
@@ -396,7 +478,10 @@ fn attributes_that_are_not_there_are_said_to_be_invalid() {
             pValue: ptr::null_mut(),
             ulValueLen: 0,
         });
-        let rv = call!(raw, C_GetAttributeValue(session.handle(), secret.handle(), rows.as_mut_ptr(), 2));
+        let rv = call!(
+            raw,
+            C_GetAttributeValue(session.handle(), secret.handle(), rows.as_mut_ptr(), 2)
+        );
         assert_eq!(name_of(rv), format!("{AttributeTypeInvalid:?}"));
         assert_eq!(rows.map(|row| row.ulValueLen), [8, CK_UNAVAILABLE_INFORMATION]);
         let mut size = 0;

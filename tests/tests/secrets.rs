@@ -3,8 +3,8 @@
 
 use cryptoki::error::Error;
 use cryptoki::error::RvError::{
-    ActionProhibited, AttributeReadOnly, KeyNotWrappable,
-    KeyUnextractable, ObjectHandleInvalid, TemplateInconsistent,
+    ActionProhibited, AttributeReadOnly, KeyNotWrappable, KeyUnextractable, ObjectHandleInvalid,
+    TemplateInconsistent,
 };
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::elliptic_curve::{EcKdf, Ecdh1DeriveParams};
@@ -28,7 +28,13 @@ fn flags(session: &Session, key: ObjectHandle) -> String {
         Attribute::Sensitive(flag)
         | Attribute::Extractable(flag)
         | Attribute::AlwaysSensitive(flag)
-        | Attribute::NeverExtractable(flag) => if *flag { 'T' } else { 'F' },
+        | Attribute::NeverExtractable(flag) => {
+            if *flag {
+                'T'
+            } else {
+                'F'
+            }
+        }
         other => panic!("{other:?} is no flag"),
     });
     flags.collect()
@@ -71,11 +77,17 @@ fn a_key_that_may_leave_is_wrapped_and_unwrapped_by_the_application() {
             Attribute::Sensitive(true),
             Attribute::Extractable(false),
         ];
-        let again = session.unwrap_key(&Mechanism::AesKeyWrap, by, &wrapped, &template).expect("C_UnwrapKey");
+        let again = session
+            .unwrap_key(&Mechanism::AesKeyWrap, by, &wrapped, &template)
+            .expect("C_UnwrapKey");
         assert_eq!(flags(&session, again), "TFFF");
         let made = Made { key: again, public: None };
         assert_eq!(Kind::Aes(32).work(&session, made).expect("a ciphertext"), known);
-        refused("wrapping what was unwrapped", session.wrap_key(&Mechanism::AesKeyWrap, by, again), &[KeyUnextractable]);
+        refused(
+            "wrapping what was unwrapped",
+            session.wrap_key(&Mechanism::AesKeyWrap, by, again),
+            &[KeyUnextractable],
+        );
 
         // With the first member away it is the same key; and so it is on each.
         drop(session);
@@ -84,17 +96,29 @@ fn a_key_that_may_leave_is_wrapped_and_unwrapped_by_the_application() {
             let direct = demo.direct(member);
             for name in ["aes", "again"] {
                 let made = Kind::Aes(32).find(&direct, name).expect("the key");
-                assert_eq!(Kind::Aes(32).work(&direct, made).expect("a ciphertext"), known, "{name} on {member}");
+                assert_eq!(
+                    Kind::Aes(32).work(&direct, made).expect("a ciphertext"),
+                    known,
+                    "{name} on {member}"
+                );
                 // Even a key that may leave leaves through Tandem only.
-                let read = direct.get_attributes(made.key, &[AttributeType::Extractable]).expect("a flag");
-                assert!(matches!(read[..], [Attribute::Extractable(false)]), "{name} on {member}: {read:?}");
+                let read =
+                    direct.get_attributes(made.key, &[AttributeType::Extractable]).expect("a flag");
+                assert!(
+                    matches!(read[..], [Attribute::Extractable(false)]),
+                    "{name} on {member}: {read:?}"
+                );
             }
         }
         demo.take_away("a");
         let (_application, session) = tandem_tests::application();
-        let by = session.find_objects(&[Attribute::Label(b"wrapper".to_vec())]).expect("a search")[0];
+        let by =
+            session.find_objects(&[Attribute::Label(b"wrapper".to_vec())]).expect("a search")[0];
         let aes = Kind::Aes(32).find(&session, "aes").expect("the key");
-        assert_eq!(session.wrap_key(&Mechanism::AesKeyWrap, by, aes.key).expect("C_WrapKey"), wrapped);
+        assert_eq!(
+            session.wrap_key(&Mechanism::AesKeyWrap, by, aes.key).expect("C_WrapKey"),
+            wrapped
+        );
     });
 }
 
@@ -119,7 +143,9 @@ fn a_private_key_that_may_leave_comes_back_the_same() {
             if wrapped.is_empty() {
                 println!("| {kind} | no common mechanism wraps it for the application |");
                 session.destroy_object(made.key).expect("C_DestroyObject");
-                session.destroy_object(made.public.expect("a public key")).expect("C_DestroyObject");
+                session
+                    .destroy_object(made.public.expect("a public key"))
+                    .expect("C_DestroyObject");
                 continue;
             }
             session.destroy_object(made.key).expect("C_DestroyObject");
@@ -131,7 +157,9 @@ fn a_private_key_that_may_leave_comes_back_the_same() {
                 Attribute::Label(b"again".to_vec()),
                 Attribute::Sign(true),
             ];
-            let key = session.unwrap_key(&Mechanism::AesKeyWrap, by, &wrapped, &template).expect("C_UnwrapKey");
+            let key = session
+                .unwrap_key(&Mechanism::AesKeyWrap, by, &wrapped, &template)
+                .expect("C_UnwrapKey");
             let signature = kind.work(&session, Made { key, public: None }).expect("a signature");
             assert!(public.verifies(&DIGEST, &signature), "{kind}");
             session.destroy_object(key).expect("C_DestroyObject");
@@ -147,7 +175,10 @@ fn a_key_that_may_not_leave_cannot_be_made_to() {
         let by = wrapper(&session);
         let closed = Kind::Aes(32).make(&session, "closed").expect("a key").key;
         let pair = Kind::P256.make(&session, "pair").expect("a key").key;
-        assert_eq!((flags(&session, closed), flags(&session, pair)), ("TFTT".into(), "TFTT".into()));
+        assert_eq!(
+            (flags(&session, closed), flags(&session, pair)),
+            ("TFTT".into(), "TFTT".into())
+        );
         for key in [closed, pair] {
             for mechanism in [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad] {
                 if session.wrap_key(&mechanism, by, by).is_err_and(|error| {
@@ -161,7 +192,11 @@ fn a_key_that_may_not_leave_cannot_be_made_to() {
             assert!(read.is_empty(), "the value is shown");
             for flag in open() {
                 let one = std::slice::from_ref(&flag);
-                refused("C_SetAttributeValue", session.update_attributes(key, one), &[AttributeReadOnly]);
+                refused(
+                    "C_SetAttributeValue",
+                    session.update_attributes(key, one),
+                    &[AttributeReadOnly],
+                );
                 for token in [true, false] {
                     let template = [Attribute::Token(token), flag.clone()];
                     let told = [AttributeReadOnly, TemplateInconsistent, ActionProhibited];
@@ -173,9 +208,21 @@ fn a_key_that_may_not_leave_cannot_be_made_to() {
                 let template = [Attribute::Token(token), Attribute::Label(b"copy".to_vec())];
                 let copy = session.copy_object(key, &template).expect("a copy");
                 assert_eq!(flags(&session, copy), "TFTT");
-                refused("wrapping a copy", session.wrap_key(&Mechanism::AesKeyWrap, by, copy), &[KeyUnextractable]);
-                refused("opening a copy", session.update_attributes(copy, &open()[1..]), &[AttributeReadOnly]);
-                refused("copying a copy", session.copy_object(copy, &open()[1..]), &[AttributeReadOnly]);
+                refused(
+                    "wrapping a copy",
+                    session.wrap_key(&Mechanism::AesKeyWrap, by, copy),
+                    &[KeyUnextractable],
+                );
+                refused(
+                    "opening a copy",
+                    session.update_attributes(copy, &open()[1..]),
+                    &[AttributeReadOnly],
+                );
+                refused(
+                    "copying a copy",
+                    session.copy_object(copy, &open()[1..]),
+                    &[AttributeReadOnly],
+                );
                 session.destroy_object(copy).expect("C_DestroyObject");
             }
         }
@@ -199,7 +246,8 @@ fn a_key_that_is_not_sensitive_is_read_and_is_the_key() {
             assert_eq!(flags(&session, key), "FTFF");
             let known = value(&session, key, AttributeType::Value);
             assert_eq!(known.len(), 32);
-            let encrypted = session.encrypt(&Mechanism::AesCbc(IV), key, &DIGEST).expect("a ciphertext");
+            let encrypted =
+                session.encrypt(&Mechanism::AesCbc(IV), key, &DIGEST).expect("a ciphertext");
             assert_eq!(encrypted, aes_256_cbc(&known, &IV, &DIGEST));
         }
         drop(session);
@@ -209,7 +257,8 @@ fn a_key_that_is_not_sensitive_is_read_and_is_the_key() {
         for (member, _) in demo.members() {
             demo.take_away(member);
             let (application, session) = tandem_tests::application();
-            let key = session.find_objects(&[Attribute::Label(b"open".to_vec())]).expect("a search")[0];
+            let key =
+                session.find_objects(&[Attribute::Label(b"open".to_vec())]).expect("a search")[0];
             read.push(value(&session, key, AttributeType::Value));
             drop(session);
             application.finalize();
@@ -232,8 +281,9 @@ fn a_session_key_that_is_copied_to_the_token_is_the_same_key_everywhere() {
             Attribute::Extractable(false),
             Attribute::Sign(true),
         ];
-        let (public, key) =
-            session.generate_key_pair(&Mechanism::EccKeyPairGen, &curve, &private).expect("a session pair");
+        let (public, key) = session
+            .generate_key_pair(&Mechanism::EccKeyPairGen, &curve, &private)
+            .expect("a session pair");
         let named = [
             Attribute::Token(true),
             Attribute::Id(b"copied".to_vec()),
@@ -255,7 +305,8 @@ fn a_session_key_that_is_copied_to_the_token_is_the_same_key_everywhere() {
             Attribute::Extractable(false),
         ];
         let secret = session.generate_key(&Mechanism::AesKeyGen, &secret).expect("a session key");
-        let ciphertext = session.encrypt(&Mechanism::AesCbc(IV), secret, &DIGEST).expect("a ciphertext");
+        let ciphertext =
+            session.encrypt(&Mechanism::AesCbc(IV), secret, &DIGEST).expect("a ciphertext");
         let named = [
             Attribute::Token(true),
             Attribute::Id(b"secret".to_vec()),
@@ -276,7 +327,11 @@ fn a_session_key_that_is_copied_to_the_token_is_the_same_key_everywhere() {
             let signature = Kind::P256.work(&direct, made).expect("a signature");
             assert!(known.verifies(&DIGEST, &signature), "{member}");
             let made = Kind::Aes(32).find(&direct, "secret").expect("the copy");
-            assert_eq!(Kind::Aes(32).work(&direct, made).expect("a ciphertext"), ciphertext, "{member}");
+            assert_eq!(
+                Kind::Aes(32).work(&direct, made).expect("a ciphertext"),
+                ciphertext,
+                "{member}"
+            );
         }
     });
 }
@@ -297,11 +352,14 @@ fn session_objects_go_with_their_session_and_private_ones_with_the_login() {
         };
         let open = other.create_object(&data(false)).expect("an object");
         let closed = other.create_object(&data(true)).expect("an object");
-        let template = [Attribute::Token(false), Attribute::ValueLen(32.into()), Attribute::Encrypt(true)];
+        let template =
+            [Attribute::Token(false), Attribute::ValueLen(32.into()), Attribute::Encrypt(true)];
         let key = other.generate_key(&Mechanism::AesKeyGen, &template).expect("a key");
         // Every session of the application sees them.
         for object in [open, closed, key] {
-            session.get_attributes(object, &[AttributeType::Class]).expect("another session's object");
+            session
+                .get_attributes(object, &[AttributeType::Class])
+                .expect("another session's object");
         }
         session.encrypt(&Mechanism::AesCbc(IV), key, &DIGEST).expect("another session's key");
         session.logout().expect("C_Logout");
@@ -310,7 +368,9 @@ fn session_objects_go_with_their_session_and_private_ones_with_the_login() {
             let read = session.get_attributes(object, &[AttributeType::Class]);
             refused("after C_Logout", read, &[ObjectHandleInvalid]);
         }
-        session.login(cryptoki::session::UserType::User, Some(&tandem_tests::pin("123456"))).expect("a login");
+        session
+            .login(cryptoki::session::UserType::User, Some(&tandem_tests::pin("123456")))
+            .expect("a login");
         for object in [closed, key] {
             let read = session.get_attributes(object, &[AttributeType::Class]);
             refused("destroyed by C_Logout", read, &[ObjectHandleInvalid]);
@@ -330,16 +390,30 @@ fn a_key_that_is_tightened_leaves_no_longer_and_what_could_have_opened_it_is_era
         let known = Kind::Aes(32).work(&session, made).expect("a ciphertext");
         session.wrap_key(&Mechanism::AesKeyWrap, by, made.key).expect("it may leave");
         let before = wrapped(demo);
-        session.update_attributes(made.key, &[Attribute::Sensitive(true)]).expect("it becomes sensitive");
+        session
+            .update_attributes(made.key, &[Attribute::Sensitive(true)])
+            .expect("it becomes sensitive");
         assert_eq!(flags(&session, made.key), "TTFF");
         session.update_attributes(made.key, &[Attribute::Extractable(false)]).expect("it stays");
         assert_eq!(flags(&session, made.key), "TFFF");
-        refused("C_WrapKey", session.wrap_key(&Mechanism::AesKeyWrap, by, made.key), &[KeyUnextractable]);
+        refused(
+            "C_WrapKey",
+            session.wrap_key(&Mechanism::AesKeyWrap, by, made.key),
+            &[KeyUnextractable],
+        );
         for flag in open() {
             let one = std::slice::from_ref(&flag);
-            refused("loosening it again", session.update_attributes(made.key, one), &[AttributeReadOnly]);
+            refused(
+                "loosening it again",
+                session.update_attributes(made.key, one),
+                &[AttributeReadOnly],
+            );
         }
-        assert_eq!(Kind::Aes(32).work(&session, made).expect("a ciphertext"), known, "it is the same key");
+        assert_eq!(
+            Kind::Aes(32).work(&session, made).expect("a ciphertext"),
+            known,
+            "it is the same key"
+        );
         // What the open KEK opens is not in the log any more, nor anywhere in its files.
         let old = before.last().expect("the key's wrapped bytes");
         assert!(!wrapped(demo).contains(old), "the old bytes are still in the log");
@@ -371,7 +445,10 @@ fn what_is_destroyed_is_erased_from_the_log() {
         session.destroy_object(made.key).expect("C_DestroyObject");
         for file in std::fs::read_dir(demo.dir().join("state")).expect("the state folder") {
             let file = file.expect("an entry").path();
-            let there = std::fs::read(&file).expect("a file").windows(bytes.len()).any(|window| window == bytes);
+            let there = std::fs::read(&file)
+                .expect("a file")
+                .windows(bytes.len())
+                .any(|window| window == bytes);
             assert!(!there, "the wrapped key is still in {}", file.display());
         }
     });
@@ -391,14 +468,20 @@ fn private_data_is_not_in_the_clear_in_what_tandem_keeps() {
         ];
         let object = session.create_object(&data).expect("a data object");
         assert_eq!(value(&session, object, AttributeType::Value), SECRET);
-        let copy = session.copy_object(object, &[Attribute::Label(b"copy".to_vec())]).expect("a copy");
+        let copy =
+            session.copy_object(object, &[Attribute::Label(b"copy".to_vec())]).expect("a copy");
         assert_eq!(value(&session, copy, AttributeType::Value), SECRET);
         // How a member keeps what its user may read is its vendor's affair (Kryoptic: as it is).
         let kept = std::fs::read_dir(demo.dir().join("state")).expect("the state folder");
-        let kept = kept.map(|entry| entry.expect("an entry").path()).chain([demo.dir().join("tandem.log")]);
+        let kept = kept
+            .map(|entry| entry.expect("an entry").path())
+            .chain([demo.dir().join("tandem.log")]);
         let mut files = 0;
         for file in kept {
-            let there = std::fs::read(&file).expect("a file").windows(SECRET.len()).any(|window| window == SECRET);
+            let there = std::fs::read(&file)
+                .expect("a file")
+                .windows(SECRET.len())
+                .any(|window| window == SECRET);
             assert!(!there, "it is in {}", file.display());
             files += 1;
         }
@@ -406,7 +489,8 @@ fn private_data_is_not_in_the_clear_in_what_tandem_keeps() {
         // Each member has it, for whoever logs in there.
         for (member, _) in demo.members() {
             let direct = demo.direct(member);
-            let found = direct.find_objects(&[Attribute::Label(b"diary".to_vec())]).expect("a search");
+            let found =
+                direct.find_objects(&[Attribute::Label(b"diary".to_vec())]).expect("a search");
             assert_eq!(value(&direct, found[0], AttributeType::Value), SECRET, "{member}");
         }
     });
@@ -417,8 +501,11 @@ fn two_keys_agree_on_the_secret_that_each_derives() {
     alone(&Wanted::mixed(), |demo| {
         let (application, session) = application();
         let derives = [Attribute::Derive(true)];
-        let [ours, theirs] = ["ours", "theirs"].map(|name| Kind::P256.make_with(&session, name, &derives).expect("a key"));
-        let point = |made: Made| value(&session, made.public.expect("a public key"), AttributeType::EcPoint);
+        let [ours, theirs] = ["ours", "theirs"]
+            .map(|name| Kind::P256.make_with(&session, name, &derives).expect("a key"));
+        let point = |made: Made| {
+            value(&session, made.public.expect("a public key"), AttributeType::EcPoint)
+        };
         let derive = |made: Made, point: &[u8], more: &[Attribute]| {
             let template = [
                 &[
@@ -430,7 +517,8 @@ fn two_keys_agree_on_the_secret_that_each_derives() {
                 more,
             ]
             .concat();
-            let mechanism = Mechanism::Ecdh1Derive(Ecdh1DeriveParams::new(EcKdf::null(), octets(point)));
+            let mechanism =
+                Mechanism::Ecdh1Derive(Ecdh1DeriveParams::new(EcKdf::null(), octets(point)));
             session.derive_key(&mechanism, made.key, &template).expect("C_DeriveKey")
         };
         let open = [&[Attribute::Token(false)][..], &open()].concat();
@@ -462,7 +550,11 @@ fn a_key_that_wants_a_trusted_wrapper_gets_none() {
     alone(&Wanted::mixed(), |_| {
         let (_application, session) = application();
         let by = wrapper(&session);
-        let template = [Attribute::Extractable(true), Attribute::Sensitive(true), Attribute::WrapWithTrusted(true)];
+        let template = [
+            Attribute::Extractable(true),
+            Attribute::Sensitive(true),
+            Attribute::WrapWithTrusted(true),
+        ];
         let key = Kind::Aes(32).make_with(&session, "choosy", &template).expect("a key").key;
         refused("C_WrapKey", session.wrap_key(&Mechanism::AesKeyWrap, by, key), &[KeyNotWrappable]);
         let no_longer = session.update_attributes(key, &[Attribute::WrapWithTrusted(false)]);

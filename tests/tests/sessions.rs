@@ -66,7 +66,11 @@ fn a_security_officer_has_sessions_that_write_only() {
         drop(reads);
         officer(&writes).expect("a login of the security officer");
         assert_eq!(state(&writes), "R/W SO");
-        refused("C_OpenSession", application.open_ro_session(application.slot), &[SessionReadWriteSoExists]);
+        refused(
+            "C_OpenSession",
+            application.open_ro_session(application.slot),
+            &[SessionReadWriteSoExists],
+        );
         refused("C_Login", user(&writes), &[UserAnotherAlreadyLoggedIn]);
         // An officer has no keys.
         assert!(Kind::P256.make(&writes, "an officer's").is_err());
@@ -87,7 +91,11 @@ fn a_session_that_only_reads_changes_nothing_on_the_token() {
         refused("C_GenerateKeyPair", Kind::P256.make(&reads, "another"), &only);
         refused("C_GenerateKey", Kind::Aes(32).make(&reads, "another"), &only);
         let data = |token| {
-            [Attribute::Class(ObjectClass::DATA), Attribute::Token(token), Attribute::Label(b"data".to_vec())]
+            [
+                Attribute::Class(ObjectClass::DATA),
+                Attribute::Token(token),
+                Attribute::Label(b"data".to_vec()),
+            ]
         };
         refused("C_CreateObject", reads.create_object(&data(true)), &only);
         refused("C_CopyObject", reads.copy_object(made.key, &[Attribute::Token(true)]), &only);
@@ -160,7 +168,10 @@ fn sessions_end_one_by_one_or_all_together() {
         assert_ne!(count(), before);
         let closed = call!(raw, C_CloseSession(handles[0]));
         assert_eq!(name_of(closed), "CKR_OK");
-        assert_eq!(name_of(call!(raw, C_CloseSession(handles[0]))), format!("{SessionHandleInvalid:?}"));
+        assert_eq!(
+            name_of(call!(raw, C_CloseSession(handles[0]))),
+            format!("{SessionHandleInvalid:?}")
+        );
         // C_InitToken waits for nobody.
         let mut label = [b' '; 32];
         let mut so_pin = SO_PIN.as_bytes().to_vec();
@@ -218,7 +229,8 @@ fn a_key_that_asks_for_the_pin_each_time_gets_it_each_time() {
         let public = Kind::P256.public(&session, made).expect("a public key");
         let digest = tandem_tests::keys::DIGEST;
         let whole = |user_pin: Option<&str>| {
-            let mut mechanism = CK_MECHANISM { mechanism: CKM_ECDSA, pParameter: null_mut(), ulParameterLen: 0 };
+            let mut mechanism =
+                CK_MECHANISM { mechanism: CKM_ECDSA, pParameter: null_mut(), ulParameterLen: 0 };
             let raw = Raw::tandem();
             let s = session.handle();
             let rv = call!(raw, C_SignInit(s, &raw mut mechanism, made.key.handle()));
@@ -227,7 +239,8 @@ fn a_key_that_asks_for_the_pin_each_time_gets_it_each_time() {
                 session.login(UserType::ContextSpecific, Some(&pin(user_pin)))?;
             }
             let (mut data, mut signature, mut len) = (digest, vec![0; 64], 64);
-            let rv = call!(raw, C_Sign(s, data.as_mut_ptr(), 32, signature.as_mut_ptr(), &raw mut len));
+            let rv =
+                call!(raw, C_Sign(s, data.as_mut_ptr(), 32, signature.as_mut_ptr(), &raw mut len));
             Ok::<_, cryptoki::error::Error>((name_of(rv), signature))
         };
         let (rv, signature) = whole(Some(USER_PIN)).expect("the PIN");

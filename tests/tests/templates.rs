@@ -31,7 +31,8 @@ fn nothing_is_made(demo: &Demo, act: impl FnOnce(&Session)) {
     application.finalize();
     for (member, _) in demo.members() {
         let direct = demo.direct(member);
-        let named = direct.find_objects(&[Attribute::Label(b"hostile".to_vec())]).expect("a search");
+        let named =
+            direct.find_objects(&[Attribute::Label(b"hostile".to_vec())]).expect("a search");
         assert_eq!(named.len(), 0, "something was made on {member}");
         assert!(Kind::P256.find(&direct, "before").is_some(), "{member} has lost a key");
     }
@@ -67,14 +68,20 @@ fn attributes_that_nobody_knows_are_invalid() {
     alone(&Wanted::mixed(), |demo| {
         nothing_is_made(demo, |session| {
             // A vendor's own attribute means nothing to the other vendors' members.
-            for kind in [CKA_VENDOR_DEFINED | 0x1234, CKA_VENDOR_DEFINED | 0x1444_0007, CK_ULONG::MAX - 1] {
+            for kind in
+                [CKA_VENDOR_DEFINED | 0x1234, CKA_VENDOR_DEFINED | 0x1444_0007, CK_ULONG::MAX - 1]
+            {
                 for (what, answer) in all(session, &[vendors(kind, &[1])]) {
                     refused(what, answer, &[AttributeTypeInvalid]);
                 }
             }
             let key = Kind::P256.find(session, "before").expect("a key").key;
             let unknown = [vendors(CKA_VENDOR_DEFINED | 0x1234, &[1])];
-            refused("C_SetAttributeValue", session.update_attributes(key, &unknown), &[AttributeTypeInvalid]);
+            refused(
+                "C_SetAttributeValue",
+                session.update_attributes(key, &unknown),
+                &[AttributeTypeInvalid],
+            );
             refused("C_CopyObject", session.copy_object(key, &unknown), &[AttributeTypeInvalid]);
         });
     });
@@ -104,7 +111,11 @@ fn what_only_tandem_says_cannot_be_set() {
                     refused(&format!("{what} with {attribute:?}"), answer, &[AttributeReadOnly]);
                 }
                 let set = session.update_attributes(key, one);
-                refused(&format!("C_SetAttributeValue with {attribute:?}"), set, &[AttributeReadOnly]);
+                refused(
+                    &format!("C_SetAttributeValue with {attribute:?}"),
+                    set,
+                    &[AttributeReadOnly],
+                );
                 let copied = session.copy_object(key, one);
                 refused(&format!("C_CopyObject with {attribute:?}"), copied, &[AttributeReadOnly]);
             }
@@ -145,8 +156,11 @@ fn templates_that_contradict_themselves_or_the_call_are_inconsistent() {
                 (vec![], vec![Attribute::KeyType(KeyType::EC_EDWARDS)]),
             ] {
                 let public = hostile(&[&curve, &public[..]].concat());
-                let answer =
-                    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &hostile(&private));
+                let answer = session.generate_key_pair(
+                    &Mechanism::EccKeyPairGen,
+                    &public,
+                    &hostile(&private),
+                );
                 refused(&format!("{public:?} {private:?}"), answer, &[TemplateInconsistent]);
             }
         });
@@ -179,14 +193,20 @@ fn templates_that_say_too_little_are_incomplete() {
             };
             let create = |more: &[Attribute]| session.create_object(&hostile(more)).map(drop);
             for (what, answer) in [
-                ("AES without a length", session.generate_key(&Mechanism::AesKeyGen, &hostile(&[])).map(drop)),
+                (
+                    "AES without a length",
+                    session.generate_key(&Mechanism::AesKeyGen, &hostile(&[])).map(drop),
+                ),
                 ("RSA without a length", pair(&Mechanism::RsaPkcsKeyPairGen)),
                 ("EC without a curve", pair(&Mechanism::EccKeyPairGen)),
                 ("an object without a class", create(&[Attribute::Value(vec![1])])),
                 ("a key without a type", create(&[Attribute::Class(ObjectClass::SECRET_KEY)])),
                 (
                     "a secret key without a value",
-                    create(&[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::KeyType(KeyType::AES)]),
+                    create(&[
+                        Attribute::Class(ObjectClass::SECRET_KEY),
+                        Attribute::KeyType(KeyType::AES),
+                    ]),
                 ),
                 (
                     "a public key without a point",
@@ -210,21 +230,38 @@ fn values_that_make_no_sense_are_invalid() {
             for len in [0, 1, 17, 33, 1 << 40] {
                 let template = hostile(&[Attribute::ValueLen(len.into())]);
                 let answer = session.generate_key(&Mechanism::AesKeyGen, &template);
-                refused(&format!("AES of {len} bytes"), answer, &[KeySizeRange, AttributeValueInvalid]);
+                refused(
+                    &format!("AES of {len} bytes"),
+                    answer,
+                    &[KeySizeRange, AttributeValueInvalid],
+                );
             }
             for bits in [0, 1, 511, 1 << 40] {
                 let public = hostile(&[Attribute::ModulusBits(bits.into())]);
-                let answer =
-                    session.generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &hostile(&[]));
-                refused(&format!("RSA of {bits} bits"), answer, &[KeySizeRange, AttributeValueInvalid]);
+                let answer = session.generate_key_pair(
+                    &Mechanism::RsaPkcsKeyPairGen,
+                    &public,
+                    &hostile(&[]),
+                );
+                refused(
+                    &format!("RSA of {bits} bits"),
+                    answer,
+                    &[KeySizeRange, AttributeValueInvalid],
+                );
             }
             for curve in [&[][..], &[0], &[6, 3, 1, 2, 3], &[0xff; 300]] {
                 let public = hostile(&[Attribute::EcParams(curve.to_vec())]);
-                let answer = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &hostile(&[]));
+                let answer =
+                    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &hostile(&[]));
                 let told = match curve {
                     // Nothing is as good as nothing said.
                     [] => vec![TemplateIncomplete],
-                    _ => vec![CurveNotSupported, DomainParamsInvalid, AttributeValueInvalid, TemplateInconsistent],
+                    _ => vec![
+                        CurveNotSupported,
+                        DomainParamsInvalid,
+                        AttributeValueInvalid,
+                        TemplateInconsistent,
+                    ],
                 };
                 refused(&format!("the curve {curve:x?}"), answer, &told);
             }
@@ -234,7 +271,11 @@ fn values_that_make_no_sense_are_invalid() {
                 Attribute::Value(vec![1; 17]),
             ];
             let answer = session.create_object(&hostile(&key));
-            refused("AES of 17 bytes", answer, &[AttributeValueInvalid, KeySizeRange, TemplateInconsistent]);
+            refused(
+                "AES of 17 bytes",
+                answer,
+                &[AttributeValueInvalid, KeySizeRange, TemplateInconsistent],
+            );
             let class = [Attribute::Class(ObjectClass::MECHANISM)];
             let answer = session.create_object(&hostile(&class));
             refused("a mechanism", answer, &[AttributeValueInvalid, TemplateInconsistent]);
@@ -260,8 +301,11 @@ fn values_of_the_wrong_size_are_invalid() {
                 (CKA_UNWRAP_TEMPLATE, 23),
             ] {
                 let mut bytes = [1_u8; 32];
-                let mut row =
-                    CK_ATTRIBUTE { type_: kind, pValue: bytes.as_mut_ptr().cast(), ulValueLen: len };
+                let mut row = CK_ATTRIBUTE {
+                    type_: kind,
+                    pValue: bytes.as_mut_ptr().cast(),
+                    ulValueLen: len,
+                };
                 let row = &raw mut row;
                 for function in ["C_CreateObject", "C_FindObjectsInit"] {
                     let what = format!("{function} with {kind:#x} of {len} bytes");
@@ -272,11 +316,15 @@ fn values_of_the_wrong_size_are_invalid() {
                 }
             }
             // A value that is nowhere, and one whose length was never asked.
-            for (place, len) in [(ptr::null_mut(), 5), (ptr::null_mut(), CK_UNAVAILABLE_INFORMATION)] {
+            for (place, len) in
+                [(ptr::null_mut(), 5), (ptr::null_mut(), CK_UNAVAILABLE_INFORMATION)]
+            {
                 let mut row = CK_ATTRIBUTE { type_: CKA_LABEL, pValue: place, ulValueLen: len };
-                broken.expect("C_CreateObject with a value of nowhere", CKR_ATTRIBUTE_VALUE_INVALID, |raw, s| {
-                    call!(raw, C_CreateObject(s, &raw mut row, 1, &raw mut handle))
-                });
+                broken.expect(
+                    "C_CreateObject with a value of nowhere",
+                    CKR_ATTRIBUTE_VALUE_INVALID,
+                    |raw, s| call!(raw, C_CreateObject(s, &raw mut row, 1, &raw mut handle)),
+                );
             }
             // Templates in templates, deeper than anybody needs.
             let mut token = CK_TRUE;
@@ -285,11 +333,17 @@ fn values_of_the_wrong_size_are_invalid() {
                 let inner = Box::leak(Box::new(nested.pop().expect("the last")));
                 nested.push(attribute(CKA_UNWRAP_TEMPLATE, inner));
             }
-            broken.expect("C_CreateObject of a deep template", CKR_ATTRIBUTE_VALUE_INVALID, |raw, s| {
-                call!(raw, C_CreateObject(s, nested.as_mut_ptr(), 1, &raw mut handle))
-            });
+            broken.expect(
+                "C_CreateObject of a deep template",
+                CKR_ATTRIBUTE_VALUE_INVALID,
+                |raw, s| call!(raw, C_CreateObject(s, nested.as_mut_ptr(), 1, &raw mut handle)),
+            );
             // And one that contains itself.
-            let mut own = CK_ATTRIBUTE { type_: CKA_UNWRAP_TEMPLATE, pValue: ptr::null_mut(), ulValueLen: 24 };
+            let mut own = CK_ATTRIBUTE {
+                type_: CKA_UNWRAP_TEMPLATE,
+                pValue: ptr::null_mut(),
+                ulValueLen: 24,
+            };
             own.pValue = (&raw mut own).cast();
             broken.expect("C_CreateObject of itself", CKR_ATTRIBUTE_VALUE_INVALID, |raw, s| {
                 call!(raw, C_CreateObject(s, &raw mut own, 1, &raw mut handle))
@@ -317,7 +371,10 @@ fn what_an_object_is_cannot_be_changed() {
                 let both = [Attribute::Label(b"changed".to_vec()), change.clone()];
                 let answer = session.update_attributes(made.key, &both);
                 refused(&format!("{change:?}"), answer, &[AttributeReadOnly]);
-                assert!(session.find_objects(&both[..1]).expect("a search").is_empty(), "half a change");
+                assert!(
+                    session.find_objects(&both[..1]).expect("a search").is_empty(),
+                    "half a change"
+                );
             }
             let point = [Attribute::EcPoint(vec![4; 67])];
             let answer = session.update_attributes(made.public.expect("a public key"), &point);
@@ -351,7 +408,9 @@ fn what_an_object_forbids_is_prohibited() {
         assert_eq!(found, [lasting]);
         // The names in errors are those of the functions.
         match session.copy_object(single, &[]) {
-            Err(Error::Pkcs11(_, function)) => assert_eq!(format!("{function:?}"), format!("{:?}", Function::CopyObject)),
+            Err(Error::Pkcs11(_, function)) => {
+                assert_eq!(format!("{function:?}"), format!("{:?}", Function::CopyObject))
+            }
             other => panic!("a handle of nothing was copied: {other:?}"),
         }
     });

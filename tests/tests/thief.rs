@@ -38,7 +38,8 @@ fn the_doctor_says_of_each_member_what_a_thief_can_do() {
             assert!(!said.is_empty(), "nothing is said of attacks on {member}");
             // What both vendors were found to withstand: should one not, `steal_from` fails too.
             for attack in ["extractable", "class", "decrypt", "template", "copy"] {
-                let broken = said.iter().any(|found| found.contains("NOT") && found.contains(attack));
+                let broken =
+                    said.iter().any(|found| found.contains("NOT") && found.contains(attack));
                 assert!(!broken, "{member}: {said:?}");
             }
             println!("| {member} | {} |", said.join(" | "));
@@ -119,7 +120,8 @@ impl Thief {
         wrapped: &[u8],
         template: &[Attribute],
     ) -> Result<ObjectHandle, CK_RV> {
-        let mut mechanism = CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
+        let mut mechanism =
+            CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
         let mut iv = [0xa5_u8; 16];
         if mechanism.mechanism == CKM_AES_CBC_PAD {
             (mechanism.pParameter, mechanism.ulParameterLen) = (iv.as_mut_ptr().cast(), 16);
@@ -127,16 +129,19 @@ impl Thief {
         let mut wrapped = wrapped.to_vec();
         let mut template: Vec<CK_ATTRIBUTE> = template.iter().map(Into::into).collect();
         let mut made = 0;
-        let rv = call!(self.raw, C_UnwrapKey(
-            self.direct.handle(),
-            &raw mut mechanism,
-            kek.handle(),
-            wrapped.as_mut_ptr(),
-            wrapped.len() as CK_ULONG,
-            template.as_mut_ptr(),
-            template.len() as CK_ULONG,
-            &raw mut made,
-        ));
+        let rv = call!(
+            self.raw,
+            C_UnwrapKey(
+                self.direct.handle(),
+                &raw mut mechanism,
+                kek.handle(),
+                wrapped.as_mut_ptr(),
+                wrapped.len() as CK_ULONG,
+                template.as_mut_ptr(),
+                template.len() as CK_ULONG,
+                &raw mut made,
+            )
+        );
         if rv != CKR_OK {
             return Err(rv);
         }
@@ -144,7 +149,12 @@ impl Thief {
         Ok(unsafe { ObjectHandle::new_from_raw(made) })
     }
 
-    fn unwrap(&self, kek: ObjectHandle, wrapped: &[u8], template: &[Attribute]) -> Result<ObjectHandle, CK_RV> {
+    fn unwrap(
+        &self,
+        kek: ObjectHandle,
+        wrapped: &[u8],
+        template: &[Attribute],
+    ) -> Result<ObjectHandle, CK_RV> {
         self.unwrap_by(self.unwraps, kek, wrapped, template)
     }
 
@@ -165,7 +175,11 @@ impl Thief {
 
     /// Unwraps differently than Tandem would. What comes out, if anything, must be of no use outside.
     fn unwraps_otherwise(&self, kek: ObjectHandle, loot: &Loot) {
-        let base = [Attribute::Class(loot.class), Attribute::KeyType(loot.key_type), Attribute::Token(false)];
+        let base = [
+            Attribute::Class(loot.class),
+            Attribute::KeyType(loot.key_type),
+            Attribute::Token(false),
+        ];
         let with = |more: &[Attribute]| [&base[..], more].concat();
         let (sensitive, extractable) = (Attribute::Sensitive, Attribute::Extractable);
         let templates = [
@@ -174,7 +188,10 @@ impl Thief {
             ("unwrap as both", with(&[sensitive(false), extractable(true)])),
             ("unwrap as extractable only", with(&[extractable(true)])),
             ("unwrap as not sensitive only", with(&[sensitive(false)])),
-            ("unwrap with flags twice", with(&[sensitive(true), extractable(false), extractable(true), sensitive(false)])),
+            (
+                "unwrap with flags twice",
+                with(&[sensitive(true), extractable(false), extractable(true), sensitive(false)]),
+            ),
         ];
         for (what, template) in templates {
             self.refused(what, self.unwrap(kek, &loot.wrapped, &template));
@@ -187,14 +204,22 @@ impl Thief {
             ObjectClass::PRIVATE_KEY => (ObjectClass::SECRET_KEY, KeyType::GENERIC_SECRET),
             _ => (ObjectClass::PRIVATE_KEY, KeyType::EC),
         };
-        for flags in [vec![], vec![sensitive(true), extractable(false)], vec![sensitive(false), extractable(true)]] {
-            let template = [&[Attribute::Class(other.0), Attribute::KeyType(other.1)][..], &flags].concat();
+        for flags in [
+            vec![],
+            vec![sensitive(true), extractable(false)],
+            vec![sensitive(false), extractable(true)],
+        ] {
+            let template =
+                [&[Attribute::Class(other.0), Attribute::KeyType(other.1)][..], &flags].concat();
             self.refused("unwrap as another class", self.unwrap(kek, &loot.wrapped, &template));
         }
         let data = [Attribute::Class(ObjectClass::DATA), Attribute::Token(false)];
         self.refused("unwrap as data", self.unwrap(kek, &loot.wrapped, &data));
         for mechanism in [CKM_AES_KEY_WRAP, CKM_AES_KEY_WRAP_PKCS7, CKM_AES_CBC_PAD, CKM_AES_ECB] {
-            self.refused("unwrap by another mechanism", self.unwrap_by(mechanism, kek, &loot.wrapped, &locked(loot)));
+            self.refused(
+                "unwrap by another mechanism",
+                self.unwrap_by(mechanism, kek, &loot.wrapped, &locked(loot)),
+            );
         }
     }
 
@@ -206,8 +231,14 @@ impl Thief {
             ("key wrap", Mechanism::AesKeyWrap),
             ("key wrap with padding", Mechanism::AesKeyWrapPad),
         ] {
-            self.refused(&format!("decrypt by {name}"), self.direct.decrypt(&mechanism, kek, &loot.wrapped));
-            self.refused(&format!("encrypt by {name}"), self.direct.encrypt(&mechanism, kek, &[0; 32]));
+            self.refused(
+                &format!("decrypt by {name}"),
+                self.direct.decrypt(&mechanism, kek, &loot.wrapped),
+            );
+            self.refused(
+                &format!("encrypt by {name}"),
+                self.direct.encrypt(&mechanism, kek, &[0; 32]),
+            );
         }
         self.refused("read a KEK", read_value(&self.direct, kek));
     }
@@ -233,7 +264,10 @@ impl Thief {
             self.refused("change a KEK's template", self.set_template(kek, &mut open));
         }
         self.refused("unwrap after all that", self.unwrap(kek, &loot.wrapped, &opened(loot)));
-        self.refused("decrypt after all that", self.direct.decrypt(&Mechanism::AesEcb, kek, &loot.wrapped));
+        self.refused(
+            "decrypt after all that",
+            self.direct.decrypt(&Mechanism::AesEcb, kek, &loot.wrapped),
+        );
     }
 
     fn set_template(&self, kek: ObjectHandle, inner: &mut [CK_ATTRIBUTE]) -> Result<(), CK_RV> {
@@ -242,7 +276,10 @@ impl Thief {
             pValue: if inner.is_empty() { ptr::null_mut() } else { inner.as_mut_ptr().cast() },
             ulValueLen: size_of_val(inner) as CK_ULONG,
         };
-        let rv = call!(self.raw, C_SetAttributeValue(self.direct.handle(), kek.handle(), &raw mut outer, 1));
+        let rv = call!(
+            self.raw,
+            C_SetAttributeValue(self.direct.handle(), kek.handle(), &raw mut outer, 1)
+        );
         if rv == CKR_OK { Ok(()) } else { Err(rv) }
     }
 
@@ -252,7 +289,11 @@ impl Thief {
             vec![],
             vec![Attribute::Token(false)],
             vec![Attribute::Token(false), Attribute::Decrypt(true)],
-            vec![Attribute::Token(false), Attribute::Extractable(true), Attribute::Sensitive(false)],
+            vec![
+                Attribute::Token(false),
+                Attribute::Extractable(true),
+                Attribute::Sensitive(false),
+            ],
             vec![Attribute::Token(false), Attribute::Modifiable(true), Attribute::Copyable(true)],
             vec![Attribute::Token(false), Attribute::AllowedMechanisms(Vec::new())],
         ];
@@ -269,7 +310,11 @@ impl Thief {
         }
     }
 
-    fn copy_with_template(&self, kek: ObjectHandle, inner: &mut [CK_ATTRIBUTE]) -> Result<CK_OBJECT_HANDLE, CK_RV> {
+    fn copy_with_template(
+        &self,
+        kek: ObjectHandle,
+        inner: &mut [CK_ATTRIBUTE],
+    ) -> Result<CK_OBJECT_HANDLE, CK_RV> {
         let mut token = CK_FALSE;
         let mut template = [
             attribute(CKA_TOKEN, &mut token),
@@ -280,13 +325,16 @@ impl Thief {
             },
         ];
         let mut copy = 0;
-        let rv = call!(self.raw, C_CopyObject(
-            self.direct.handle(),
-            kek.handle(),
-            template.as_mut_ptr(),
-            2,
-            &raw mut copy,
-        ));
+        let rv = call!(
+            self.raw,
+            C_CopyObject(
+                self.direct.handle(),
+                kek.handle(),
+                template.as_mut_ptr(),
+                2,
+                &raw mut copy,
+            )
+        );
         if rv == CKR_OK { Ok(copy) } else { Err(rv) }
     }
 
@@ -299,9 +347,12 @@ impl Thief {
             Attribute::Encrypt(true),
             Attribute::Decrypt(true),
         ];
-        let own = self.direct.generate_key(&Mechanism::AesKeyGen, &own).expect("a key of the thief's");
+        let own =
+            self.direct.generate_key(&Mechanism::AesKeyGen, &own).expect("a key of the thief's");
         for by in self.keks.iter().copied().chain([own]) {
-            for mechanism in [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad, Mechanism::AesCbcPad([0; 16])] {
+            for mechanism in
+                [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad, Mechanism::AesCbcPad([0; 16])]
+            {
                 self.refused("wrap a KEK", self.direct.wrap_key(&mechanism, by, kek));
             }
         }
@@ -309,7 +360,9 @@ impl Thief {
 
     /// True if nothing of a key can be had in the clear, now or by setting its flags or copying it.
     fn is_useless(&self, key: ObjectHandle) -> bool {
-        let flags = self.direct.get_attributes(key, &[AttributeType::Sensitive, AttributeType::Extractable]);
+        let flags = self
+            .direct
+            .get_attributes(key, &[AttributeType::Sensitive, AttributeType::Extractable]);
         let locked = matches!(
             flags.as_deref(),
             Ok([Attribute::Sensitive(true), Attribute::Extractable(false)])
@@ -326,7 +379,10 @@ impl Thief {
 fn read_value(direct: &Direct, key: ObjectHandle) -> Result<Vec<u8>, Error> {
     match direct.get_attributes(key, &[AttributeType::Value])?.pop() {
         Some(Attribute::Value(value)) => Ok(value),
-        _ => Err(Error::Pkcs11(RvError::AttributeSensitive, cryptoki::context::Function::GetAttributeValue)),
+        _ => Err(Error::Pkcs11(
+            RvError::AttributeSensitive,
+            cryptoki::context::Function::GetAttributeValue,
+        )),
     }
 }
 
@@ -356,4 +412,3 @@ fn open_template() -> Vec<CK_ATTRIBUTE> {
     let (yes, no) = (Box::leak(Box::new(CK_TRUE)), Box::leak(Box::new(CK_FALSE)));
     vec![attribute(CKA_EXTRACTABLE, yes), attribute(CKA_SENSITIVE, no)]
 }
-

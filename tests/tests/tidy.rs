@@ -18,11 +18,17 @@ fn files() -> Vec<PathBuf> {
         _ => return walk(&root),
     };
     let names = String::from_utf8(listed).expect("names in UTF-8");
-    names.split('\0').filter(|name| !name.is_empty()).map(|name| root.join(name)).filter(|file| file.is_file()).collect()
+    names
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(|name| root.join(name))
+        .filter(|file| file.is_file())
+        .collect()
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let entries =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries
         .filter(|path| !path.ends_with("target") && !path.ends_with(".git"))
         .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] })
@@ -34,7 +40,10 @@ fn texts() -> Vec<(String, String)> {
     let root = repository();
     let text = |file: PathBuf| {
         let text = fs::read_to_string(&file).ok()?;
-        Some((file.strip_prefix(&root).expect("a file of the repository").display().to_string(), text))
+        Some((
+            file.strip_prefix(&root).expect("a file of the repository").display().to_string(),
+            text,
+        ))
     };
     let texts: Vec<_> = files().into_iter().filter_map(text).collect();
     assert!(texts.len() > 100, "there is something to look at");
@@ -101,7 +110,9 @@ fn unsafe_code_is_where_pointers_are_and_nowhere_else() {
             continue;
         }
         for (number, line) in code(&text) {
-            let word = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == keyword);
+            let word = line
+                .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .any(|word| word == keyword);
             if word && !line.trim_start().starts_with("#!") {
                 found.push(format!("{file}:{number}: {line}"));
             }
@@ -110,14 +121,24 @@ fn unsafe_code_is_where_pointers_are_and_nowhere_else() {
     places(found);
     // And where it must not be, the compiler forbids it.
     for krate in ["values", "engine", "config", "store", "runtime"] {
-        let root = fs::read_to_string(repository().join(krate).join("src/lib.rs")).expect("a crate");
+        let root =
+            fs::read_to_string(repository().join(krate).join("src/lib.rs")).expect("a crate");
         assert!(root.contains("forbid(unsafe_code)"), "{krate}/src/lib.rs forbids it");
     }
 }
 
 #[test]
 fn what_the_engine_decides_needs_no_clock_no_thread_and_no_file() {
-    let outside = ["std::time::", "std::thread", "std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant::now"];
+    let outside = [
+        "std::time::",
+        "std::thread",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "SystemTime",
+        "Instant::now",
+    ];
     let mut found = Vec::new();
     for (file, text) in texts() {
         let inner = file.starts_with("engine/src/") || file.starts_with("values/src/");
@@ -136,7 +157,8 @@ fn what_the_engine_decides_needs_no_clock_no_thread_and_no_file() {
 #[test]
 fn every_function_of_pkcs_11_has_its_row() {
     let page = fs::read_to_string(repository().join("docs/support.md")).expect("docs/support.md");
-    let table = fs::read_to_string(repository().join("module/src/abi/table.rs")).expect("the table");
+    let table =
+        fs::read_to_string(repository().join("module/src/abi/table.rs")).expect("the table");
     let named: Vec<_> = table
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("C_"))
@@ -145,7 +167,11 @@ fn every_function_of_pkcs_11_has_its_row() {
         .collect();
     assert_eq!(named.len(), 104);
     for name in named {
-        assert_eq!(page.matches(&format!("| {name} |")).count(), 1, "{name} has one row in docs/support.md");
+        assert_eq!(
+            page.matches(&format!("| {name} |")).count(),
+            1,
+            "{name} has one row in docs/support.md"
+        );
     }
 }
 
@@ -164,7 +190,14 @@ fn the_repository_speaks_of_the_product_and_not_of_its_making() {
         "founding eng\u{69}neer",
     ];
     // Packages come from where Cargo and Debian look by themselves.
-    let hosts = ["index.crat\u{65}s.io", "static.crat\u{65}s.io", "pypi.o\u{72}g", "registry.np\u{6d}js", "proxy.gol\u{61}ng", "files.python\u{68}osted"];
+    let hosts = [
+        "index.crat\u{65}s.io",
+        "static.crat\u{65}s.io",
+        "pypi.o\u{72}g",
+        "registry.np\u{6d}js",
+        "proxy.gol\u{61}ng",
+        "files.python\u{68}osted",
+    ];
     let mut found = Vec::new();
     for (file, text) in texts().into_iter().filter(|(file, _)| !file.ends_with("Cargo.lock")) {
         for (number, line) in text.lines().enumerate() {

@@ -71,7 +71,8 @@ impl User {
             return Ok(*known);
         }
         let wanted = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(label.into())];
-        let found = self.session.find_objects(&wanted)?.first().copied().ok_or(Error::InvalidValue)?;
+        let found =
+            self.session.find_objects(&wanted)?.first().copied().ok_or(Error::InvalidValue)?;
         self.handles.insert(label.to_owned(), found);
         Ok(found)
     }
