@@ -112,15 +112,14 @@ fn report(function: Function, served: bool, error: &Error) {
 }
 
 /// What an application does wrong is its own affair; what an operator can act on has a sentence; an ill HSM is a warning.
+/// A fault of our own panics, and is told where it is caught.
 fn level(function: Function, served: bool, error: &Error) -> log::Level {
     use Function::{C_Finalize, C_Initialize};
     let ill = Fault::new(On::Step, error.rv.0).class == Class::Ill;
-    match error.rv.0 {
-        CKR_GENERAL_ERROR => log::Level::Error,
+    match served {
         _ if matches!(function, C_Initialize | C_Finalize) => log::Level::Warn,
-        _ if !served => log::Level::Debug,
-        _ if ill => log::Level::Warn,
-        _ if !error.message.is_empty() => log::Level::Info,
+        true if ill => log::Level::Warn,
+        true if !error.message.is_empty() => log::Level::Info,
         _ => log::Level::Debug,
     }
 }
@@ -142,7 +141,6 @@ mod tests {
         let backup = Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "not backed up; run …");
         assert_eq!(sign(backup), log::Level::Info);
         assert_eq!(sign(CKR_DEVICE_REMOVED.into()), log::Level::Warn);
-        assert_eq!(sign(CKR_GENERAL_ERROR.into()), log::Level::Error);
 
         let arguments = Error::new(CKR_ARGUMENTS_BAD, "pReserved is not null");
         assert_eq!(level(Function::C_SignInit, false, &arguments), log::Level::Debug);

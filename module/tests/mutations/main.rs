@@ -31,6 +31,9 @@ use play::Play;
 /// How many mutated calls are made where nobody asks for more.
 const MUTATIONS: u64 = 2_000;
 
+/// In how many lives, from C_Initialize to C_Finalize.
+const LIVES: u64 = 5;
+
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -42,14 +45,14 @@ fn nothing_an_application_does_is_fatal() {
     println!("TANDEM_SEED={seed} TANDEM_MUTATIONS={mutations}");
 
     let world = world::World::new();
-    let mut play = Play::new(seed);
-    while play.calls() < mutations {
-        calls::one(&mut play);
+    play::initialise();
+    for life in 0..LIVES {
+        let mut play = Play::new(seed.wrapping_add(life));
+        while play.calls() < mutations.div_ceil(LIVES) {
+            calls::one(&mut play);
+        }
+        println!("{}", play.end());
     }
-    println!("{}", play.summary());
-    drop(play);
-    // SAFETY: null, as it must be.
-    play::ok(unsafe { tandem::abi::C_Finalize(std::ptr::null_mut()) });
     let log = world.log();
     if let Some(copy) = std::env::var_os("TANDEM_MUTATIONS_LOG") {
         std::fs::write(copy, &log).unwrap();

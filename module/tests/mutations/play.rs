@@ -36,7 +36,8 @@ impl Play {
             answers: BTreeMap::new(),
             calls: 0,
         };
-        initialise();
+        // SAFETY: null asks for nothing.
+        ok(unsafe { C_Initialize(ptr::null_mut()) });
         play.log_in();
         play.make_keys();
         play
@@ -159,8 +160,10 @@ impl Play {
         self.calls
     }
 
-    /// How often each function gave each answer.
-    pub(crate) fn summary(&self) -> String {
+    /// Ends this life and tells how often each function gave each answer.
+    pub(crate) fn end(self) -> String {
+        // SAFETY: null, as it must be.
+        ok(unsafe { C_Finalize(ptr::null_mut()) });
         let lines: Vec<_> = self.answers.iter().map(|(what, n)| format!("{n:6} {what}")).collect();
         lines.join("\n")
     }
@@ -178,12 +181,12 @@ fn exact(kind: u64, shape: &Shape) -> CK_ATTRIBUTE {
 
 /// The call must succeed.
 #[track_caller]
-pub(crate) fn ok(rv: CK_RV) {
+fn ok(rv: CK_RV) {
     assert_eq!(names::rv(rv), "CKR_OK");
 }
 
 /// The first life of the virtual token: both PINs are set. The first login will pair its members.
-fn initialise() {
+pub(crate) fn initialise() {
     let (mut so_pin, mut user_pin, mut label) = (SO_PIN.to_vec(), USER_PIN.to_vec(), *LABEL);
     let mut session = 0;
     let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
@@ -196,5 +199,6 @@ fn initialise() {
         ok(C_InitPIN(session, user_pin.as_mut_ptr(), user_pin.len() as u64));
         ok(C_Logout(session));
         ok(C_CloseSession(session));
+        ok(C_Finalize(ptr::null_mut()));
     }
 }

@@ -1,4 +1,5 @@
-//! Two real tokens of SoftHSM, and one virtual token over them that nobody has initialised yet.
+//! Two real tokens, and one virtual token over them that nobody has initialised yet. They are SoftHSM's; of Kryoptic
+//! where `TANDEM_TEST_KRYOPTIC` says where its module is.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -28,14 +29,18 @@ impl World {
             folder.display()
         );
         std::fs::create_dir(folder.join("state")).unwrap();
+        let kryoptic = std::env::var("TANDEM_TEST_KRYOPTIC").ok();
         for name in ["a", "b"] {
-            make_token(&folder.join(name), name);
+            let own = folder.join(name);
+            std::fs::create_dir(&own).unwrap();
+            let (module, setting) = match &kryoptic {
+                Some(module) => (module.as_str(), make_kryoptic(module, &own, name)),
+                None => (SOFTHSM, make_softhsm(&own, name)),
+            };
             write!(
                 config,
-                "[[token.member]]\nname = \"{name}\"\nmodule = \"{SOFTHSM}\"\n\
-                 token = {{ label = \"{name}\" }}\ndeadline_ms = 0\n\
-                 environment = {{ SOFTHSM2_CONF = \"{}/{name}/conf\" }}\n",
-                folder.display()
+                "[[token.member]]\nname = \"{name}\"\nmodule = \"{module}\"\n\
+                 token = {{ label = \"{name}\" }}\ndeadline_ms = 0\n{setting}\n",
             )
             .unwrap();
         }
@@ -60,18 +65,38 @@ impl Drop for World {
     }
 }
 
-fn make_token(folder: &Path, label: &str) {
-    std::fs::create_dir_all(folder.join("tokens")).unwrap();
+/// Makes a token, and says how a member finds it.
+fn make_softhsm(folder: &Path, label: &str) -> String {
+    std::fs::create_dir(folder.join("tokens")).unwrap();
     let conf = folder.join("conf");
     std::fs::write(&conf, format!("directories.tokendir = {}/tokens\n", folder.display())).unwrap();
-    let pins = ["--pin", "123456", "--so-pin", "12345678"];
-    let made = Command::new("softhsm2-util")
-        .args(["--init-token", "--free", "--label", label])
-        .args(pins)
-        .env("SOFTHSM2_CONF", &conf)
-        // Not ours to watch.
-        .env_remove("LD_PRELOAD")
+    let arguments = ["--init-token", "--free", "--pin", "123456", "--so-pin", "12345678"];
+    run("softhsm2-util", &arguments, label, "SOFTHSM2_CONF", &conf);
+    format!("environment = {{ SOFTHSM2_CONF = \"{}\" }}", conf.display())
+}
+
+/// The same of Kryoptic.
+fn make_kryoptic(module: &str, folder: &Path, label: &str) -> String {
+    let conf = folder.join("conf");
+    let store = folder.join("token.sql");
+    let slot =
+        format!("[[slots]]\nslot = 1\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n", store.display());
+    std::fs::write(&conf, slot).unwrap();
+    let so = ["--module", module, "--so-pin", "12345678"];
+    let init = [&so[..], &["--slot", "1", "--init-token"]].concat();
+    run("pkcs11-tool", &init, label, "KRYOPTIC_CONF", &conf);
+    let login = ["--login", "--login-type", "so", "--init-pin", "--pin", "123456"];
+    run("pkcs11-tool", &[&so[..], &login].concat(), label, "KRYOPTIC_CONF", &conf);
+    format!("init = \"reserved:kryoptic_conf={}\"", conf.display())
+}
+
+fn run(program: &str, arguments: &[&str], label: &str, variable: &str, conf: &Path) {
+    let which = if arguments.contains(&"--login") { "--token-label" } else { "--label" };
+    let ran = Command::new(program)
+        .args(arguments)
+        .args([which, label])
+        .env(variable, conf)
         .output()
-        .expect("softhsm2-util is needed: apt install softhsm2");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        .expect("softhsm2 and opensc are needed");
+    assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
 }
