@@ -1,6 +1,7 @@
 //! Mechanisms that an application passes in: their parameters are copied out whole, by the layouts of `values`.
 
 use super::memory;
+use super::parameter::message_layout;
 use tandem_engine::error::{Error, Result};
 use tandem_values::mechanism::{FLAT_BYTES_MAX, layout};
 use tandem_values::{Field, Layout, Mechanism, Parameter, Part, ck::*, names};
@@ -28,6 +29,25 @@ pub(super) unsafe fn mechanism(head: *const CK_MECHANISM) -> Result<Mechanism> {
                 format!("parameter of {ulParameterLen} bytes for {}", names::mechanism(kind));
             Err(Error::new(rv, wrong))
         }
+    }
+}
+
+/// Reads a mechanism of messages. Where its messages have a parameter, there is nothing to read here: CKR_MECHANISM_PARAM_INVALID
+/// for anything that isn't such a parameter by its length.
+///
+/// # Safety
+/// `head` points at a CK_MECHANISM of the application.
+pub(super) unsafe fn mechanism_of_messages(head: *const CK_MECHANISM) -> Result<Mechanism> {
+    // SAFETY: by the caller's word.
+    let raw = unsafe { memory::read(head) };
+    match message_layout(raw.mechanism) {
+        // SAFETY: by the caller's word.
+        None => unsafe { mechanism(head) },
+        Some(_) if raw.ulParameterLen == 0 => Ok(Mechanism::plain(raw.mechanism)),
+        Some(fields) if raw.ulParameterLen == size(fields) as CK_ULONG => {
+            Ok(Mechanism::plain(raw.mechanism))
+        }
+        Some(_) => Err(CKR_MECHANISM_PARAM_INVALID.into()),
     }
 }
 

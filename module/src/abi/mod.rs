@@ -1,6 +1,6 @@
 //! The C face of the module: the exported functions, their lists, and every read and write of the application's memory.
 //!
-//! [`table`] names each function once. The macro below makes of each row a C function, and of all rows `Function`; another
+//! `table` names each function once. The macro below makes of each row a C function, and of all rows `Function`; another
 //! in [`lists`] makes the function lists. Bodies are plain functions in [`crate::api`].
 
 #![expect(

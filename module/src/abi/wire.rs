@@ -366,6 +366,22 @@ impl Wire for MechanismMaybe {
     }
 }
 
+/// The mechanism of messages that begin: null ends the operation that is active. Each message brings the parameter, so
+/// one that is given here for nothing is not looked at.
+pub struct MechanismOfMessages;
+impl Wire for MechanismOfMessages {
+    type Head = *mut CK_MECHANISM;
+    type Tail = ();
+    type Value<'a> = Option<tandem_values::Mechanism>;
+    unsafe fn decode<'a>(head: Self::Head, (): (), _: &'a Call) -> Result<Self::Value<'a>> {
+        if head.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: not null, so it points at a CK_MECHANISM.
+        unsafe { mechanism::mechanism_of_messages(head) }.map(Some)
+    }
+}
+
 /// A message's parameter: what it means depends on the operation's mechanism.
 pub struct Param;
 impl Wire for Param {

@@ -1,5 +1,5 @@
 use super::rv;
-use crate::abi::mechanism::mechanism;
+use crate::abi::mechanism::{mechanism, mechanism_of_messages};
 use std::ffi::c_void;
 use std::ptr;
 use tandem_engine::error::Result;
@@ -139,4 +139,22 @@ fn mechanisms_nobody_knows_are_refused_whatever_they_point_at() {
     for kind in [CKM_VENDOR_DEFINED | 1, CKM_TLS12_MASTER_KEY_DERIVE, CK_ULONG::MAX] {
         assert_eq!(rv(decode(kind, wild, 48)), CKR_MECHANISM_INVALID);
     }
+}
+
+#[test]
+fn messages_bring_their_own_parameter() {
+    let decode = |kind, place, len| {
+        let raw = CK_MECHANISM { mechanism: kind, pParameter: place, ulParameterLen: len };
+        // SAFETY: a parameter that is not looked at, or none.
+        unsafe { mechanism_of_messages(&raw const raw) }
+    };
+    let wild = ptr::without_provenance_mut(8);
+    let plain = Mechanism::plain(CKM_AES_GCM);
+    assert!(decode(CKM_AES_GCM, ptr::null_mut(), 0).unwrap() == plain);
+    let len = size_of::<CK_GCM_MESSAGE_PARAMS>() as CK_ULONG;
+    assert!(decode(CKM_AES_GCM, wild, len).unwrap() == plain);
+    assert_eq!(rv(decode(CKM_AES_GCM, wild, len + 1)), CKR_MECHANISM_PARAM_INVALID);
+    assert!(decode(CKM_ECDSA, ptr::null_mut(), 0).unwrap() == Mechanism::plain(CKM_ECDSA));
+    assert_eq!(rv(decode(CKM_AES_CBC, ptr::null_mut(), 16)), CKR_MECHANISM_PARAM_INVALID);
+    assert_eq!(rv(decode(CK_ULONG::MAX, wild, 0)), CKR_MECHANISM_INVALID);
 }
