@@ -29,9 +29,9 @@ demo: setup-demo build members ## two real tokens of two vendors become one
 
 test: setup-test build members ## every test, with real tokens and real programs
 	cargo test --workspace --release --locked
-	$(MAKE) programs
+	tests/programs/compare.sh opendnssec
 
-programs: ## programs of others on Tandem, against SoftHSM alone
+programs: setup-test build members ## programs of others on Tandem, against SoftHSM alone
 	tests/programs/compare.sh
 
 lint: setup-lint ## formatting, clippy, dependencies, shell scripts
