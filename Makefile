@@ -29,7 +29,7 @@ demo: setup-demo build members ## two real tokens of two vendors become one
 
 test: setup-test build members ## every test, with real tokens and real programs
 	cargo test --workspace --release --locked
-	tests/programs/compare.sh opendnssec
+	tests/opendnssec.sh
 
 programs: setup-test build members ## programs of others on Tandem, against SoftHSM alone
 	tests/programs/compare.sh

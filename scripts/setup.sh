@@ -10,7 +10,7 @@ members='perl pkg-config:pkg-config libsqlite3-dev libclang-dev'
 demo='softhsm2:softhsm2-util opensc:pkcs11-tool openssl:openssl'
 opendnssec='opendnssec-enforcer-sqlite3:ods-enforcerd opendnssec-signer:ods-signerd
     libhsm-bin:ods-hsmutil sqlite3:sqlite3 ldnsutils:ldns-verify-zone
-    bind9-dnsutils:dig bind9-utils:dnssec-verify'
+    bind9-dnsutils:dig bind9-utils:dnssec-verify iproute2:ip'
 programs='gnutls-bin:p11tool libengine-pkcs11-openssl openssh-client:ssh-keygen openssh-server
     openjdk-17-jdk-headless:jarsigner python3:python3 python3-venv'
 lint='shellcheck:shellcheck'
