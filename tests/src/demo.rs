@@ -46,7 +46,7 @@ impl Vendor {
 }
 
 /// Which demo a test wants.
-#[derive(Clone, Hash)]
+#[derive(Clone)]
 pub struct Wanted {
     /// Its members, `a`, `b`, …
     pub members: Vec<Vendor>,
@@ -64,7 +64,7 @@ impl Wanted {
         Self::over(&[Vendor::SoftHsm, Vendor::Kryoptic])
     }
 
-    /// The same with a key of tandem.toml set.
+    /// The same with a key of `[[token]]` set, as in `balance=primary`.
     #[must_use]
     pub fn with(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
@@ -82,8 +82,11 @@ impl Demo {
     /// A demo of one's own. It goes with the folder.
     pub fn make(wanted: &Wanted) -> (TempDir, Self) {
         let dir = tempfile::Builder::new().prefix("tandem-").tempdir().expect("a temporary folder");
-        copy(&template(wanted), dir.path());
+        copy(&template(&wanted.members), dir.path());
         let demo = Self::at(dir.path(), &wanted.members);
+        for setting in &wanted.settings {
+            demo.configure(|text| set(&text, setting));
+        }
         (dir, demo)
     }
 
@@ -214,6 +217,17 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Sets a key of `[[token]]` in the text of tandem.toml.
+fn set(text: &str, setting: &str) -> String {
+    let (key, value) = setting.split_once('=').expect("KEY=VALUE");
+    assert!(!key.contains('.'), "only the token's own keys are set: {key}");
+    let plain = value == "true" || value == "false" || value.parse::<u64>().is_ok();
+    let line = if plain { format!("{key} = {value}") } else { format!("{key} = \"{value}\"") };
+    let kept = text.lines().filter(|line| !line.starts_with(&format!("{key} = ")));
+    let set = kept.flat_map(|kept| [Some(kept), (kept == "[[token]]").then_some(line.as_str())]);
+    set.flatten().collect::<Vec<_>>().join("\n")
+}
+
 /// Stands for the demo's folder in the files of a template.
 const PLACE: &str = "@DEMO@";
 
@@ -224,9 +238,9 @@ fn names_folder(file: &Path) -> bool {
 }
 
 /// A demo that is copied and never used: making one takes seconds, copying it milliseconds.
-fn template(wanted: &Wanted) -> PathBuf {
+fn template(members: &[Vendor]) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    wanted.hash(&mut hasher);
+    members.hash(&mut hasher);
     for file in [artefacts::tool(), artefacts::kryoptic()] {
         let metadata = file.metadata().expect("a file that was built");
         (metadata.mtime(), metadata.mtime_nsec(), metadata.len(), file).hash(&mut hasher);
@@ -237,7 +251,7 @@ fn template(wanted: &Wanted) -> PathBuf {
     let lock = File::create(template.with_extension("lock")).expect("a lock file");
     lock.lock().expect("a lock");
     if !template.exists() {
-        make_template(wanted, &template);
+        make_template(&Wanted::over(members), &template);
     }
     template
 }

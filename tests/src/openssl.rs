@@ -189,14 +189,12 @@ fn integer(bytes: &[u8]) -> Vec<u8> {
 fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let len = content.len();
     let mut element = vec![tag];
-    match len {
-        0..0x80 => element.push(u8::try_from(len).expect("a short length")),
-        _ => {
-            let bytes: Vec<u8> =
-                len.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
-            element.push(0x80 | u8::try_from(bytes.len()).expect("a few bytes"));
-            element.extend(bytes);
-        }
+    if let 0..0x80 = len {
+        element.push(u8::try_from(len).expect("a short length"));
+    } else {
+        let bytes: Vec<u8> = len.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
+        element.push(0x80 | u8::try_from(bytes.len()).expect("a few bytes"));
+        element.extend(bytes);
     }
     element.extend(content);
     element

@@ -115,10 +115,10 @@ fn one_key_on_two_members_is_one_object() {
         }
         for (member, _) in demo.members() {
             demo.take_away(member);
-            let (_application, session) = application();
+            let (application, session) = application();
             work(&session, "twin", &key);
             drop(session);
-            drop(_application);
+            application.finalize();
             demo.bring_back(member);
         }
     });

@@ -588,20 +588,23 @@ fn calls_out_of_turn_are_named() {
                     let mechanism = &raw mut mechanism;
                     let (what, invalid) =
                         (format!("of {len} bytes for {what}"), CKR_MECHANISM_PARAM_INVALID);
-                    match what.ends_with("PSS") {
-                        true => broken.expect(&format!("C_SignInit {what}"), invalid, |raw, s| {
+                    if what.ends_with("PSS") {
+                        broken.expect(&format!("C_SignInit {what}"), invalid, |raw, s| {
                             call!(raw, C_SignInit(s, mechanism, rsa))
-                        }),
-                        false => {
-                            broken.expect(&format!("C_EncryptInit {what}"), invalid, |raw, s| {
-                                call!(raw, C_EncryptInit(s, mechanism, aes))
-                            })
-                        }
+                        });
+                    } else {
+                        broken.expect(&format!("C_EncryptInit {what}"), invalid, |raw, s| {
+                            call!(raw, C_EncryptInit(s, mechanism, aes))
+                        });
                     }
                 }
             }
         });
     });
+}
+
+extern "C" fn lock(_: *mut std::ffi::c_void) -> CK_RV {
+    panic!("Tandem locks with the operating system's primitives");
 }
 
 #[test]
@@ -629,9 +632,6 @@ fn nothing_is_served_before_initialize_nor_after_finalize() {
         };
         assert_eq!(initialize(&mut arguments), name_of(CKR_ARGUMENTS_BAD), "pReserved");
         arguments.pReserved = null_mut();
-        extern "C" fn lock(_: *mut std::ffi::c_void) -> CK_RV {
-            panic!("Tandem locks with the operating system's primitives");
-        }
         arguments.LockMutex = Some(lock);
         assert_eq!(
             initialize(&mut arguments),

@@ -133,10 +133,10 @@ fn a_configuration_that_makes_no_sense_is_a_general_error_and_names_its_place() 
 
         // Files that aren't there, or aren't to be trusted.
         let mode = |mode| {
-            fs::set_permissions(demo.config(), fs::Permissions::from_mode(mode)).expect("a mode")
+            fs::set_permissions(demo.config(), fs::Permissions::from_mode(mode)).expect("a mode");
         };
         mode(0o666);
-        refused_at_start(&syslog, RvError::GeneralError, &[file.clone(), "chmod".into()]);
+        refused_at_start(&syslog, RvError::GeneralError, &[file, "chmod".into()]);
         mode(0o644);
         nothing_is_lost();
         let missing = demo.dir().join("missing.toml").display().to_string();

@@ -58,7 +58,9 @@ fn two_users_in_three_processes_share_a_token_whatever_their_umask() {
     std::thread::scope(|scope| {
         for (process, who) in [(&mut enforcer, "e"), (&mut signer, "s"), (&mut other, "o")] {
             scope.spawn(move || {
-                labels(who).iter().for_each(|label| process.told(&format!("make {label}")))
+                for label in labels(who) {
+                    process.told(&format!("make {label}"));
+                }
             });
         }
     });

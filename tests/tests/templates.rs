@@ -309,9 +309,12 @@ fn values_of_the_wrong_size_are_invalid() {
                 let row = &raw mut row;
                 for function in ["C_CreateObject", "C_FindObjectsInit"] {
                     let what = format!("{function} with {kind:#x} of {len} bytes");
-                    broken.expect(&what, CKR_ATTRIBUTE_VALUE_INVALID, |raw, s| match function {
-                        "C_CreateObject" => call!(raw, C_CreateObject(s, row, 1, &raw mut handle)),
-                        _ => call!(raw, C_FindObjectsInit(s, row, 1)),
+                    broken.expect(&what, CKR_ATTRIBUTE_VALUE_INVALID, |raw, s| {
+                        if function == "C_CreateObject" {
+                            call!(raw, C_CreateObject(s, row, 1, &raw mut handle))
+                        } else {
+                            call!(raw, C_FindObjectsInit(s, row, 1))
+                        }
                     });
                 }
             }
@@ -409,7 +412,7 @@ fn what_an_object_forbids_is_prohibited() {
         // The names in errors are those of the functions.
         match session.copy_object(single, &[]) {
             Err(Error::Pkcs11(_, function)) => {
-                assert_eq!(format!("{function:?}"), format!("{:?}", Function::CopyObject))
+                assert_eq!(format!("{function:?}"), format!("{:?}", Function::CopyObject));
             }
             other => panic!("a handle of nothing was copied: {other:?}"),
         }
