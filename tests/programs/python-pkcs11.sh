@@ -4,7 +4,7 @@
 need python3
 
 # Both sides and later runs share one environment; its name changes with what is in it.
-home=$cache/python-$(cat "$programs/python-pkcs11.txt" "$programs/python-pkcs11.sh" | sha256sum | cut -c1-12)
+home=$cache/python-$(sha256sum < "$programs/python-pkcs11.txt" | cut -c1-12)
 prepare() {
     rm -rf "$home" "$home.new"
     python3 -m venv "$home.new"
@@ -25,9 +25,10 @@ fi
 ln -s "$(realpath "$P11_MODULE")" libsofthsm2.so
 cp -r "$home/source/tests" .
 # A second module in the same process, as one of the tests wants it.
-for other in /usr/lib/*/opensc-pkcs11.so; do
-    if [ -e "$other" ]; then export PKCS11_MODULE2=$other; fi
-done
+if [ -n "${P11_SECOND:-}" ]; then
+    cp "$P11_SECOND" second.so
+    export PKCS11_MODULE2=$work/second.so
+fi
 PKCS11_MODULE=$work/libsofthsm2.so PKCS11_TOKEN_LABEL=$P11_TOKEN PKCS11_TOKEN_PIN=$P11_PIN \
     PKCS11_TOKEN_SO_PIN=$P11_SO_PIN P11_PATIENCE=600 \
     limit "$home/bin/python" "$programs/python-pkcs11.py" 2> "$logs/python-pkcs11.log"
