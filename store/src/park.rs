@@ -92,12 +92,15 @@ pub(crate) fn enter() -> Stored<Inside> {
 
 /// True unless this is a child with its parent's connections.
 fn is_sound() -> bool {
-    let (process, own) = (PROCESS.load(SeqCst), std::process::id());
-    if process != own && CONNECTIONS.load(SeqCst) == 0 && GATE.load(SeqCst) == 0 {
-        PROCESS.store(own, SeqCst);
+    let own = std::process::id();
+    if PROCESS.load(SeqCst) == own {
         return true;
     }
-    process == own
+    if CONNECTIONS.load(SeqCst) == 0 && GATE.load(SeqCst) == 0 {
+        PROCESS.store(own, SeqCst);
+    }
+    // Read again: another thread of this process may have come first, and be the one that is inside.
+    PROCESS.load(SeqCst) == own
 }
 
 /// An open connection, counted.

@@ -239,6 +239,31 @@ pub(crate) fn bare(folder: &Path) {
 }
 
 #[test]
+fn threads_that_come_first_at_the_same_time_all_come_in() {
+    let folder = tempfile::tempdir().unwrap();
+    Helper::start("fork-first", folder.path()).finish();
+}
+
+/// Bare children without connections: each begins anew, with all its threads at once.
+pub(crate) fn first(folder: &Path) {
+    drop(SqliteStore::open(folder, None).unwrap());
+    for _ in 0..100 {
+        let child = fork(|| {
+            let together = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        together.wait();
+                        SqliteStore::open(folder, None).map(drop).unwrap();
+                    });
+                }
+            });
+        });
+        assert!(ended_well(child));
+    }
+}
+
+#[test]
 fn the_store_waits_for_a_fork_and_the_forking_thread_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path(), None).unwrap();

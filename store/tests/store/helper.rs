@@ -128,6 +128,7 @@ fn helper() {
         "fork-lease" => crate::forks::lease(&folder, argument),
         "fork-inside" => crate::forks::inside(&folder),
         "fork-bare" => crate::forks::bare(&folder),
+        "fork-first" => crate::forks::first(&folder),
         _ => panic!("no such task: {task}"),
     }
 }
