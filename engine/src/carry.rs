@@ -2,7 +2,8 @@
 
 use crate::desk::Desk;
 use crate::fault::Answer;
-use crate::object::Object;
+use crate::object::{Kek, Object};
+use crate::pair;
 use tandem_values::{AttributeType, Handle, Mechanism, Template, ck::*, vendor_attributes};
 
 /// Attributes that only the catalogue keeps: the virtual token enforces or makes them up, so that a replica can always
@@ -78,10 +79,12 @@ fn is_empty(template: &Template, kind: AttributeType) -> bool {
 /// The template with which a key is unwrapped on a member: the caller's id, label and usage, and locked.
 pub fn locked(object: &Object) -> Template {
     let shown = &object.template;
-    shown
-        .filtered(|kind| !is_catalogue_only(kind) && !is_material(kind) && !is_empty(shown, kind))
-        .with(CKA_SENSITIVE, true)
-        .with(CKA_EXTRACTABLE, false)
+    let template = shown
+        .filtered(|kind| !is_catalogue_only(kind) && !is_material(kind) && !is_empty(shown, kind));
+    match object.kek {
+        Some(Kek::Private | Kek::Secret) => pair::close(template),
+        _ => template.with(CKA_SENSITIVE, true).with(CKA_EXTRACTABLE, false),
+    }
 }
 
 /// A twin: a session object of the same wrapped bytes, with usage of our own, for proofs and for what a locked replica
@@ -99,7 +102,10 @@ pub fn twin(object: &Object, usage: &[(AttributeType, bool)]) -> Template {
     for (kind, flag) in usage {
         template.set(*kind, *flag);
     }
-    template
+    match object.kek {
+        Some(Kek::Private | Kek::Secret) => pair::close(template),
+        _ => template,
+    }
 }
 
 /// The template with which an object without a secret part is created on a member.

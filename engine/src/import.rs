@@ -336,6 +336,10 @@ impl Token {
         changes: &Template,
     ) -> Result<Option<(Kek, Vec<u8>)>> {
         let object = held.object();
+        if object.kek == Some(Kek::Secret) && changes.is(CKA_DERIVE) {
+            // Its KEK lets out no key that may derive, and it can't travel to another.
+            return Err(CKR_ATTRIBUTE_READ_ONLY.into());
+        }
         let mut after = object.template.clone();
         after.merge(changes);
         let closed = kek_for(&after);

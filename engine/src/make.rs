@@ -163,6 +163,8 @@ pub(crate) fn kek_for(template: &Template) -> Kek {
     let open = template.is(CKA_EXTRACTABLE) || template.flag(CKA_SENSITIVE) == Some(false);
     match (open, template.class()) {
         (true, _) => Kek::Open,
+        // What derives from a secret key can show it on some module, so the closed KEK lets none out that may derive.
+        (false, Some(CKO_SECRET_KEY)) if template.is(CKA_DERIVE) => Kek::Open,
         (false, Some(CKO_SECRET_KEY)) => Kek::Secret,
         (false, _) => Kek::Private,
     }

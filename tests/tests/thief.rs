@@ -388,14 +388,19 @@ fn read_value(direct: &Direct, key: ObjectHandle) -> Result<Vec<u8>, Error> {
 }
 
 fn locked(loot: &Loot) -> Vec<Attribute> {
-    vec![
+    let mut template = vec![
         Attribute::Class(loot.class),
         Attribute::KeyType(loot.key_type),
         Attribute::Token(false),
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
-    ]
+    ];
+    if loot.class == ObjectClass::SECRET_KEY {
+        // What is derived from a secret key may show it, so its KEK opens none that may derive.
+        template.extend([Attribute::Derive(false), Attribute::Copyable(false), Attribute::Modifiable(false)]);
+    }
+    template
 }
 
 fn opened(loot: &Loot) -> Vec<Attribute> {

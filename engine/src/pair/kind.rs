@@ -147,7 +147,7 @@ impl Kind {
 
     /// The template with which a closed KEK lets it out, with the usage given.
     pub(super) fn closed(&self, usage: u64) -> Template {
-        recipe::closed(self.class(), self.key_type).with(usage, true)
+        recipe::closed(self.class(), self.key_type, &[usage])
     }
 
     /// The attributes that make its public half elsewhere.

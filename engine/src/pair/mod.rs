@@ -30,3 +30,4 @@ pub use find::{RingId, find, is_ring_label, look, missing, remove, rings, tidy, 
 pub use make::{Pairing, make, new_id};
 pub use open::open;
 pub use probe::probe;
+pub(crate) use recipe::close;

@@ -177,7 +177,7 @@ impl Sample {
 /// The length of a key in bytes, by reading its value: a throwaway key may be opened under the open KEK.
 fn length((desk, handles): &Place<'_>, wrapped: &[u8]) -> Result<u64, Failure> {
     let scratch = Scratch::at(desk);
-    let template = recipe::closed(CKO_SECRET_KEY, CKK_GENERIC_SECRET)
+    let template = recipe::closed(CKO_SECRET_KEY, CKK_GENERIC_SECRET, &[])
         .with(CKA_SENSITIVE, false)
         .with(CKA_EXTRACTABLE, true);
     let key = scratch.keep(carry::unwrap(desk, handles.open, wrapped, &template)?);

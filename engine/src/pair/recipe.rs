@@ -101,11 +101,7 @@ pub(super) fn locked(desk: &Desk<'_>, key: RingKey, place: Place<'_>) -> Templat
     let mut template = with_usage(template, usage(key)).with(CKA_COPYABLE, false);
     template.set(CKA_ALLOWED_MECHANISMS, vec![mechanism(desk, key)]);
     if let Some(class) = opens(key) {
-        let what_it_opens = Template::new()
-            .with(CKA_CLASS, class)
-            .with(CKA_SENSITIVE, true)
-            .with(CKA_EXTRACTABLE, false);
-        template.set(CKA_UNWRAP_TEMPLATE, what_it_opens);
+        template.set(CKA_UNWRAP_TEMPLATE, close(Template::new().with(CKA_CLASS, class)));
     }
     template.with(CKA_MODIFIABLE, false)
 }
@@ -119,13 +115,34 @@ pub(super) const fn opens(key: RingKey) -> Option<u64> {
     }
 }
 
-/// A session key as a closed KEK lets it out: every flag is stated, since SoftHSM takes one left out for the other.
-pub(super) fn closed(class: u64, key_type: u64) -> Template {
-    Template::new()
+/// A template of a key with all that a closed KEK demands of what it opens. Every flag is stated, since SoftHSM takes one
+/// left out for the other.
+///
+/// Nothing may be derived from a secret key, nor that be changed, nor the key copied: Kryoptic 1.5.4 derives keys by
+/// XOR, concatenation and extraction that show the key and don't inherit its lock (its `native/simplekdf.rs`, against
+/// PKCS #11 3.2 section 6.43). So a key from which its owner wants to derive is the open KEK's.
+pub(crate) fn close(mut template: Template) -> Template {
+    template.set(CKA_SENSITIVE, true);
+    template.set(CKA_EXTRACTABLE, false);
+    if template.class() == Some(CKO_SECRET_KEY) {
+        template.set(CKA_DERIVE, false);
+        template.set(CKA_COPYABLE, false);
+        // Last, as in `locked`.
+        template.remove(CKA_MODIFIABLE);
+        template.set(CKA_MODIFIABLE, false);
+    }
+    template
+}
+
+/// A session key with this usage as a closed KEK lets it out.
+pub(super) fn closed(class: u64, key_type: u64, usage: &[u64]) -> Template {
+    let mut template = Template::new()
         .with(CKA_CLASS, class)
         .with(CKA_KEY_TYPE, key_type)
         .with(CKA_TOKEN, false)
-        .with(CKA_PRIVATE, true)
-        .with(CKA_SENSITIVE, true)
-        .with(CKA_EXTRACTABLE, false)
+        .with(CKA_PRIVATE, true);
+    for kind in usage {
+        template.set(*kind, true);
+    }
+    close(template)
 }

@@ -14,7 +14,7 @@ impl Thief<'_> {
     pub(super) fn unwrap_otherwise(&mut self, key: RingKey) -> Result<()> {
         if let Some(class) = recipe::opens(key) {
             let bait = self.bait(key, class)?;
-            let proper = recipe::closed(class, bait.kind.key_type);
+            let proper = recipe::closed(class, bait.kind.key_type, &[]);
             let opened = self.unwrap(key, &bait.wrapped, &proper);
             let opened =
                 opened.at(&self.desk, "opening a wrapped key as it is meant to be opened")?;
@@ -28,11 +28,8 @@ impl Thief<'_> {
                 ("unwrap without CKA_EXTRACTABLE", without(&proper, CKA_EXTRACTABLE)),
                 ("unwrap without CKA_SENSITIVE", without(&proper, CKA_SENSITIVE)),
                 ("unwrap without CKA_CLASS", without(&proper, CKA_CLASS)),
-                ("unwrap with flags said twice", proper.iter().chain(&loose()).cloned().collect()),
-                (
-                    "unwrap with flags said twice, the other way round",
-                    loose().iter().chain(&proper).cloned().collect(),
-                ),
+                ("unwrap with flags said twice", both_said(&proper, &loose())),
+                ("unwrap with flags said twice, the other way round", both_said(&loose(), &proper)),
             ] {
                 let outcome = match self.unwrap(key, &bait.wrapped, &template) {
                     // What was left out is demanded.
@@ -48,7 +45,7 @@ impl Thief<'_> {
         }
         let class = recipe::opens(key).unwrap_or(CKO_SECRET_KEY);
         let bait = self.bait(key, class)?;
-        let template = recipe::closed(class, bait.kind.key_type);
+        let template = recipe::closed(class, bait.kind.key_type, &[]);
         for mechanism in other_wraps(recipe::mechanism(&self.desk, key)) {
             let member = self.desk.member;
             let kek = self.handles.get(key);
@@ -66,8 +63,8 @@ impl Thief<'_> {
     fn unwrap_as_another_class(&mut self, key: RingKey) -> Result<()> {
         let bait = self.bait(key, CKO_PRIVATE_KEY)?;
         let template = match key {
-            RingKey::Private => recipe::closed(CKO_SECRET_KEY, CKK_GENERIC_SECRET),
-            _ => recipe::closed(CKO_PRIVATE_KEY, bait.kind.key_type),
+            RingKey::Private => recipe::closed(CKO_SECRET_KEY, CKK_GENERIC_SECRET, &[]),
+            _ => recipe::closed(CKO_PRIVATE_KEY, bait.kind.key_type, &[]),
         };
         let opened = self.unwrap(key, &bait.wrapped, &template);
         let outcome = self.made(opened);
@@ -82,19 +79,22 @@ impl Thief<'_> {
     /// Opens a key with usage that its owner never gave it, and makes something of it that shows the key: a copy, or a
     /// derived key that is the key itself or a piece that can be guessed.
     ///
-    /// Kryoptic 1.5.4 lets every derivation but one of those below out of a locked secret key (its
-    /// `native/simplekdf.rs` doesn't hand the lock on, as PKCS #11 3.2 section 6.43 demands).
+    /// Kryoptic 1.5.4 hands a secret key out by every one of these derivations but one, if it may derive at all.
     fn unlock_what_it_opens(&mut self, key: RingKey, class: u64) -> Result<()> {
         let bait = self.bait(key, class)?;
         let desk = self.desk;
         let scratch = Scratch::at(&desk);
-        let proper = recipe::closed(class, bait.kind.key_type);
+        let proper = recipe::closed(class, bait.kind.key_type, &[]);
         let opened = self.unwrap(key, &bait.wrapped, &proper);
         let base = scratch.keep(opened.at(&desk, "opening a wrapped key")?);
         let copy = loose().with(CKA_TOKEN, false);
         let outcome = self.unlocked(desk.member.copy(desk.session, base, &copy));
         self.note(key, "unwrap, and copy as extractable", outcome);
-        for (kind, value) in [(CKA_EXTRACTABLE, true), (CKA_SENSITIVE, false)] {
+        let mut changes = vec![(CKA_EXTRACTABLE, true), (CKA_SENSITIVE, false)];
+        if class == CKO_SECRET_KEY {
+            changes.push((CKA_DERIVE, true));
+        }
+        for (kind, value) in changes {
             let change = Template::new().with(kind, value);
             let outcome = match desk.member.write(desk.session, base, &change) {
                 Err(fault) => Outcome::of_failure(fault),
@@ -120,5 +120,17 @@ impl Thief<'_> {
             self.note(key, &what, outcome);
         }
         Ok(())
+    }
+}
+
+/// One template after the other. CKA_MODIFIABLE stays last: SoftHSM fails over what follows it, which is no refusal of
+/// what was asked.
+fn both_said(first: &Template, second: &Template) -> Template {
+    let all: Template = first.iter().chain(second).cloned().collect();
+    let modifiable = all.flag(CKA_MODIFIABLE);
+    let all = all.filtered(|kind| kind != CKA_MODIFIABLE);
+    match modifiable {
+        Some(flag) => all.with(CKA_MODIFIABLE, flag),
+        None => all,
     }
 }
