@@ -170,9 +170,12 @@ impl MemberState {
 pub(crate) const fn condition(condition: Condition) -> &'static str {
     match condition {
         Condition::Up => "up",
+        Condition::Recovering => "recovering",
+        Condition::Suspect => "suspect",
         Condition::Down => "down",
         Condition::WrongPin => "wrong-pin",
         Condition::Fenced => "fenced",
+        Condition::Drained => "drained",
     }
 }
 

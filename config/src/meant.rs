@@ -15,8 +15,14 @@ pub const SERIAL_BYTES_MAX: usize = 16;
 pub const NAME_BYTES_MAX: usize = 32;
 /// The longest deadline of a call: an hour. A longer one is a mistake of units.
 pub const DEADLINE_MS_MAX: u64 = 3_600_000;
-/// The deadline of a call where the file names none: none, as long as this version serves none.
-pub const DEADLINE_MS: u64 = 0;
+/// The deadline of a call where the file names none.
+pub const DEADLINE_MS: u64 = 5_000;
+/// The deadline of a long call where the file names none.
+pub const LONG_DEADLINE_MS: u64 = 120_000;
+/// The most calls that may hang in one module: each keeps a thread.
+pub const STUCK_MAX_MAX: u64 = 1_024;
+/// How many calls may hang in one module where the file doesn't say.
+pub const STUCK_MAX: u64 = 64;
 /// The longest wait for another process that writes to a member: ten minutes.
 pub const LEASE_WAIT_MS_MAX: u64 = 600_000;
 /// The wait for another process that writes to a member where the file names none.
@@ -127,6 +133,10 @@ pub struct Member {
     pub token: Selector,
     /// How long a call may take, in milliseconds; 0: calls are inline and may take as long as they like.
     pub deadline_ms: u64,
+    /// The same for making keys and initialising tokens; never shorter.
+    pub long_deadline_ms: u64,
+    /// How many calls may hang in the module at once before no other is risked.
+    pub stuck_max: usize,
     /// What it is for.
     pub role: Role,
     /// One call at a time.
@@ -468,12 +478,14 @@ impl Check<'_> {
             DEADLINE_MS,
             0..=DEADLINE_MS_MAX,
         )?;
-        if deadline_ms > 0 {
-            self.warn(
-                &at.key("deadline_ms"),
-                "this version serves no deadlines: calls on this member may take as long as its module likes",
-            );
-        }
+        let long_deadline_ms = self.number(
+            &at.key("long_deadline_ms"),
+            typed.long_deadline_ms,
+            LONG_DEADLINE_MS.max(deadline_ms),
+            deadline_ms..=DEADLINE_MS_MAX,
+        )?;
+        let stuck_max =
+            self.number(&at.key("stuck_max"), typed.stuck_max, STUCK_MAX, 1..=STUCK_MAX_MAX)?;
         let pin_source = typed
             .pin_source
             .map(|source| self.pin_source(&at.key("pin_source"), &source))
@@ -486,6 +498,8 @@ impl Check<'_> {
             module,
             token,
             deadline_ms,
+            long_deadline_ms,
+            stuck_max: usize::try_from(stuck_max).unwrap_or(usize::MAX),
             role,
             serialize: typed.serialize.unwrap_or(false),
             pin_source,

@@ -170,6 +170,12 @@ pub struct Member {
     /// How long a call may take; 0: calls are made inline and may take as long as they like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// The same for making keys and initialising tokens, which may take their time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_deadline_ms: Option<u64>,
+    /// How many calls may hang in the module at once before no other is risked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stuck_max: Option<u64>,
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,

@@ -96,7 +96,14 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {:?}", self.rv, self.call)
+        // What a member with a deadline answers for a module that doesn't.
+        match self.rv.0 {
+            CKR_FUNCTION_CANCELED => write!(f, "no answer in time in {:?}", self.call),
+            CKR_FUNCTION_REJECTED => {
+                write!(f, "too many calls hang there, {:?} is not risked", self.call)
+            }
+            _ => write!(f, "{} in {:?}", self.rv, self.call),
+        }
     }
 }
 impl fmt::Debug for Fault {

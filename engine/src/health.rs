@@ -11,6 +11,8 @@ pub struct Health {
     down: Option<Down>,
     wrong_pin: Option<String>,
     fenced: Option<String>,
+    drained: bool,
+    suspect: Option<String>,
     failures: usize,
 }
 
@@ -23,42 +25,58 @@ struct Down {
 impl Health {
     /// True if work may be given to it.
     pub const fn is_up(&self) -> bool {
-        self.down.is_none() && self.wrong_pin.is_none() && self.fenced.is_none()
+        self.down.is_none() && self.is_wanted()
+    }
+
+    /// True unless somebody must do something before it may be tried at all.
+    const fn is_wanted(&self) -> bool {
+        self.wrong_pin.is_none() && self.fenced.is_none() && !self.drained
     }
 
     /// True if it is down and its back-off is over: one caller may try it.
     pub fn is_due(&self, now_ms: u64) -> bool {
-        self.wrong_pin.is_none()
-            && self.fenced.is_none()
-            && self.down.as_ref().is_some_and(|down| now_ms >= down.until_ms)
+        self.is_wanted() && self.down.as_ref().is_some_and(|down| now_ms >= down.until_ms)
     }
 
-    /// It failed. Answers true if it was up, so that a flap of many threads is logged and counted once.
-    pub fn fail(&mut self, now_ms: u64, reason: String) -> bool {
+    /// In how many milliseconds it may be tried; `None` if it is not down, or waits for something other than time.
+    pub fn due_in_ms(&self, now_ms: u64) -> Option<u64> {
+        let down = self.down.as_ref().filter(|_| self.is_wanted())?;
+        Some(down.until_ms.saturating_sub(now_ms))
+    }
+
+    /// It failed. Answers true if it was up, so that a flap of many threads is logged and counted once. `chance`, any
+    /// number, spreads out the attempts of many processes.
+    pub fn fail(&mut self, now_ms: u64, chance: u64, reason: String) -> bool {
         if let Some(down) = &self.down
             && now_ms < down.until_ms
         {
             return false;
         }
         let first = self.down.is_none();
-        let wait = BACK_OFF_MS.get(self.failures).or(BACK_OFF_MS.last()).copied().unwrap_or(1_000);
+        let wait = self.wait_ms(chance);
         self.failures = self.failures.saturating_add(1);
         self.down = Some(Down { until_ms: now_ms.saturating_add(wait), reason });
         first
     }
 
     /// Somebody tries it now: nobody else does until the back-off is over again.
-    pub fn trying(&mut self, now_ms: u64) {
+    pub fn trying(&mut self, now_ms: u64, chance: u64) {
+        let wait = self.wait_ms(chance);
         if let Some(down) = &mut self.down {
-            let wait =
-                BACK_OFF_MS.get(self.failures).or(BACK_OFF_MS.last()).copied().unwrap_or(1_000);
             down.until_ms = now_ms.saturating_add(wait);
         }
+    }
+
+    /// How long it is left alone now: its place on the ladder, and up to a tenth of that by chance.
+    fn wait_ms(&self, chance: u64) -> u64 {
+        let wait = BACK_OFF_MS.get(self.failures).or(BACK_OFF_MS.last()).copied().unwrap_or(1_000);
+        wait.saturating_add(chance.checked_rem(wait / 10).unwrap_or(0))
     }
 
     /// It works. Answers true if it was down.
     pub fn recover(&mut self) -> bool {
         self.failures = 0;
+        self.suspect = None;
         self.down.take().is_some()
     }
 
@@ -82,9 +100,34 @@ impl Health {
         self.fenced = None;
     }
 
+    /// What the operator wants: no work for it, and nothing else either.
+    pub const fn drain(&mut self, drained: bool) {
+        self.drained = drained;
+    }
+
+    /// True if the operator wants no work for it.
+    pub const fn is_drained(&self) -> bool {
+        self.drained
+    }
+
+    /// It answers, but something there is not as it should be: it works when nobody else can.
+    pub fn suspect(&mut self, reason: String) {
+        self.suspect = Some(reason);
+    }
+
+    /// What was suspect is as it should be.
+    pub fn trust(&mut self) {
+        self.suspect = None;
+    }
+
+    /// True if something there was not as it should be.
+    pub const fn is_suspect(&self) -> bool {
+        self.suspect.is_some()
+    }
+
     /// True if another PIN, and nothing else, would make it fit for work.
     pub const fn wants_pin(&self) -> bool {
-        self.wrong_pin.is_some() && self.down.is_none() && self.fenced.is_none()
+        self.wrong_pin.is_some() && self.down.is_none() && self.fenced.is_none() && !self.drained
     }
 
     /// What to show of it: its condition and why.
@@ -92,8 +135,12 @@ impl Health {
         match (&self.fenced, &self.wrong_pin, &self.down) {
             (Some(reason), ..) => (Condition::Fenced, reason.clone()),
             (None, Some(reason), _) => (Condition::WrongPin, reason.clone()),
+            _ if self.drained => (Condition::Drained, "by the operator".into()),
             (None, None, Some(down)) => (Condition::Down, down.reason.clone()),
-            (None, None, None) => (Condition::Up, String::new()),
+            (None, None, None) => match &self.suspect {
+                Some(reason) => (Condition::Suspect, reason.clone()),
+                None => (Condition::Up, String::new()),
+            },
         }
     }
 }
@@ -105,9 +152,9 @@ mod tests {
     #[test]
     fn many_failures_at_once_count_once() {
         let mut health = Health::default();
-        assert!(health.fail(0, "gone".into()));
+        assert!(health.fail(0, 0, "gone".into()));
         for _ in 0..10 {
-            assert!(!health.fail(5, "gone".into()));
+            assert!(!health.fail(5, 0, "gone".into()));
         }
         assert!(!health.is_due(999) && health.is_due(1_000));
     }
@@ -117,20 +164,50 @@ mod tests {
         let mut health = Health::default();
         let mut now = 0;
         for wait in BACK_OFF_MS.into_iter().chain([300_000]) {
-            health.fail(now, "gone".into());
+            health.fail(now, 0, "gone".into());
             assert!(!health.is_due(now + wait - 1) && health.is_due(now + wait), "after {wait} ms");
             now += wait;
         }
         assert!(health.recover() && health.is_up() && !health.recover());
-        health.fail(now, "gone".into());
+        health.fail(now, 0, "gone".into());
         assert!(health.is_due(now + 1_000), "a recovered member begins at the short end");
+    }
+
+    #[test]
+    fn chance_puts_an_attempt_off_by_less_than_a_tenth() {
+        for chance in [0, 1, 99, 100, u64::MAX] {
+            let mut health = Health::default();
+            health.fail(0, chance, "gone".into());
+            let due = health.due_in_ms(0).unwrap();
+            assert!((1_000..1_100).contains(&due), "{due}");
+        }
+    }
+
+    #[test]
+    fn a_drained_member_is_left_alone_until_it_is_enabled() {
+        let mut health = Health::default();
+        health.drain(true);
+        health.fail(0, 0, "gone".into());
+        assert!(!health.is_up() && !health.is_due(u64::MAX));
+        assert_eq!(health.condition().0, Condition::Drained);
+        health.drain(false);
+        assert!(health.is_due(u64::MAX));
+    }
+
+    #[test]
+    fn a_suspect_member_works_and_recovers_its_name() {
+        let mut health = Health::default();
+        health.suspect("an object is missing".into());
+        assert!(health.is_up() && health.condition().0 == Condition::Suspect);
+        health.trust();
+        assert_eq!(health.condition().0, Condition::Up);
     }
 
     #[test]
     fn a_wrong_pin_is_not_healed_by_time() {
         let mut health = Health::default();
         health.refuse_pin("CKR_PIN_INCORRECT".into());
-        health.fail(0, "gone".into());
+        health.fail(0, 0, "gone".into());
         assert!(!health.is_due(u64::MAX) && health.condition().0 == Condition::WrongPin);
         health.forgive_pin();
         assert!(health.is_due(u64::MAX));
@@ -144,7 +221,7 @@ mod tests {
         assert!(
             !health.is_up() && !health.wants_pin() && health.condition().0 == Condition::Fenced
         );
-        health.fail(0, "gone".into());
+        health.fail(0, 0, "gone".into());
         assert!(!health.is_due(u64::MAX));
         health.unfence();
         assert!(health.is_due(u64::MAX));

@@ -1,11 +1,12 @@
 //! What operators ask: how is it, what is there, is it still the same?
 
 use crate::error::Result;
+use crate::health::Health;
 use crate::held::Held;
 use crate::log::Following;
 use crate::member::User;
 use crate::prove::Failure;
-use crate::report::{MemberStatus, ObjectReport, Progress, Replica, Status};
+use crate::report::{Condition, MemberStatus, ObjectReport, Progress, Replica, Status};
 use crate::session::Session;
 use crate::shelf::Entry;
 use crate::station::Station;
@@ -53,11 +54,14 @@ impl Token {
             Some(Ok(token)) => Some(token),
             Some(Err(fault)) => {
                 station.judge(fault);
-                (condition, reason) = (crate::report::Condition::Down, fault.to_string());
+                (condition, reason) = (Condition::Down, fault.to_string());
                 None
             }
             None => None,
         };
+        if condition == Condition::Up && following.position < self.store.head()?.position {
+            condition = Condition::Recovering;
+        }
         let proven = self
             .shelf
             .find(&Template::new())
@@ -122,6 +126,15 @@ impl Token {
                 progress.step();
             }
             reports.push(report(&entry, replicas));
+        }
+        for station in &self.stations {
+            let sound = reports.iter().all(|report| {
+                let own = report.replicas.iter().find(|(name, _)| name == station.name());
+                own.is_none_or(|(_, found)| matches!(found, Replica::Proven | Replica::NotHeld))
+            });
+            if sound {
+                station.health(Health::trust);
+            }
         }
         Ok(reports)
     }

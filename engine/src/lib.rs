@@ -43,4 +43,5 @@ pub mod shelf;
 pub mod shown;
 pub mod station;
 pub mod step;
+mod tend;
 pub mod token;

@@ -301,7 +301,7 @@ impl Token {
         let due = station.health(|health| {
             let due = health.is_due(now);
             if due {
-                health.trying(now);
+                health.trying(now, station.chance());
             }
             due
         });

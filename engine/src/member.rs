@@ -51,6 +51,9 @@ pub trait Member: Send + Sync {
     fn name(&self) -> &str;
     /// How its module departs from the others.
     fn quirks(&self) -> &Quirks;
+    /// The calls that this thread makes from now on are an attempt to do something here that so many other members could do
+    /// instead. A member with a deadline divides what is left of the application's time accordingly.
+    fn attempt(&self, _others: usize) {}
     /// Loads the module if need be, initialises it and finds the token. Does nothing when that is done.
     fn start(&self) -> Answer;
     /// Finalises the module and initialises it anew: every session and login on it is gone.

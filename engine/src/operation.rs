@@ -266,7 +266,8 @@ impl Session {
     fn ask(&self, activity: &mut Activity, step: &Step<Held>, room: Room) -> Result<Output> {
         let token = self.token();
         let mut last: Error = token.nobody();
-        if activity.place.is_some() {
+        if let Some(place) = &activity.place {
+            place.station().attempt();
             match ask_here(token, activity, step, room) {
                 Ok(output) => return Ok(output),
                 Err(fault) => {

@@ -44,6 +44,9 @@ impl Token {
             }
             Ok(None) => {
                 self.suspect(station);
+                station.health(|health| {
+                    health.suspect(format!("object {} is missing there, or is another", object.id));
+                });
                 log::warn!(
                     "member {} has lost object {}; run `tandem verify`",
                     station.name(),

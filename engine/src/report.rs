@@ -25,12 +25,18 @@ impl Progress for Quiet {
 pub enum Condition {
     /// It works.
     Up,
+    /// It works, and brings in what it missed.
+    Recovering,
+    /// It answers, but something there is not as it should be: others are preferred.
+    Suspect,
     /// It failed lately and is tried again when its back-off is over.
     Down,
     /// It refused our PIN: it is not tried again until the operator or the application brings another.
     WrongPin,
-    /// The operator keeps it out.
+    /// It is kept out until it is initialised or enabled: its PIN or its content may be another than the others'.
     Fenced,
+    /// The operator wants no work for it.
+    Drained,
 }
 
 /// A member, for `tandem status`.

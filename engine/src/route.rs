@@ -12,15 +12,19 @@ use tandem_values::ck::*;
 impl Token {
     /// Members to try for work, best first: those that are up, active before standby.
     pub(crate) fn candidates(&self) -> Vec<Arc<Station>> {
-        self.wake_all();
-        let mut up: Vec<_> = self
-            .stations
-            .iter()
-            .filter(|station| {
-                matches!(station.settings.role, Role::Active | Role::Standby) && station.is_up()
-            })
-            .cloned()
-            .collect();
+        if !self.tended.load(Ordering::Relaxed) {
+            self.heed();
+            self.wake_all();
+        }
+        let mut up = self.up();
+        if up.is_empty() {
+            // Whoever tends them may just not have come round.
+            self.wake_all();
+            up = self.up();
+        }
+        for station in &up {
+            station.set_others(up.len().saturating_sub(1));
+        }
         match self.settings.balance {
             Balance::Primary => {}
             Balance::RoundRobin => rotate(&mut up, self.turn.fetch_add(1, Ordering::Relaxed)),
@@ -30,8 +34,17 @@ impl Token {
                 up.sort_by_key(|station| station.busy());
             }
         }
-        up.sort_by_key(|station| station.settings.role == Role::Standby);
+        up.sort_by_key(|station| {
+            (station.settings.role == Role::Standby, station.health(|health| health.is_suspect()))
+        });
         up
+    }
+
+    fn up(&self) -> Vec<Arc<Station>> {
+        let working = self.stations.iter().filter(|station| {
+            matches!(station.settings.role, Role::Active | Role::Standby) && station.is_up()
+        });
+        working.cloned().collect()
     }
 
     /// Members that can hold keys, best first: logged in, with the ring found.

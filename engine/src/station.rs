@@ -7,7 +7,7 @@ use crate::fault::{Answer, Call, Class, Fault};
 use crate::health::Health;
 use crate::member::{Member, SessionId, User};
 use crate::object::ObjectId;
-use crate::ports::Clock;
+use crate::ports::{Clock, Entropy};
 use crate::report::Condition;
 use crate::ring::RingHandles;
 use crate::settings::MemberSettings;
@@ -24,6 +24,7 @@ pub struct Station {
     /// What the operator decided about it.
     pub settings: MemberSettings,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     health: Mutex<Health>,
     post: Mutex<Post>,
     idle: Mutex<Vec<SessionId>>,
@@ -32,6 +33,10 @@ pub struct Station {
     era: AtomicU64,
     /// Calls in flight, for balance.
     busy: AtomicUsize,
+    /// When what lies idle there was last used, on the steady clock.
+    pub(crate) awake_ms: AtomicU64,
+    /// How many other members could do its work when work was last given out.
+    others: AtomicUsize,
     /// The lease epoch up to which our own following left nothing half-done.
     pub(crate) clean_epoch: AtomicU64,
 }
@@ -49,17 +54,25 @@ const IDLE_SESSIONS_MAX: usize = 32;
 
 impl Station {
     /// A station; touches nothing yet.
-    pub fn new(member: Arc<dyn Member>, settings: MemberSettings, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        member: Arc<dyn Member>,
+        settings: MemberSettings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
         Self {
             member,
             settings,
             clock,
+            entropy,
             health: Mutex::default(),
             post: Mutex::default(),
             idle: Mutex::default(),
             replicas: Mutex::default(),
             era: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
+            awake_ms: AtomicU64::new(0),
+            others: AtomicUsize::new(0),
             clean_epoch: AtomicU64::new(u64::MAX),
         }
     }
@@ -129,7 +142,7 @@ impl Station {
 
     fn fall(&self, level: log::Level, reason: &str) {
         let now = self.clock.steady_ms();
-        let first = self.health.lock().fail(now, reason.to_owned());
+        let first = self.health.lock().fail(now, self.chance(), reason.to_owned());
         if first {
             log::log!(
                 level,
@@ -138,6 +151,13 @@ impl Station {
             );
             self.forget();
         }
+    }
+
+    /// Any number: so that many processes don't all come at once.
+    pub(crate) fn chance(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.entropy.fill(&mut bytes);
+        u64::from_ne_bytes(bytes)
     }
 
     /// Forgets sessions, handles and login: they belong to another era.
@@ -218,6 +238,25 @@ impl Station {
         }
     }
 
+    /// Asks every session that waits for work, and the anchor, how it is. One that is gone is no longer kept; a member that
+    /// has lost the anchor has lost the login.
+    pub(crate) fn use_idle(&self) -> Answer {
+        let anchor = self.post.lock().anchor;
+        if let Some(anchor) = anchor {
+            self.member.state(anchor)?;
+        }
+        let (era, idle) = (self.era(), std::mem::take(&mut *self.idle.lock()));
+        for session in idle {
+            match self.member.state(session) {
+                Ok(_) if era == self.era() => self.idle.lock().push(session),
+                Ok(_) => {}
+                Err(fault) if fault.class == Class::Ill => return Err(fault),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Closes the anchor session: the login there ends.
     pub(crate) fn close_anchor(&self) {
         let anchor = self.post.lock().anchor.take();
@@ -234,8 +273,19 @@ impl Station {
         let _ = self.member.stop();
     }
 
+    /// Notes how many other members could do its work.
+    pub(crate) fn set_others(&self, others: usize) {
+        self.others.store(others, Ordering::Relaxed);
+    }
+
+    /// What this thread asks of it from now on is one attempt, with a share of the time that is left.
+    pub(crate) fn attempt(&self) {
+        self.member.attempt(self.others.load(Ordering::Relaxed));
+    }
+
     /// A session for work: one that waits, or a new one.
     pub fn lease(self: &Arc<Self>) -> Answer<Lease> {
+        self.attempt();
         let era = self.era();
         let waiting = self.idle.lock().pop();
         let session = if let Some(session) = waiting {

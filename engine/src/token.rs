@@ -16,7 +16,7 @@ use crate::shelf::Shelf;
 use crate::station::Station;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use tandem_values::info::TokenInfo;
 use tandem_values::{Handle, ck::*};
@@ -64,6 +64,10 @@ pub struct Token {
     sessions: Mutex<BTreeMap<u64, Weak<Session>>>,
     sessions_opened: AtomicU64,
     pub(crate) turn: AtomicUsize,
+    /// Somebody tends the members in the background, so that calls need not.
+    pub(crate) tended: AtomicBool,
+    /// The store's generation at which the operator's notes were last read.
+    pub(crate) heeded: AtomicU64,
     pub(crate) common: Mutex<Option<(u64, Arc<crate::abilities::Mechanisms>)>>,
 }
 
@@ -75,6 +79,8 @@ pub(crate) mod note {
     pub(crate) const SITE: &str = "site";
     /// The label that C_InitToken gave.
     pub(crate) const LABEL: &str = "label";
+    /// Set while the operator wants no work for a member.
+    pub(crate) const DRAINED: &str = "drained";
     /// Set while a token is initialised and not yet paired.
     pub(crate) const FRESH: &str = "fresh";
 
@@ -93,11 +99,15 @@ pub(crate) mod note {
 impl Token {
     /// Puts a token together. Touches nothing yet.
     pub fn new(parts: Parts) -> Arc<Self> {
+        let others = parts.members.len().saturating_sub(1);
         let stations = parts
             .members
             .into_iter()
             .map(|(member, settings)| {
-                Arc::new(Station::new(member, settings, Arc::clone(&parts.clock)))
+                let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
+                let station = Station::new(member, settings, clock, entropy);
+                station.set_others(others);
+                Arc::new(station)
             })
             .collect();
         Arc::new(Self {
@@ -117,14 +127,16 @@ impl Token {
             sessions: Mutex::default(),
             sessions_opened: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
+            tended: AtomicBool::new(false),
+            heeded: AtomicU64::new(0),
             common: Mutex::new(None),
         })
     }
 
     /// Starts the members that can be started and reads the catalogue. A member that can't is down, not an error.
     pub fn start(&self) {
-        for station in &self.stations {
-            self.heed_fence(station);
+        self.heed();
+        for station in self.stations.iter().filter(|station| station.is_up()) {
             match station.start() {
                 Ok(()) => self.note_abilities(station),
                 Err(fault) => station.fail(fault),

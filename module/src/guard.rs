@@ -94,10 +94,12 @@ pub(crate) fn is_serving() -> bool {
 /// Serves one call. Nothing unwinds into the application.
 pub(crate) fn guard(function: Function, body: impl FnOnce(&Call) -> Result) -> CK_RV {
     let outer = SERVING.replace(true);
+    let time = tandem_runtime::Serving::begin();
     let served = catch_unwind(AssertUnwindSafe(|| match Call::begin(function) {
         Ok(call) => call.serve(body),
         Err(error) => error.rv.0,
     }));
+    drop(time);
     SERVING.set(outer);
     served.unwrap_or(CKR_GENERAL_ERROR)
 }

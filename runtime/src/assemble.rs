@@ -2,6 +2,7 @@
 
 use crate::pin::Pins;
 use std::sync::Arc;
+use std::time::Duration;
 use tandem_config::meant::{
     self, AfterFork, Balance, Hold, Init, Kwp, RequireBackup, Role, Selector,
 };
@@ -61,6 +62,16 @@ pub(crate) fn member_settings(
             Selector::Serial(_) | Selector::Slot(_) => None,
         },
     }
+}
+
+/// How long a member's calls may take; `None`: as long as they like, on the caller's own thread.
+pub(crate) fn deadlines(member: &meant::Member, forbid_threads: bool) -> Option<vendor::Deadlines> {
+    let inline = member.deadline_ms == 0 || forbid_threads;
+    (!inline).then(|| vendor::Deadlines {
+        call: Duration::from_millis(member.deadline_ms),
+        long: Duration::from_millis(member.long_deadline_ms),
+        stuck_max: member.stuck_max,
+    })
 }
 
 /// How a member's module is loaded and started.

@@ -11,6 +11,7 @@
 )]
 
 mod assemble;
+mod caretaker;
 mod error;
 pub mod harden;
 pub mod logging;
@@ -21,7 +22,9 @@ pub mod shares;
 pub use assemble::member_config;
 pub use error::Error;
 pub use ports::{HostClock, HostEntropy};
+pub use tandem_vendor::Serving;
 
+use caretaker::Caretaker;
 use logging::Program;
 use shares::ShareFolder;
 use std::path::{Path, PathBuf};
@@ -33,7 +36,7 @@ use tandem_engine::member::Member;
 use tandem_engine::token::{Parts, ShareSink, Token};
 use tandem_store::SqliteStore;
 use tandem_values::ck::CKR_FUNCTION_FAILED;
-use tandem_vendor::VendorMember;
+use tandem_vendor::{Deadlined, VendorMember};
 
 /// What the application said when it called C_Initialize.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Application {
 
 /// Virtual tokens at work. Dropping it stops them.
 pub struct Runtime {
+    // First, so that it is dropped when the tokens are stopped at the latest.
+    caretaker: Option<Caretaker>,
     config: Config,
     tokens: Vec<Arc<Token>>,
     members: Vec<Vec<Arc<VendorMember>>>,
@@ -77,7 +82,12 @@ pub fn start_for(application: Application) -> Result<Runtime, Error> {
         for warning in &config.warnings {
             log::warn!("{warning}");
         }
-        Runtime::assembled(config, application.forbids_threads, SqliteStore::open)
+        let mut runtime =
+            Runtime::assembled(config, application.forbids_threads, SqliteStore::open)?;
+        if !application.forbids_threads {
+            runtime.caretaker = Some(Caretaker::new(&runtime.tokens));
+        }
+        Ok(runtime)
     });
     if let Err(error) = &started {
         log::error!("C_Initialize: {error}");
@@ -121,11 +131,11 @@ impl Runtime {
     }
 
     fn assembled(config: Config, forbids_threads: bool, open: OpenStore) -> Result<Self, Error> {
-        let mut runtime = Self { config, tokens: Vec::new(), members: Vec::new() };
+        let mut runtime = Self { caretaker: None, config, tokens: Vec::new(), members: Vec::new() };
         for config in &runtime.config.tokens {
             // Should a later token fail, dropping `runtime` stops the ones before it.
             let members = members(config, forbids_threads);
-            let token = Token::new(parts(config, &members, open)?);
+            let token = Token::new(parts(config, &members, forbids_threads, open)?);
             token.start();
             runtime.tokens.push(token);
             runtime.members.push(members);
@@ -155,6 +165,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        self.caretaker = None;
         for token in &self.tokens {
             token.stop();
         }
@@ -172,6 +183,7 @@ type OpenStore = fn(&Path, Option<u32>) -> Stored<SqliteStore>;
 fn parts(
     config: &meant::Token,
     members: &[Arc<VendorMember>],
+    forbids_threads: bool,
     open: OpenStore,
 ) -> Result<Parts, Error> {
     let store = open(&config.state, config.group.as_ref().map(|group| group.gid))?;
@@ -179,8 +191,12 @@ fn parts(
         Arc::new(ShareFolder::new(folder, &config.label))
     };
     let member = |(vendor, member): (&Arc<VendorMember>, &meant::Member)| {
-        let vendor: Arc<dyn Member> = Arc::clone(vendor) as _;
-        (vendor, assemble::member_settings(config, member))
+        let vendor = Arc::clone(vendor);
+        let engines: Arc<dyn Member> = match assemble::deadlines(member, forbids_threads) {
+            Some(deadlines) => Arc::new(Deadlined::new(vendor, deadlines)),
+            None => vendor,
+        };
+        (engines, assemble::member_settings(config, member))
     };
     Ok(Parts {
         settings: assemble::settings(config),

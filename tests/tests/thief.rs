@@ -398,7 +398,11 @@ fn locked(loot: &Loot) -> Vec<Attribute> {
     ];
     if loot.class == ObjectClass::SECRET_KEY {
         // What is derived from a secret key may show it, so its KEK opens none that may derive.
-        template.extend([Attribute::Derive(false), Attribute::Copyable(false), Attribute::Modifiable(false)]);
+        template.extend([
+            Attribute::Derive(false),
+            Attribute::Copyable(false),
+            Attribute::Modifiable(false),
+        ]);
     }
     template
 }

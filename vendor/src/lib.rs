@@ -1,7 +1,7 @@
 //! The only code that calls vendors' modules: loads them, turns values into C and back, and keeps what a vendor
 //! does from reaching further than its member.
 //!
-//! A [`VendorMember`] is what the engine sees. Below it, from the outside in: `life` (start, restart, stop), `world`
+//! A [`VendorMember`] is what the engine sees, through [`Deadlined`] where its calls have a deadline. Below it, from the outside in: `life` (start, restart, stop), `world`
 //! (what the members of a process share), `library` (one instance of a module, and the gate through which every
 //! call goes), `functions` (every C call), and the translations: `encode` and `parameter` to C, `decode`, `read` and
 //! `output` back.
@@ -15,8 +15,10 @@
     reason = "vendors read the environment, and this crate is the world outside the engine"
 )]
 
+mod budget;
 mod buffer;
 mod config;
+mod deadlined;
 mod decode;
 mod encode;
 mod environment;
@@ -24,6 +26,7 @@ mod error;
 mod file;
 mod function_list;
 mod functions;
+mod gate;
 mod image;
 mod initialise;
 mod library;
@@ -37,9 +40,12 @@ mod read;
 mod sessions;
 mod step;
 mod tokens;
+mod workers;
 mod world;
 
+pub use budget::Serving;
 pub use config::{AfterFork, Initialise, MemberConfig, Overrides, TokenSelector};
+pub use deadlined::{Deadlined, Deadlines};
 pub use error::LoadError;
 pub use member::VendorMember;
 pub use quirks::{Known, known_quirks};

@@ -7,12 +7,14 @@ use crate::error::LoadError;
 use crate::file::{FileId, Module};
 use crate::function_list;
 use crate::functions::Functions;
+use crate::gate::{Gate, Shut};
 use crate::image;
 use crate::initialise::{initialise, text_of};
 use crate::world::{self, World};
-use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+use parking_lot::{Mutex, RwLock};
 use std::ffi::CString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_values::ck::*;
@@ -21,7 +23,9 @@ use tandem_values::{Rv, rv::Result};
 
 /// How long a start or stop waits for calls that are under way. Meanwhile no new call begins, so a call that hangs
 /// must not make the others hang with it.
-const GATE_WAIT: Duration = Duration::from_secs(5);
+const CALLS_WAIT: Duration = Duration::from_secs(2);
+/// How long a call waits for a start or stop that is under way.
+const CHANGE_WAIT: Duration = Duration::from_secs(10);
 
 /// The CK_INFO by which Tandem's own module is known, whatever its file is called.
 const OWN_DESCRIPTION: &str = "Tandem";
@@ -60,12 +64,13 @@ enum Up {
     Theirs,
 }
 
+#[derive(Clone, Default)]
 struct Life {
     up: Option<Up>,
     start: Option<Start>,
     info: LibraryInfo,
     // What C_Initialize's argument pointed at.
-    _text: CString,
+    _text: Arc<CString>,
 }
 
 /// A mapped library.
@@ -75,9 +80,11 @@ pub(crate) struct Library {
     owner: Option<Owner>,
     generation: u32,
     functions: Functions,
-    /// Calls read, C_Initialize and C_Finalize write: neither may run while another thread is in the library.
-    gate: RwLock<Life>,
-    /// Which life it is, counted up by each C_Initialize and C_Finalize. Changes only while the gate is held for writing.
+    /// Calls pass it, C_Initialize and C_Finalize shut it: neither may run while another thread is in the library.
+    gate: Gate,
+    /// Changes only while the gate is shut. Never locked while the vendor's code runs.
+    life: RwLock<Life>,
+    /// Which life it is, counted up by each C_Initialize and C_Finalize. Changes only while the gate is shut.
     epoch: AtomicU64,
     /// The vendor says that it isn't initialised: the application has finalised what it shares with us.
     lost: AtomicBool,
@@ -102,15 +109,14 @@ impl Library {
             path: module.path.clone(),
             reason: "it has neither C_GetInterface nor C_GetFunctionList".into(),
         })?;
-        let life =
-            Life { up: None, start: None, info: LibraryInfo::default(), _text: CString::default() };
         Ok(Self {
             path: module.path.clone(),
             id: module.id,
             owner,
             generation: world::generation(),
             functions: Functions::new(Box::new(list)),
-            gate: RwLock::new(life),
+            gate: Gate::default(),
+            life: RwLock::default(),
             epoch: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             users: AtomicU32::new(0),
@@ -172,12 +178,13 @@ impl Library {
         if !self.is_of_this_process() {
             return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
         }
-        let life = self.gate.read();
+        // Longer than any start takes that doesn't hang.
+        let _pass = self.gate.enter(CHANGE_WAIT).ok_or(Rv(CKR_DEVICE_ERROR))?;
         let now = self.epoch();
         if epoch.is_some_and(|epoch| epoch != now) {
             return Err(Rv(CKR_SESSION_HANDLE_INVALID));
         }
-        if life.up.is_none() {
+        if self.life.read().up.is_none() {
             return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
         }
         let _one = self.serialize.load(Ordering::Relaxed).then(|| self.one_at_a_time.lock());
@@ -197,24 +204,21 @@ impl Library {
 
     /// Initialises it unless it is. What it says of itself.
     pub(crate) fn up(&self, world: &World, start: &Start) -> Result<LibraryInfo, LoadError> {
-        let mut life = self.write()?;
-        self.begin(&mut life, world, start)?;
-        Ok(life.info.clone())
+        let shut = self.shut()?;
+        self.begin(&shut, world, start)
     }
 
     /// Finalises it and initialises it anew. Every session on it is gone, whoever's it was.
     pub(crate) fn restart(&self, world: &World, start: &Start) -> Result<LibraryInfo, LoadError> {
-        let mut life = self.write()?;
-        self.end(&mut life)?;
-        self.begin(&mut life, world, start)?;
-        Ok(life.info.clone())
+        let shut = self.shut()?;
+        self.end(&shut)?;
+        self.begin(&shut, world, start)
     }
 
     /// A member ceases to use it: the last one finalises it, unless the application initialised it.
     pub(crate) fn leave(&self) -> Result<(), LoadError> {
         let last = self.users.fetch_sub(1, Ordering::AcqRel) == 1;
-        let ended =
-            if last { self.write().and_then(|mut life| self.end(&mut life)) } else { Ok(()) };
+        let ended = if last { self.shut().and_then(|shut| self.end(&shut)) } else { Ok(()) };
         if ended.is_err() {
             self.spent.store(true, Ordering::Release);
         }
@@ -224,27 +228,33 @@ impl Library {
 
     /// True if sessions outlive their member here: others use it, or the application initialised it.
     pub(crate) fn outlives_a_member(&self) -> bool {
-        self.users.load(Ordering::Acquire) > 1 || self.gate.read().up == Some(Up::Theirs)
+        self.users.load(Ordering::Acquire) > 1 || self.life.read().up == Some(Up::Theirs)
     }
 
     /// What it says of itself; `None` if it isn't initialised.
     pub(crate) fn info(&self) -> Option<LibraryInfo> {
-        let life = self.gate.read();
+        let life = self.life.read();
         life.up.map(|_| life.info.clone())
     }
 
-    fn write(&self) -> Result<RwLockWriteGuard<'_, Life>, LoadError> {
-        self.gate.try_write_for(GATE_WAIT).ok_or_else(|| LoadError::Busy(self.path.clone()))
+    fn shut(&self) -> Result<Shut<'_>, LoadError> {
+        self.gate.shut(CALLS_WAIT).ok_or_else(|| LoadError::Busy(self.path.clone()))
     }
 
-    fn begin(&self, life: &mut Life, world: &World, start: &Start) -> Result<(), LoadError> {
+    fn begin(
+        &self,
+        shut: &Shut<'_>,
+        world: &World,
+        start: &Start,
+    ) -> Result<LibraryInfo, LoadError> {
         if self.lost.swap(false, Ordering::AcqRel) {
-            life.up = None;
+            self.life.write().up = None;
         }
+        let life = self.life.read().clone();
         if life.up.is_some() {
             return match &life.start {
                 Some(other) if other != start => Err(LoadError::Conflict(self.path.clone())),
-                _ => Ok(()),
+                _ => Ok(life.info),
             };
         }
         let text = text_of(&start.initialise).map_err(|rv| self.failed(rv))?;
@@ -255,17 +265,26 @@ impl Library {
             |info| decode::library_info(&info, self.functions.version()),
         );
         let own = info.description.starts_with(OWN_DESCRIPTION);
-        *life = Life { up: Some(up), start: Some(start.clone()), info, _text: text };
+        *self.life.write() = Life {
+            up: Some(up),
+            start: Some(start.clone()),
+            info: info.clone(),
+            _text: Arc::new(text),
+        };
         if own {
-            self.end(life)?;
+            self.end(shut)?;
             return Err(LoadError::Own(self.path.clone()));
         }
-        Ok(())
+        Ok(info)
     }
 
-    fn end(&self, life: &mut Life) -> Result<(), LoadError> {
-        let Some(up) = life.up.take() else { return Ok(()) };
-        life.start = None;
+    fn end(&self, _: &Shut<'_>) -> Result<(), LoadError> {
+        let up = {
+            let mut life = self.life.write();
+            life.start = None;
+            life.up.take()
+        };
+        let Some(up) = up else { return Ok(()) };
         self.epoch.fetch_add(1, Ordering::AcqRel);
         match up {
             Up::Theirs => Ok(()),

@@ -18,6 +18,14 @@ use std::time::Duration;
 use tandem_values::ck::*;
 use tandem_values::names;
 
+/// By which a change of a file is known.
+type Stamp = Option<(u64, i64, i64, u64)>;
+
+fn stamp(path: &Path) -> Stamp {
+    let file = fs::metadata(path).ok()?;
+    Some((file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
+}
+
 /// The module as C_Initialize found it configured.
 struct Module {
     wrapped: Wrapped,
@@ -28,8 +36,7 @@ struct Module {
 
 #[derive(Default)]
 struct State {
-    /// By which a change of the script's file is known.
-    stamp: Option<(u64, i64, i64, u64)>,
+    stamp: Stamp,
     script: Script,
     unwrapped: Unwrapped,
     slot: Option<CK_SLOT_ID>,
@@ -130,9 +137,9 @@ impl Module {
                 Fault::Delay(time) => std::thread::sleep(*time),
                 Fault::Hang => {
                     self.write(number, function, "hangs");
-                    loop {
-                        std::thread::sleep(Duration::from_secs(3_600));
-                    }
+                    self.wait_for_another_script();
+                    self.write(number, function, "CKR_DEVICE_ERROR instead, after it hung");
+                    return CKR_DEVICE_ERROR;
                 }
                 Fault::LoseSessions => self.lose_sessions(),
                 Fault::LoseLogin => self.lose_login(&words),
@@ -173,9 +180,7 @@ impl Module {
     fn next(&self, function: Function) -> (u64, Vec<Fault>) {
         let mut state = self.state.lock();
         if let Some(path) = &self.script {
-            let stamp = fs::metadata(path)
-                .ok()
-                .map(|file| (file.ino(), file.mtime(), file.mtime_nsec(), file.len()));
+            let stamp = stamp(path);
             if stamp != state.stamp {
                 state.stamp = stamp;
                 let text = fs::read_to_string(path).unwrap_or_default();
@@ -186,6 +191,15 @@ impl Module {
             }
         }
         state.script.next(function)
+    }
+
+    /// What hung answers, with an error, when whatever held it up is mended.
+    fn wait_for_another_script(&self) {
+        let path = self.script.as_deref();
+        let began = path.map(stamp);
+        while began == path.map(stamp) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// What later faults need to know.

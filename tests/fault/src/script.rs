@@ -18,7 +18,7 @@ pub enum Fault {
     ReturnAfter(CK_RV),
     /// Done later.
     Delay(Duration),
-    /// Never answered.
+    /// Not answered before the script changes, and then with CKR_DEVICE_ERROR.
     Hang,
     /// Every session on the slot is closed first.
     LoseSessions,

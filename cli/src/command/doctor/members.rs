@@ -52,7 +52,17 @@ fn subject(around: &str, member: &str) -> String {
 
 fn look_at(subject: &str, vendor: &VendorMember, member: &MemberStatus, findings: &mut Findings) {
     match member.condition {
-        Condition::Up => {}
+        Condition::Up | Condition::Recovering => {}
+        Condition::Suspect => findings.wrong(
+            subject,
+            format!("something there is not as it should be: {}", member.reason),
+            "run `tandem verify`, which says what",
+        ),
+        Condition::Drained => findings.wrong(
+            subject,
+            "it is drained: it gets no work and takes over nothing",
+            format!("when it may work again: `tandem member enable {}`", member.name),
+        ),
         Condition::Down => {
             let remedy = match vendor.problem() {
                 Some(problem) => problem.remedy(),

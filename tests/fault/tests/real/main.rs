@@ -12,3 +12,4 @@
 mod common;
 mod crash;
 mod faults;
+mod storm;

@@ -65,6 +65,23 @@ impl World {
         fs::rename(unfinished, self.file(&format!("{member}.script"))).expect("a script");
     }
 
+    /// Gives every member another deadline, in milliseconds.
+    pub(crate) fn deadline_ms(&self, deadline_ms: u64) {
+        self.demo.configure(|text| {
+            let mut config: Table = toml::from_str(&text).expect("tandem.toml");
+            let tokens = config.get_mut("token").and_then(Value::as_array_mut).expect("tokens");
+            let members = tokens[0].get_mut("member").and_then(Value::as_array_mut);
+            for member in members.expect("members") {
+                let deadline = i64::try_from(deadline_ms).expect("a deadline");
+                member
+                    .as_table_mut()
+                    .expect("a member")
+                    .insert("deadline_ms".into(), deadline.into());
+            }
+            toml::to_string(&config).expect("tandem.toml")
+        });
+    }
+
     /// No faults any more.
     pub(crate) fn calm(&self) {
         for member in self.members() {

@@ -1,0 +1,216 @@
+//! Threads on which a member's calls run, so that a caller can give up on a call that hangs.
+//!
+//! A call can't be taken back. Who gives up leaves the thread to it: the thread is *stuck* until the vendor answers after
+//! all, and then cleans up what came too late. No more than a number of them may be stuck at once.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use nix::sys::signal::SigSet;
+use parking_lot::{Mutex, RwLock};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a thread without work is kept.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long an end waits for threads that are not stuck.
+const JOIN: Duration = Duration::from_secs(2);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Why a call has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// Not in time.
+    Late,
+    /// So many calls hang already that no other is risked.
+    Full,
+    /// No thread could be made.
+    NoThread,
+    /// What ran the call has failed.
+    Broken,
+}
+
+/// The threads of one member.
+pub(crate) struct Workers {
+    name: String,
+    stuck_max: usize,
+    stuck: Arc<AtomicUsize>,
+    /// Where threads without work wait. None once ended.
+    door: RwLock<Option<(Sender<Job>, Receiver<Job>)>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Workers {
+    /// Threads, made when they are needed, that bear the member's name.
+    pub(crate) fn new(name: &str, stuck_max: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            stuck_max,
+            stuck: Arc::default(),
+            door: RwLock::new(Some(bounded(0))),
+            threads: Mutex::default(),
+        }
+    }
+
+    /// How many calls hang.
+    pub(crate) fn stuck(&self) -> usize {
+        self.stuck.load(Ordering::Acquire)
+    }
+
+    /// Runs a call and waits so long for its answer. One that comes later is given to `late`, on the thread that ran it.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        call: impl FnOnce() -> T + Send + 'static,
+        late: impl FnOnce(T) + Send + 'static,
+    ) -> Result<T, NoAnswer> {
+        if self.stuck() >= self.stuck_max {
+            return Err(NoAnswer::Full);
+        }
+        let (answer, answered) = bounded(1);
+        let given_up = Arc::new(AtomicBool::new(false));
+        let (seen, stuck) = (Arc::clone(&given_up), Arc::clone(&self.stuck));
+        self.give(Box::new(move || {
+            let value = catch_unwind(AssertUnwindSafe(call));
+            // Whoever sets it first: the caller by giving up, this thread by answering.
+            if !seen.swap(true, Ordering::AcqRel) {
+                drop(value.map(|value| answer.send(value)));
+                return;
+            }
+            if let Ok(value) = value {
+                drop(catch_unwind(AssertUnwindSafe(|| late(value))));
+            }
+            stuck.fetch_sub(1, Ordering::AcqRel);
+        }))
+        .map_err(|_| NoAnswer::NoThread)?;
+        match answered.recv_timeout(patience) {
+            Ok(value) => Ok(value),
+            Err(error) if error.is_disconnected() => Err(NoAnswer::Broken),
+            Err(_) => {
+                self.stuck.fetch_add(1, Ordering::AcqRel);
+                if given_up.swap(true, Ordering::AcqRel) {
+                    self.stuck.fetch_sub(1, Ordering::AcqRel);
+                    return answered.recv().map_err(|_| NoAnswer::Broken);
+                }
+                Err(NoAnswer::Late)
+            }
+        }
+    }
+
+    /// Gives a job to a thread that waits, or to a new one.
+    fn give(&self, job: Job) -> io::Result<()> {
+        let door = self.door.read().clone();
+        let Some((sender, receiver)) = door else {
+            return Err(io::Error::other("the threads have ended"));
+        };
+        let Err(refused) = sender.try_send(job) else { return Ok(()) };
+        // It must not keep its own door open.
+        drop(sender);
+        let first = refused.into_inner();
+        let thread = std::thread::Builder::new()
+            .name(format!("tandem-{}", self.name))
+            .spawn(move || work(first, &receiver))?;
+        let mut threads = self.threads.lock();
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+        Ok(())
+    }
+
+    /// Ends the threads, and waits for those that are not stuck. No call may be given afterwards.
+    pub(crate) fn end(&self) {
+        *self.door.write() = None;
+        let mut threads = std::mem::take(&mut *self.threads.lock());
+        let until = Instant::now() + JOIN;
+        while !threads.is_empty() && Instant::now() < until {
+            let (ended, going): (Vec<_>, _) =
+                threads.into_iter().partition(JoinHandle::is_finished);
+            for thread in ended {
+                // What a job does when it panics is caught in the job.
+                drop(thread.join());
+            }
+            threads = going;
+            if threads.len() <= self.stuck() {
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+/// The life of a thread: its first job, then whatever comes through the door.
+fn work(first: Job, door: &Receiver<Job>) {
+    // The host's signals are its own threads' to handle; above all a module whose peer has gone must not end the process
+    // by SIGPIPE.
+    let _ = SigSet::all().thread_block();
+    first();
+    while let Ok(job) = door.recv_timeout(IDLE) {
+        job();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    const LONG: Duration = Duration::from_secs(30);
+    const SHORT: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn answers_come_back() {
+        let workers = Workers::new("a", 1);
+        for number in 0..100 {
+            assert_eq!(workers.run(LONG, move || number, |_| ()), Ok(number));
+        }
+        workers.end();
+        assert_eq!(workers.run(LONG, || 0, |_| ()), Err(NoAnswer::NoThread));
+    }
+
+    #[test]
+    fn a_call_that_hangs_is_left_behind_and_cleaned_up_after() {
+        let workers = Workers::new("a", 1);
+        let (go, wait) = mpsc::channel::<()>();
+        let (done, cleaned) = mpsc::channel();
+        let hang = move || wait.recv().is_ok();
+        assert_eq!(workers.run(SHORT, hang, move |_| done.send(()).unwrap()), Err(NoAnswer::Late));
+        assert_eq!(workers.stuck(), 1);
+        assert_eq!(workers.run(LONG, || (), |()| ()), Err(NoAnswer::Full), "no other is risked");
+        go.send(()).unwrap();
+        cleaned.recv_timeout(LONG).unwrap();
+        while workers.stuck() > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(workers.run(LONG, || (), |()| ()), Ok(()));
+        workers.end();
+    }
+
+    #[test]
+    fn a_call_that_panics_is_no_answer() {
+        let workers = Workers::new("a", 1);
+        let answer = workers.run(LONG, || -> u8 { panic!("as a test") }, |_| ());
+        assert_eq!(answer, Err(NoAnswer::Broken));
+        assert_eq!(workers.run(LONG, || 1, |_| ()), Ok(1));
+        workers.end();
+    }
+
+    #[test]
+    fn an_end_waits_for_threads_but_not_for_stuck_ones() {
+        let workers = Workers::new("a", 2);
+        let (_go, wait) = mpsc::channel::<()>();
+        assert_eq!(workers.run(SHORT, move || wait.recv().is_ok(), |_| ()), Err(NoAnswer::Late));
+        assert_eq!(workers.run(LONG, || (), |()| ()), Ok(()));
+        workers.end();
+        assert_eq!(workers.threads.lock().len(), 0);
+    }
+
+    #[test]
+    fn threads_block_signals() {
+        let workers = Workers::new("a", 1);
+        let blocked = workers.run(LONG, || SigSet::thread_get_mask().unwrap(), |_| ()).unwrap();
+        assert!(blocked.contains(nix::sys::signal::Signal::SIGPIPE));
+        workers.end();
+    }
+}
