@@ -4,10 +4,12 @@ use crate::common::World;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a member is in trouble, and then well.
+/// How long a member is in trouble.
 const TROUBLE: Duration = Duration::from_millis(900);
-/// After which a member that was in trouble is surely back: the first back-off is a second and a tenth at most.
-const RECOVERY: Duration = Duration::from_millis(1_500);
+/// How long a member is well at least before another is in trouble.
+const RESPITE: Duration = Duration::from_millis(300);
+/// By when a member must be back after its trouble: longer than any back-off that these troubles lead to.
+const RECOVERY: Duration = Duration::from_secs(30);
 
 /// What can befall a member.
 const BLOWS: [&str; 8] = [
@@ -30,8 +32,23 @@ pub(crate) fn until(world: &World, until: Instant) -> usize {
         world.script(member, BLOWS[(blows / members.len()) % BLOWS.len()]);
         sleep(TROUBLE);
         world.script(member, "");
-        sleep(RECOVERY);
+        sleep(RESPITE);
+        wait_for(world, member);
         blows += 1;
     }
     blows
+}
+
+/// Waits until a member that went down is up again.
+fn wait_for(world: &World, member: &str) {
+    let until = Instant::now() + RECOVERY;
+    while is_down(&world.demo.log(), member) {
+        assert!(Instant::now() < until, "member {member} does not come back");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn is_down(log: &str, member: &str) -> bool {
+    let about = |what: &str| log.rfind(&format!("member {member} {what}"));
+    about("is down") > about("is up again")
 }
