@@ -1,0 +1,15 @@
+//! The engine in a seeded world of faults: toy members, store, clock and entropy are injected, everything runs on one
+//! thread, and a seed reproduces a run exactly.
+
+#![forbid(unsafe_code)]
+
+pub mod chance;
+pub mod choices;
+pub mod member;
+pub mod plan;
+pub mod planted;
+pub mod setup;
+pub mod store;
+pub mod toy;
+pub mod trouble;
+pub mod world;
