@@ -3,13 +3,21 @@
 
 #![forbid(unsafe_code)]
 
+pub mod act;
 pub mod chance;
 pub mod choices;
+pub mod exhaustive;
 pub mod member;
+pub mod oracle;
 pub mod plan;
 pub mod planted;
+pub mod process;
+pub mod run;
+pub mod script;
+pub mod settle;
 pub mod setup;
 pub mod store;
 pub mod toy;
 pub mod trouble;
+pub mod truth;
 pub mod world;
