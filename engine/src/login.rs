@@ -170,7 +170,9 @@ impl Token {
                     let _ = self.store.set_note(&refused, None);
                 }
             }
-            Err(fault) if station.judge(*fault) != Class::Ill => {
+            Err(fault) if station.judge(*fault) == Class::Ill => {}
+            Err(fault) if !says_no_to_pin(*fault) => station.fail(*fault),
+            Err(fault) => {
                 log::error!(
                     "member {} refused the PIN that the others took ({fault}): it is not tried again; set its PIN to the \
                      others', or give it a pin_source",
@@ -181,7 +183,6 @@ impl Token {
                     let _ = self.store.set_note(&refused, Some(mark));
                 }
             }
-            Err(_) => {}
         }
         answer
     }
@@ -355,4 +356,12 @@ impl Token {
             self.wake(station);
         }
     }
+}
+
+/// True if a member that did not let us in has judged the PIN. That it has no session left, or no memory, says nothing of
+/// the PIN, and a member that is thought to have refused it would be left alone until another is brought.
+fn says_no_to_pin(fault: Fault) -> bool {
+    let unusable =
+        matches!(fault.rv.0, CKR_PIN_LOCKED | CKR_PIN_EXPIRED | CKR_USER_PIN_NOT_INITIALIZED);
+    unusable || fault.class == Class::Refused
 }

@@ -173,7 +173,19 @@ impl Station {
 
     /// Logs in. A member that says it is logged in already is believed only if we logged in ourselves: a login that
     /// somebody else made proves nothing about this PIN.
+    ///
+    /// Where our sessions are gone the login is begun anew, once: no PIN has been judged then.
     pub fn login(&self, user: User, pin: Option<&Secret>) -> Answer {
+        match self.login_once(user, pin) {
+            Err(fault) if fault.class == Class::Lost => {
+                self.forget();
+                self.login_once(user, pin)
+            }
+            answer => answer,
+        }
+    }
+
+    fn login_once(&self, user: User, pin: Option<&Secret>) -> Answer {
         let anchor = self.anchor()?;
         if self.logged_in() == Some(user) {
             return Ok(());
