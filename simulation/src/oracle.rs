@@ -234,6 +234,10 @@ impl Judge<'_> {
             (Action::Read(_), Said::Shown(reading)) => self.shown(reading),
             (Action::Sign(_), Said::Bytes(bytes)) => self.signed(bytes),
             (Action::Feed(_) | Action::End, Said::Bytes(bytes)) => self.went_on(bytes),
+            (Action::BeginMac(_) | Action::BeginEncrypt(_), _) => {
+                self.began();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -290,6 +294,16 @@ impl Judge<'_> {
         let data = act::signed_by(self.report.line);
         let expected = crypto::sign(public, act::signing(real), &data, false);
         if bytes == expected || self.lied() { Ok(()) } else { Err("a wrong signature".into()) }
+    }
+
+    /// The member may have lost its mind when it began.
+    fn began(&self) {
+        let process = self.run.processes.get(self.report.line.process);
+        if let Some(process) = process.filter(|_| self.lied())
+            && let Some(begun) = &mut process.lock().begun
+        {
+            begun.may_be = [true, true];
+        }
     }
 
     /// What comes out of an operation never contradicts what came out before.

@@ -40,6 +40,8 @@ impl Run {
             hsm.heal();
             hsm.pin = PIN.to_vec();
         }
+        // The operator has set the PIN right and enables the member.
+        self.world.books.lock().notes.retain(|name, _| !name.ends_with("/refused-pin"));
         self.world.pass(QUIET_MS);
         let settled = self.operate()?;
         self.each_process()?;
@@ -92,6 +94,10 @@ impl Run {
             let Some(running) = running.filter(|_| logged_in) else { continue };
             self.world.begin_line(running.life, 0);
             for alone in 0..self.options.members {
+                // It has refused this process's PIN, and is left alone until another is brought.
+                if !self.world.hsms.get(alone).is_some_and(|hsm| hsm.lock().refused.is_empty()) {
+                    continue;
+                }
                 self.plug_in_only(Some(alone));
                 self.works(&running, alone)?;
                 self.plug_in_only(None);

@@ -67,7 +67,7 @@ impl Truth {
                     return Err(format!("object {} was created twice", old.object.id));
                 }
             }
-            Some(Event::Changed { id, template, kek }) => {
+            Some(Event::Changed { id, template, kek, .. }) => {
                 let Some(real) = self.objects.get_mut(&id) else {
                     return Err(format!("object {id} was changed before it was created"));
                 };
