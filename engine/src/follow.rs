@@ -94,7 +94,10 @@ impl Token {
         station.clean_epoch.store(u64::MAX, Ordering::Release);
         let mut doubted = None;
         loop {
-            let mut lease = station.lease()?;
+            // A member that has no session for us is down: up, it would stay behind until the next change.
+            let mut lease = station.lease().inspect_err(|fault| {
+                station.judge(*fault);
+            })?;
             let mut judge = self.judge_for(station, doubted.is_some());
             let mut follower = Follower {
                 station,
