@@ -275,8 +275,25 @@ impl Station {
         self.replicas.lock().remove(&id);
     }
 
-    /// Judges a fault: an ill member goes down. Answers the class.
+    fn has_forgotten_us(&self, fault: Fault) -> bool {
+        let gone = matches!(
+            fault.rv.0,
+            CKR_SESSION_HANDLE_INVALID
+                | CKR_SESSION_CLOSED
+                | CKR_USER_NOT_LOGGED_IN
+                | CKR_CRYPTOKI_NOT_INITIALIZED
+        );
+        gone && self.logged_in().is_some()
+    }
+
+    /// Judges a fault: an ill member goes down, and so does one that has forgotten our sessions or our login, which is to
+    /// be had again at once (`Token::wake`). Answers the class.
     pub fn judge(&self, fault: Fault) -> Class {
+        if self.has_forgotten_us(fault) {
+            log::info!("member {} has forgotten us ({fault}); we log in again", self.name());
+            self.health.lock().lose(self.clock.steady_ms(), fault.to_string());
+            self.forget();
+        }
         if fault.class != Class::Ill {
             return fault.class;
         }
