@@ -276,6 +276,9 @@ impl Token {
             let wrapped = wrapped
                 .ok_or_else(|| Failure::Different("its value is not in the log any more".into()))?;
             let value = crate::data::open(desk, follower.ring.data, object.id, wrapped)?;
+            if object.fingerprint.is_some_and(|known| known != follower.seal.fingerprint(&value)) {
+                return Err(Failure::Different("its value came out of the log as another".into()));
+            }
             let mut open = object.clone();
             open.template.set(CKA_VALUE, value.to_vec());
             open.kek = None;
