@@ -23,7 +23,7 @@ pub struct Script {
 
 use Action::{
     BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, LogIn, LogOut, Make,
-    Pass, PlugIn, Read, Relabel, Sign, Tighten, Unplug,
+    Kill, Pass, PlugIn, Random, Read, Relabel, Sign, Tighten, Unplug,
 };
 
 const fn script(
@@ -48,15 +48,16 @@ pub const SCRIPTS: &[Script] = &[
     ),
     script("sign while another destroys", &[Make(KeyKind::Ec)], &[Sign(0)], &[Destroy(0)]),
     script("log in", &[Make(KeyKind::Ec), LogOut], &[LogIn], &[]),
+    script("start anew and sign", &[Make(KeyKind::Ec), Kill], &[Sign(0)], &[]),
     script("log in with another PIN on a member", &[LogOut, ChangePin(1)], &[LogIn, Sign(0)], &[]),
     script("destroy", &[Make(KeyKind::Hmac)], &[Destroy(0)], &[]),
     script("relabel", &[Make(KeyKind::Hmac)], &[Relabel(0)], &[]),
     script("tighten", &[Make(KeyKind::OpenHmac)], &[Tighten(0)], &[]),
-    script("create", &[], &[Create { private: false }], &[]),
-    script("create private", &[], &[Create { private: true }], &[]),
-    script("make a secret key", &[], &[Make(KeyKind::Hmac)], &[]),
+    script("create", &[Random], &[Create { private: false }], &[]),
+    script("create private", &[Random], &[Create { private: true }], &[]),
+    script("make a secret key", &[Random], &[Make(KeyKind::Hmac)], &[]),
     script("copy", &[Make(KeyKind::Aes)], &[Copy(0)], &[]),
-    script("make a pair", &[], &[Make(KeyKind::Ec)], &[]),
+    script("make a pair", &[Random], &[Make(KeyKind::Ec)], &[]),
     script(
         "make while another makes",
         &[Make(KeyKind::Hmac)],

@@ -171,7 +171,9 @@ impl World {
     /// A process comes to a line of the script. Answers where it was.
     pub fn begin_line(&self, life: Life, line: u32) {
         if let Some(moment) = self.state.lock().lives.get_mut(&life) {
-            *moment = (line, 0);
+            if moment.0 != line || line == 0 {
+                *moment = (line, 0);
+            }
         }
     }
 
