@@ -94,7 +94,10 @@ impl Token {
         station.clean_epoch.store(u64::MAX, Ordering::Release);
         let mut doubted = None;
         loop {
-            let mut lease = station.lease()?;
+            // A member that has no session for us is down: up, it would stay behind until the next change.
+            let mut lease = station.lease().inspect_err(|fault| {
+                station.judge(*fault);
+            })?;
             let mut judge = self.judge_for(station, doubted.is_some());
             let mut follower = Follower {
                 station,
@@ -273,6 +276,9 @@ impl Token {
             let wrapped = wrapped
                 .ok_or_else(|| Failure::Different("its value is not in the log any more".into()))?;
             let value = crate::data::open(desk, follower.ring.data, object.id, wrapped)?;
+            if object.fingerprint.is_some_and(|known| known != follower.seal.fingerprint(&value)) {
+                return Err(Failure::Different("its value came out of the log as another".into()));
+            }
             let mut open = object.clone();
             open.template.set(CKA_VALUE, value.to_vec());
             open.kek = None;

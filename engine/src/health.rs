@@ -59,6 +59,13 @@ impl Health {
         first
     }
 
+    /// It has forgotten us: it is down, and may be tried at once.
+    pub fn lose(&mut self, now_ms: u64, reason: String) {
+        if self.down.is_none() {
+            self.down = Some(Down { until_ms: now_ms, reason });
+        }
+    }
+
     /// Somebody tries it now: nobody else does until the back-off is over again.
     pub fn trying(&mut self, now_ms: u64, chance: u64) {
         let wait = self.wait_ms(chance);

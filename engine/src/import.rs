@@ -409,7 +409,7 @@ impl Token {
     ) -> Result<T> {
         let mut last = None;
         for station in self.holders(keys) {
-            match crate::replica::retry_lost(&station, &mut work) {
+            match self.retry_lost(&station, &mut work) {
                 Ok(value) => return Ok(value),
                 Err(fault) if station.judge(fault) == Class::Refused => return Err(fault.into()),
                 Err(fault) => last = Some(fault),

@@ -9,10 +9,10 @@ use crate::member::User;
 use crate::pair;
 use crate::ring::Ring;
 use crate::seal::Seal;
-use crate::station::Station;
+use crate::station::{Lease, Station};
 use crate::token::{Token, note};
 use std::sync::Arc;
-use tandem_values::{Secret, ck::*};
+use tandem_values::{Handle, Secret, ck::*};
 
 /// Who is logged in, and the PIN with which members that come back are logged in again.
 #[derive(Default)]
@@ -170,7 +170,9 @@ impl Token {
                     let _ = self.store.set_note(&refused, None);
                 }
             }
-            Err(fault) if station.judge(*fault) != Class::Ill => {
+            Err(fault) if station.judge(*fault) == Class::Ill => {}
+            Err(fault) if !says_no_to_pin(*fault) => station.fail(*fault),
+            Err(fault) => {
                 log::error!(
                     "member {} refused the PIN that the others took ({fault}): it is not tried again; set its PIN to the \
                      others', or give it a pin_source",
@@ -181,7 +183,6 @@ impl Token {
                     let _ = self.store.set_note(&refused, Some(mark));
                 }
             }
-            Err(_) => {}
         }
         answer
     }
@@ -242,6 +243,7 @@ impl Token {
             let lease = station.lease()?;
             let handles = pair::find(&lease.desk(), ring)?;
             let seal = Seal::derive(&lease.desk(), handles.log)?;
+            self.trust_seal(&lease, handles.log, &seal)?;
             station.set_ring(Some(handles));
             self.seal.write().get_or_insert(seal);
             Ok(())
@@ -249,6 +251,19 @@ impl Token {
         if let Err(error) = found {
             station.fail_because(&error.to_string());
         }
+    }
+
+    /// Makes sure that a seal is not a slip of the member that derived it: the log's first record bears it, or the member
+    /// derives it again. With another seal every record would look forged, and what is made would be lost on everybody else.
+    fn trust_seal(&self, lease: &Lease, log_key: Handle, seal: &Seal) -> Result {
+        let first = self.store.read(0, 1)?.into_iter().next();
+        if first.is_none_or(|first| seal.holds(&first, &[0; 32])) {
+            return Ok(());
+        }
+        if Seal::derive(&lease.desk(), log_key)? == *seal {
+            return Ok(()); // it is the record that is not as it was written
+        }
+        Err(Error::new(CKR_DEVICE_ERROR, "it does not always make the same of the log key"))
     }
 
     /// Checks the whole log against its seals, and uses nothing of what was tampered with.
@@ -355,4 +370,12 @@ impl Token {
             self.wake(station);
         }
     }
+}
+
+/// True if a member that did not let us in has judged the PIN. That it has no session left, or no memory, says nothing of
+/// the PIN, and a member that is thought to have refused it would be left alone until another is brought.
+fn says_no_to_pin(fault: Fault) -> bool {
+    let unusable =
+        matches!(fault.rv.0, CKR_PIN_LOCKED | CKR_PIN_EXPIRED | CKR_USER_PIN_NOT_INITIALIZED);
+    unusable || fault.class == Class::Refused
 }

@@ -474,7 +474,11 @@ impl Token {
         let mut last: Option<(String, Fault)> = None;
         for station in stations {
             let mut answer = work(&station);
-            if matches!(&answer, Err(fault) if fault.class == Class::Lost) {
+            if let Err(fault) = &answer
+                && fault.class == Class::Lost
+            {
+                station.judge(*fault);
+                self.wake(&station);
                 answer = work(&station);
             }
             match answer {

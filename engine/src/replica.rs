@@ -280,7 +280,7 @@ impl Token {
     pub(crate) fn on_makers<T>(&self, mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
         let mut last = None;
         for station in self.makers()? {
-            let answer = retry_lost(&station, &mut work);
+            let answer = self.retry_lost(&station, &mut work);
             match answer {
                 Ok(value) => return Ok(value),
                 Err(fault) => match station.judge(fault) {
@@ -291,26 +291,34 @@ impl Token {
         }
         Err(last.map_or_else(|| self.nobody(), Into::into))
     }
-}
 
-/// Does something in a leased session; when our session or login was lost there, once more in a new one.
-pub(crate) fn retry_lost<T>(
-    station: &Arc<Station>,
-    work: &mut impl FnMut(&Lease) -> Answer<T>,
-) -> Answer<T> {
-    let mut lease = station.lease()?;
-    match work(&lease) {
-        Err(fault) if fault.class == Class::Lost => {
-            lease.spoil();
-            drop(lease);
-            station.close_idle();
-            work(&station.lease()?)
+    /// Does something in a leased session; when our session or login was lost there, once more in a new one.
+    pub(crate) fn retry_lost<T>(
+        &self,
+        station: &Arc<Station>,
+        work: &mut impl FnMut(&Lease) -> Answer<T>,
+    ) -> Answer<T> {
+        let answer = station.lease().and_then(|mut lease| {
+            let answer = work(&lease);
+            if answer.is_err() {
+                lease.spoil();
+            }
+            answer
+        });
+        match answer {
+            Err(fault) if fault.class == Class::Lost => {
+                station.close_idle();
+                station.judge(fault);
+                self.wake(station);
+                let mut lease = station.lease()?;
+                let answer = work(&lease);
+                if answer.is_err() {
+                    lease.spoil();
+                }
+                answer
+            }
+            answer => answer,
         }
-        Err(fault) => {
-            lease.spoil();
-            Err(fault)
-        }
-        answer => answer,
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Site {
 }
 
 /// Seals records and checks seals.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Seal {
     /// The key, filled up with zeroes to HMAC's block as HMAC itself would do it.
     block: Zeroizing<[u8; 64]>,

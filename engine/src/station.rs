@@ -193,7 +193,19 @@ impl Station {
 
     /// Logs in. A member that says it is logged in already is believed only if we logged in ourselves: a login that
     /// somebody else made proves nothing about this PIN.
+    ///
+    /// Where our sessions are gone the login is begun anew, once: no PIN has been judged then.
     pub fn login(&self, user: User, pin: Option<&Secret>) -> Answer {
+        match self.login_once(user, pin) {
+            Err(fault) if fault.class == Class::Lost => {
+                self.forget();
+                self.login_once(user, pin)
+            }
+            answer => answer,
+        }
+    }
+
+    fn login_once(&self, user: User, pin: Option<&Secret>) -> Answer {
         let anchor = self.anchor()?;
         if self.logged_in() == Some(user) {
             return Ok(());
@@ -313,8 +325,25 @@ impl Station {
         self.replicas.lock().remove(&id);
     }
 
-    /// Judges a fault: an ill member goes down. Answers the class.
+    fn has_forgotten_us(&self, fault: Fault) -> bool {
+        let gone = matches!(
+            fault.rv.0,
+            CKR_SESSION_HANDLE_INVALID
+                | CKR_SESSION_CLOSED
+                | CKR_USER_NOT_LOGGED_IN
+                | CKR_CRYPTOKI_NOT_INITIALIZED
+        );
+        gone && self.logged_in().is_some()
+    }
+
+    /// Judges a fault: an ill member goes down, and so does one that has forgotten our sessions or our login, which is to
+    /// be had again at once (`Token::wake`). Answers the class.
     pub fn judge(&self, fault: Fault) -> Class {
+        if self.has_forgotten_us(fault) {
+            log::info!("member {} has forgotten us ({fault}); we log in again", self.name());
+            self.health.lock().lose(self.clock.steady_ms(), fault.to_string());
+            self.forget();
+        }
         if fault.class != Class::Ill {
             return fault.class;
         }

@@ -1,0 +1,197 @@
+//! Every placement of up to so many troubles in every short script.
+
+use crate::choices::Choices;
+use crate::plan::{Moment, Plan};
+use crate::planted::Bug;
+use crate::run::Run;
+use crate::script::{Action, KeyKind, Line};
+use crate::setup::{Options, Snapshot};
+use crate::trouble::Trouble;
+use std::collections::BTreeMap;
+
+/// A short script: what went before without trouble, what is tried, and what another process does in the middle.
+pub struct Script {
+    /// Its name.
+    pub name: &'static str,
+    /// What went before.
+    pub before: &'static [Action],
+    /// What is tried.
+    pub tried: &'static [Action],
+    /// What another process does in the middle of it, where something may come between.
+    pub aside: &'static [Action],
+}
+
+use Action::{
+    BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, LogIn, LogOut, Make,
+    Kill, Pass, PlugIn, Random, Read, Relabel, Sign, Tighten, Unplug,
+};
+
+const fn script(
+    name: &'static str,
+    before: &'static [Action],
+    tried: &'static [Action],
+    aside: &'static [Action],
+) -> Script {
+    Script { name, before, tried, aside }
+}
+
+/// Every short script.
+pub const SCRIPTS: &[Script] = &[
+    script("sign", &[Make(KeyKind::Ec)], &[Sign(0)], &[]),
+    script("find and read", &[Make(KeyKind::Ec)], &[Find, Read(0)], &[Destroy(0)]),
+    script("MAC in parts", &[Make(KeyKind::Hmac)], &[BeginMac(0), Feed(16), Feed(32), End], &[]),
+    script(
+        "encrypt in parts",
+        &[Make(KeyKind::Aes)],
+        &[BeginEncrypt(0), Feed(16), Feed(32), End],
+        &[],
+    ),
+    script("sign while another destroys", &[Make(KeyKind::Ec)], &[Sign(0)], &[Destroy(0)]),
+    script("log in", &[Make(KeyKind::Ec), LogOut], &[LogIn], &[]),
+    script("start anew and sign", &[Make(KeyKind::Ec), Kill], &[Sign(0)], &[]),
+    script("log in with another PIN on a member", &[LogOut, ChangePin(1)], &[LogIn, Sign(0)], &[]),
+    script("destroy", &[Make(KeyKind::Hmac)], &[Destroy(0)], &[]),
+    script("relabel", &[Make(KeyKind::Hmac)], &[Relabel(0)], &[]),
+    script("tighten", &[Make(KeyKind::OpenHmac)], &[Tighten(0)], &[]),
+    script("create", &[Random], &[Create { private: false }], &[]),
+    script("create private", &[Random], &[Create { private: true }], &[]),
+    script("make a secret key", &[Random], &[Make(KeyKind::Hmac)], &[]),
+    script("copy", &[Make(KeyKind::Aes)], &[Copy(0)], &[]),
+    script("make a pair", &[Random], &[Make(KeyKind::Ec)], &[]),
+    script(
+        "make while another makes",
+        &[Make(KeyKind::Hmac)],
+        &[Make(KeyKind::Aes)],
+        &[Make(KeyKind::Hmac)],
+    ),
+    script(
+        "make while another destroys",
+        &[Make(KeyKind::Hmac)],
+        &[Make(KeyKind::Aes)],
+        &[Destroy(0)],
+    ),
+    script(
+        "catch up after an absence",
+        &[
+            Make(KeyKind::Ec),
+            Make(KeyKind::Hmac),
+            Unplug(1),
+            Make(KeyKind::Ec),
+            Destroy(0),
+            Relabel(1),
+            PlugIn(1),
+            Pass(400_000),
+        ],
+        &[Sign(0)],
+        &[],
+    ),
+    script(
+        "catch up while another destroys",
+        &[Make(KeyKind::Ec), Unplug(1), Make(KeyKind::Hmac), PlugIn(1), Pass(400_000)],
+        &[Sign(0)],
+        &[Destroy(2)],
+    ),
+];
+
+/// What came of a script in all its placements.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// How many runs there were, the one without trouble included.
+    pub runs: u64,
+    /// How many calls the engine made in all of them.
+    pub calls: u64,
+    /// Lines that were answered, that failed with a reason, and in which a process died.
+    pub tally: [u64; 3],
+    /// Replicas left on a list of what a member could not take.
+    pub excepted: u64,
+    /// Violations, each with what went wrong before it; the first few.
+    pub violations: Vec<Violation>,
+    /// How many violations there were.
+    pub violated: u64,
+}
+
+/// A violation, and the plan that leads to it.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// What was violated.
+    pub what: String,
+    /// What goes wrong, and where.
+    pub plan: BTreeMap<Moment, Trouble>,
+}
+
+/// So many violations are kept.
+const KEPT: usize = 20;
+
+/// The first line in which something may go wrong.
+const FIRST: u32 = 1;
+
+/// Runs a script with up to `troubles` troubles at every place where one can be; at most `limit` runs.
+pub fn everywhere(
+    snapshot: &Snapshot,
+    script: &Script,
+    troubles: u32,
+    bug: Option<Bug>,
+    limit: u64,
+) -> Found {
+    let mut found = Found::default();
+    let mut choices = Choices::default();
+    loop {
+        let intruder = !script.aside.is_empty();
+        let plan = Plan::Everywhere { choices, left: troubles, intruder };
+        let (verdict, run, plan) = once(snapshot, script, plan, bug, false);
+        found.runs += 1;
+        found.calls += run.world.calls();
+        for (sum, count) in found.tally.iter_mut().zip(run.oracle.lock().tally) {
+            *sum += count;
+        }
+        match verdict {
+            Ok(excepted) => found.excepted += excepted,
+            Err(what) => {
+                found.violated += 1;
+                if found.violations.len() < KEPT {
+                    let hits = run.world.hits().into_iter();
+                    let plan = hits.map(|hit| (hit.moment, hit.trouble)).collect();
+                    found.violations.push(Violation { what, plan });
+                }
+            }
+        }
+        let Plan::Everywhere { choices: made, .. } = plan else { return found };
+        choices = made;
+        if found.runs >= limit || !choices.advance() {
+            return found;
+        }
+    }
+}
+
+/// Runs a script once, by a plan. Answers the plan as it is then.
+pub fn once(
+    snapshot: &Snapshot,
+    script: &Script,
+    plan: Plan,
+    bug: Option<Bug>,
+    record: bool,
+) -> (Result<u64, String>, std::sync::Arc<Run>, Plan) {
+    let world = snapshot.world(11, bug);
+    if record {
+        world.record();
+    }
+    let options = Options { members: snapshot.hsms.len(), ..Options::default() };
+    let processes = if script.aside.is_empty() { 1 } else { 2 };
+    let mut lines = Line::of(FIRST, 0, script.tried);
+    let next = FIRST + u32::try_from(lines.len()).unwrap_or(0);
+    lines.extend(Line::of(next, 1, script.aside));
+    let run = Run::new(&world, snapshot, &options, processes).with_script(lines, true);
+    // What goes before has numbers too, from far above, so that its effects are told apart.
+    for line in Line::of(1_000, 0, script.before) {
+        run.line(line);
+    }
+    if !script.aside.is_empty() {
+        run.line(Line { number: 2_000, process: 1, action: Action::Random });
+    }
+    world.pass(400_000);
+    world.set_plan(plan);
+    let played = run.play();
+    let plan = world.set_plan(Plan::Nothing);
+    let verdict = played.and_then(|()| run.settle()).map(|settled| settled.excepted as u64);
+    (verdict, run, plan)
+}

@@ -1,0 +1,422 @@
+//! The oracle: a plain map of what the virtual token holds, and what must be true after every call.
+
+use crate::act::{self, Said};
+use crate::process::{Asked, Begun};
+use crate::run::{Outcome, Run};
+use crate::script::{Action, Line};
+use crate::toy::crypto;
+use crate::trouble::Place;
+use crate::truth::{Truth, handle_of};
+use crate::world::Hit;
+use std::collections::BTreeMap;
+use tandem_engine::error::Error;
+use tandem_engine::event::Event;
+use tandem_engine::object::ObjectId;
+use tandem_engine::step::Verb;
+use tandem_values::template::Reading;
+use tandem_values::{Handle, Value, ck::*};
+
+/// A line, and what was answered.
+pub struct Report {
+    /// The line.
+    pub line: Line,
+    /// What it was about.
+    pub asked: Asked,
+    /// The operation that it went on with, as it was before.
+    pub begun: Option<Begun>,
+    /// What was answered.
+    pub said: Outcome<Said>,
+}
+
+/// What is judged.
+type Judgement = Result<(), String>;
+
+/// The oracle.
+pub struct Oracle {
+    /// What the virtual token holds.
+    pub truth: Truth,
+    /// Which object every handle that was ever seen names.
+    handles: BTreeMap<Handle, ObjectId>,
+    /// How often applications have brought each PIN.
+    pins: BTreeMap<Vec<u8>, usize>,
+    /// How many lines were answered, refused and died in.
+    pub tally: [u64; 3],
+}
+
+/// What the events of one line come to.
+#[derive(Default)]
+struct Effects {
+    created: Vec<ObjectId>,
+    changed: Vec<ObjectId>,
+    destroyed: Vec<ObjectId>,
+}
+
+impl Oracle {
+    /// An oracle that knows the ring.
+    pub fn new(truth: Truth) -> Self {
+        Self { truth, handles: BTreeMap::new(), pins: BTreeMap::new(), tally: [0; 3] }
+    }
+
+    /// An application brings a PIN.
+    pub fn note_pin(&mut self, pin: &[u8]) {
+        *self.pins.entry(pin.to_vec()).or_default() += 1;
+    }
+
+    /// Judges a line.
+    pub fn judge(&mut self, run: &Run, report: Report) -> Judgement {
+        let hits = run.world.hits_in(report.line.number);
+        let books = run.world.books.lock();
+        let handles = &mut self.handles;
+        for row in books.rows() {
+            if *handles.entry(row.handle).or_insert(row.id) != row.id {
+                return Err(format!("handle {} names two objects", row.handle));
+            }
+        }
+        drop(books);
+        let effects = self.effects(run, report.line)?;
+        self.follow(run)?;
+        self.judge_pins(run)?;
+        let judge = Judge { run, report: &report, hits: &hits, effects: &effects, truth: &self.truth };
+        run.world.tell(|| judge.described());
+        let tally = match &report.said {
+            Outcome::Answered(Ok(_)) => 0,
+            Outcome::Answered(Err(_)) => 1,
+            Outcome::Died => 2,
+        };
+        if let Some(count) = self.tally.get_mut(tally) {
+            *count += 1;
+        }
+        judge.judge()
+    }
+
+    /// Takes in what the log has grown by, and checks that nothing gone is left in it.
+    pub fn follow(&mut self, run: &Run) -> Judgement {
+        let books = run.world.books.lock();
+        self.truth.follow(&books)?;
+        for real in self.truth.objects.values() {
+            let current = real.alive.then_some(real.object.born);
+            for position in real.wrapped_at.iter().filter(|at| Some(**at) != current) {
+                let record = books.records().iter().find(|record| record.position == *position);
+                if record.is_some_and(|record| record.wrapped.is_some()) {
+                    return Err(format!("record {position} still holds wrapped bytes"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn effects(&self, run: &Run, line: Line) -> Result<Effects, String> {
+        let books = run.world.books.lock();
+        let mut effects = Effects::default();
+        if line.number == 0 {
+            return Ok(effects);
+        }
+        for position in books.appended_in(line.number) {
+            let record = books.records().iter().find(|record| record.position == position);
+            match record.and_then(tandem_engine::event::Record::event) {
+                Some(Event::Created(object)) => effects.created.push(object.id),
+                Some(Event::Changed { id, .. }) => effects.changed.push(id),
+                Some(Event::Destroyed(id)) => effects.destroyed.push(id),
+                Some(Event::Paired(_)) | None => return Err("a strange record".into()),
+            }
+        }
+        Ok(effects)
+    }
+
+    /// No member is asked to take a wrong PIN more often than applications brought it.
+    fn judge_pins(&self, run: &Run) -> Judgement {
+        for hsm in &run.world.hsms {
+            let hsm = hsm.lock();
+            let mut tries: BTreeMap<&[u8], usize> = BTreeMap::new();
+            for (_, pin) in &hsm.refused {
+                *tries.entry(pin).or_default() += 1;
+            }
+            for (pin, tried) in tries {
+                let brought = self.pins.get(pin).copied().unwrap_or(0);
+                if tried > brought {
+                    return Err(format!(
+                        "{} was tried with a wrong PIN {tried} times, and applications brought it {brought} times",
+                        hsm.serial
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The judgement of one line.
+struct Judge<'a> {
+    run: &'a Run,
+    report: &'a Report,
+    hits: &'a [Hit],
+    effects: &'a Effects,
+    truth: &'a Truth,
+}
+
+impl Judge<'_> {
+    fn described(&self) -> String {
+        let said = match &self.report.said {
+            Outcome::Answered(Ok(Said::Nothing)) => "done".into(),
+            Outcome::Answered(Ok(Said::Made(handles))) => format!("made {handles:?}"),
+            Outcome::Answered(Ok(Said::Found(handles))) => format!("found {handles:?}"),
+            Outcome::Answered(Ok(Said::Bytes(bytes))) => format!("{} bytes", bytes.len()),
+            Outcome::Answered(Ok(Said::Shown(_))) => "shown".into(),
+            Outcome::Answered(Ok(Said::Skipped)) => "nothing to do".into(),
+            Outcome::Answered(Err(error)) => format!("{error}"),
+            Outcome::Died => "DIED".into(),
+        };
+        format!("{} -> {said}", self.report.line)
+    }
+
+    fn judge(&self) -> Judgement {
+        self.one_effect()?;
+        match &self.report.said {
+            Outcome::Answered(Ok(said)) => self.answered(said),
+            Outcome::Answered(Err(error)) => self.refused(error),
+            Outcome::Died => Ok(()),
+        }
+    }
+
+    fn store_failed(&self) -> bool {
+        self.hits.iter().any(|hit| hit.trouble.is_store())
+    }
+
+    fn lied(&self) -> bool {
+        self.hits.iter().any(|hit| hit.trouble.is_lie())
+    }
+
+    /// Something was done once, wholly or not at all; and what was acknowledged was done.
+    fn one_effect(&self) -> Judgement {
+        let wanted = wanted(self.report.line.action);
+        let effects = self.effects;
+        let made = effects.created.iter().filter(|id| !effects.destroyed.contains(id)).count();
+        let undone = effects.created.len() - made;
+        let gone = effects.destroyed.len() - undone;
+        let real = [made, effects.changed.len(), gone];
+        let fits = match &self.report.said {
+            Outcome::Answered(Ok(Said::Skipped)) => real == [0; 3],
+            Outcome::Answered(Ok(_)) => real == wanted && undone == 0,
+            Outcome::Answered(Err(_)) if !self.store_failed() => real == [0; 3],
+            Outcome::Answered(Err(_)) | Outcome::Died => real == [0; 3] || real == wanted,
+        };
+        let about = self.report.asked.object.as_ref().map(|real| real.object.id);
+        let meant = effects.changed.iter().chain(&effects.destroyed);
+        let meant = meant.copied().all(|id| Some(id) == about || effects.created.contains(&id));
+        if fits && meant {
+            return Ok(());
+        }
+        Err(format!(
+            "made {made}, changed {}, destroyed {gone}, undone {undone}; wanted {wanted:?}",
+            effects.changed.len()
+        ))
+    }
+
+    fn answered(&self, said: &Said) -> Judgement {
+        if let Some(process) = self.run.processes.get(self.report.line.process) {
+            let mut process = process.lock();
+            match self.report.line.action {
+                Action::LogIn => process.logged_in = true,
+                Action::LogOut => {
+                    process.logged_in = false;
+                    process.begun = None;
+                }
+                _ => {}
+            }
+        }
+        match (self.report.line.action, said) {
+            (_, Said::Skipped) => Ok(()),
+            (Action::LogInWrongly, _) => Err("a wrong PIN was taken".into()),
+            (Action::Make(_) | Action::Create { .. } | Action::Copy(_), Said::Made(handles)) => {
+                self.made(handles)
+            }
+            (Action::Find, Said::Found(handles)) => self.found(handles),
+            (Action::Read(_), Said::Shown(reading)) => self.shown(reading),
+            (Action::Sign(_), Said::Bytes(bytes)) => self.signed(bytes),
+            (Action::Feed(_) | Action::End, Said::Bytes(bytes)) => self.went_on(bytes),
+            (Action::BeginMac(_) | Action::BeginEncrypt(_), _) => {
+                self.began();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn made(&self, handles: &[Handle]) -> Judgement {
+        let books = self.run.world.books.lock();
+        let named: Vec<_> =
+            self.effects.created.iter().filter_map(|id| handle_of(&books, *id)).collect();
+        if named == handles {
+            Ok(())
+        } else {
+            Err(format!("answered handles {handles:?} for what is {named:?}"))
+        }
+    }
+
+    fn found(&self, handles: &[Handle]) -> Judgement {
+        let logged_in = self.is_logged_in();
+        let books = self.run.world.books.lock();
+        let mut expected: Vec<_> = self
+            .truth
+            .living()
+            .filter(|real| logged_in || !real.object.is_private())
+            .filter_map(|real| handle_of(&books, real.object.id))
+            .collect();
+        expected.sort_unstable();
+        if handles == expected || self.store_failed() || self.disturbed() {
+            return Ok(());
+        }
+        Err(format!("found {handles:?}, and there are {expected:?}"))
+    }
+
+    fn is_logged_in(&self) -> bool {
+        let process = self.run.processes.get(self.report.line.process);
+        process.is_some_and(|process| process.lock().logged_in)
+    }
+
+    /// Another process did something in the middle.
+    fn disturbed(&self) -> bool {
+        self.hits.iter().any(|hit| hit.trouble == crate::trouble::Trouble::Intruder)
+    }
+
+    fn shown(&self, reading: &Reading) -> Judgement {
+        let Some(real) = &self.report.asked.object else { return Ok(()) };
+        let label = real.object.template.get(CKA_LABEL).cloned().unwrap_or(Value::from(""));
+        if *reading == Reading::Value(label) || self.store_failed() || self.disturbed() {
+            return Ok(());
+        }
+        Err("it shows another label".into())
+    }
+
+    fn signed(&self, bytes: &[u8]) -> Judgement {
+        let Some(real) = &self.report.asked.object else { return Ok(()) };
+        let Some(public) = &real.object.public else { return Err("a key without public".into()) };
+        let data = act::signed_by(self.report.line);
+        let expected = crypto::sign(public, act::signing(real), &data, false);
+        if bytes == expected || self.lied() { Ok(()) } else { Err("a wrong signature".into()) }
+    }
+
+    /// The member may have lost its mind when it began.
+    fn began(&self) {
+        let process = self.run.processes.get(self.report.line.process);
+        if let Some(process) = process.filter(|_| self.lied())
+            && let Some(begun) = &mut process.lock().begun
+        {
+            begun.may_be = [true, true];
+        }
+    }
+
+    /// What comes out of an operation never contradicts what came out before.
+    fn went_on(&self, bytes: &[u8]) -> Judgement {
+        let Some(before) = &self.report.begun else { return Err("no operation".into()) };
+        let process = self.run.processes.get(self.report.line.process);
+        let mut after = process.and_then(|process| process.lock().begun.clone());
+        let mut now = after.clone().unwrap_or_else(|| before.clone());
+        let skewed = self.hits.iter().any(|hit| hit.trouble == crate::trouble::Trouble::Skew);
+        let spoilt = self.lied() && !skewed;
+        now.tainted |= spoilt;
+        if skewed && before.released.is_empty() {
+            now.may_be = [true, true];
+        }
+        let ends = self.report.line.action == Action::End;
+        let all = [expected(&now, false), expected(&now, true)];
+        for (may, expected) in now.may_be.iter_mut().zip(all) {
+            *may &= match (now.verb, ends) {
+                (Verb::Encrypt, false) => now.released == expected,
+                (_, false) => bytes.is_empty(),
+                (Verb::Encrypt, true) => bytes.is_empty() && before.released == expected,
+                (_, true) => bytes == expected,
+            };
+        }
+        let good = now.tainted || now.may_be.contains(&true);
+        if let Some(after) = &mut after {
+            (after.may_be, after.tainted) = (now.may_be, now.tainted);
+        }
+        if let Some(process) = process
+            && after.is_some()
+        {
+            process.lock().begun = after;
+        }
+        if good { Ok(()) } else { Err("what came out contradicts what must or did come out".into()) }
+    }
+
+    /// An error, which must have a reason.
+    fn refused(&self, error: &Error) -> Judgement {
+        let action = self.report.line.action;
+        let rv = error.rv.0;
+        let gone = matches!(rv, CKR_OBJECT_HANDLE_INVALID | CKR_KEY_HANDLE_INVALID);
+        if gone && (self.is_gone() || self.store_failed()) {
+            return Ok(());
+        }
+        if !self.is_logged_in() && !matches!(action, Action::LogIn | Action::Find | Action::Random)
+        {
+            return Ok(());
+        }
+        let logged_in = self.is_logged_in();
+        let reason = match action {
+            Action::LogInWrongly => true,
+            Action::LogIn if logged_in => rv == CKR_USER_ALREADY_LOGGED_IN,
+            Action::LogOut => self.store_failed(),
+            Action::LogIn => self.store_failed() || !self.one_works(),
+            Action::Find | Action::Read(_) => self.store_failed(),
+            Action::Sign(_)
+            | Action::BeginMac(_)
+            | Action::BeginEncrypt(_)
+            | Action::Random => !self.one_works(),
+            Action::Feed(_) | Action::End => !self.one_works() || self.is_stuck(),
+            _ => self.store_failed() || !self.hits.is_empty() || self.anything_wrong(),
+        };
+        if reason { Ok(()) } else { Err(format!("failed without a reason: {error}")) }
+    }
+
+    fn is_gone(&self) -> bool {
+        let asked = self.report.asked.object.as_ref();
+        let now = asked.and_then(|real| self.truth.objects.get(&real.object.id));
+        now.is_some_and(|real| !real.alive)
+    }
+
+    /// An operation that can't move: it has grown past the limit, or what came out was a lie.
+    fn is_stuck(&self) -> bool {
+        self.report.begun.as_ref().is_some_and(|begun| {
+            begun.fed.len() + begun.released.len() + 256 > self.run.options.replay_bytes_max
+                || begun.tainted
+                || begun.may_be != [true, false]
+        })
+    }
+
+    /// A member at which nothing was or went wrong, and which has proven the key, could have done it.
+    fn one_works(&self) -> bool {
+        self.report.asked.works.iter().enumerate().any(|(number, works)| {
+            *works && self.hits.iter().all(|hit| hit.place != Place::Member(number) || hit.trouble.is_crash())
+        })
+    }
+
+    fn anything_wrong(&self) -> bool {
+        self.run.sound().contains(&false)
+            || self.run.world.hsms.iter().any(|hsm| hsm.lock().full)
+            || self.report.asked.works.contains(&false)
+    }
+}
+
+/// What comes of an operation.
+fn expected(begun: &Begun, skewed: bool) -> Vec<u8> {
+    match begun.verb {
+        Verb::Encrypt => {
+            crypto::encrypt_blocks(&begun.value, Some(&begun.iv), &begun.fed, skewed)
+        }
+        _ => crypto::mac(&begun.value, begun.mechanism, &begun.fed, skewed),
+    }
+}
+
+/// How much a line makes, changes and destroys.
+const fn wanted(action: Action) -> [usize; 3] {
+    use crate::script::KeyKind;
+    match action {
+        Action::Make(KeyKind::Rsa | KeyKind::Ec) => [2, 0, 0],
+        Action::Make(_) | Action::Create { .. } | Action::Copy(_) => [1, 0, 0],
+        Action::Relabel(_) | Action::Tighten(_) => [0, 1, 0],
+        Action::Destroy(_) => [0, 0, 1],
+        _ => [0; 3],
+    }
+}
+

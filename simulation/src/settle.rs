@@ -1,0 +1,232 @@
+//! The liveness phase: everything is healed, and then all must come together.
+
+use crate::act;
+use crate::plan::Plan;
+use crate::process::Running;
+use crate::run::{QUIET_MS, Run};
+use crate::setup::{self, PIN};
+use crate::toy::{Thing, crypto};
+use crate::trouble::member_name;
+use crate::truth::{Real, handle_of};
+use std::sync::Arc;
+use tandem_engine::report::{Quiet, Replica};
+use tandem_engine::step::{Output, Room, Step, Verb};
+use tandem_values::{Handle, Mechanism, Secret, ck::*};
+use zeroize::Zeroizing;
+
+/// What is judged.
+type Judgement = Result<(), String>;
+
+/// Enough for whatever comes out.
+const ROOM: Room = Room::Bytes(4_096);
+
+/// What is left to be repaired by an operator after a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Replicas that are on a follower's list of what it could not take.
+    pub excepted: usize,
+    /// Replicas that are proven where they should be.
+    pub proven: usize,
+}
+
+impl Run {
+    /// Heals everything and checks that all comes together.
+    pub fn settle(self: &Arc<Self>) -> Result<Settled, String> {
+        self.verdict()?;
+        self.world.set_plan(Plan::Nothing);
+        self.world.tell(|| "--- healed ---".into());
+        for hsm in &self.world.hsms {
+            let mut hsm = hsm.lock();
+            hsm.heal();
+            hsm.pin = PIN.to_vec();
+        }
+        // The operator has set the PIN right and enables the member.
+        self.world.books.lock().notes.retain(|name, _| !name.ends_with("/refused-pin"));
+        self.world.pass(QUIET_MS);
+        let settled = self.operate()?;
+        self.each_process()?;
+        self.stop_all();
+        self.oracle.lock().follow(self)?;
+        self.members_hold_the_truth()?;
+        self.verdict()?;
+        Ok(settled)
+    }
+
+    /// A new process logs in and proves every replica.
+    fn operate(self: &Arc<Self>) -> Result<Settled, String> {
+        let life = self.world.be_born();
+        let token = setup::token(&self.world, &self.options, life);
+        token.start();
+        let session =
+            token.login(&Secret::new(PIN)).map_err(|error| format!("no login: {error}"))?;
+        let reports = token.verify(&Quiet).map_err(|error| format!("no verification: {error}"))?;
+        self.oracle.lock().follow(self)?;
+        let living = self.oracle.lock().truth.living().count();
+        if reports.len() != living {
+            return Err(format!("{living} objects live and {} are known", reports.len()));
+        }
+        let mut settled = Settled::default();
+        for report in reports {
+            for (member, replica) in report.replicas {
+                let (_, excepted) = self.world.books.lock().follower(&member);
+                match replica {
+                    Replica::Proven => settled.proven += 1,
+                    Replica::Failed(_) if excepted.contains(&report.id) => settled.excepted += 1,
+                    replica => {
+                        return Err(format!("object {} on {member}: {replica:?}", report.handle));
+                    }
+                }
+            }
+        }
+        session.close();
+        token.stop();
+        self.world.bury(life);
+        Ok(settled)
+    }
+
+    /// Every process that still runs works with each member alone.
+    fn each_process(&self) -> Judgement {
+        for process in &self.processes {
+            let (running, logged_in) = {
+                let process = process.lock();
+                (process.running.clone(), process.logged_in && process.begun.is_none())
+            };
+            let Some(running) = running.filter(|_| logged_in) else { continue };
+            self.world.begin_line(running.life, 0);
+            for alone in 0..self.options.members {
+                // It has refused this process's PIN, and is left alone until another is brought.
+                if !self.world.hsms.get(alone).is_some_and(|hsm| hsm.lock().refused.is_empty()) {
+                    continue;
+                }
+                self.plug_in_only(Some(alone));
+                self.works(&running, alone)?;
+                self.plug_in_only(None);
+                running.session.random(1).map_err(|error| format!("not at all: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn plug_in_only(&self, alone: Option<usize>) {
+        for (number, hsm) in self.world.hsms.iter().enumerate() {
+            hsm.lock().away = alone.is_some_and(|alone| alone != number);
+        }
+        self.world.pass(QUIET_MS);
+    }
+
+    /// A process uses every key that is proven on a member, while no other is there.
+    fn works(&self, running: &Running, alone: usize) -> Judgement {
+        let keys: Vec<_> = {
+            let oracle = self.oracle.lock();
+            let books = self.world.books.lock();
+            let (position, excepted) = books.follower(&member_name(alone));
+            oracle
+                .truth
+                .living()
+                .filter(|real| real.object.class() == CKO_PRIVATE_KEY)
+                .filter(|real| position >= real.object.born && !excepted.contains(&real.object.id))
+                .filter_map(|real| Some((real.clone(), handle_of(&books, real.object.id)?)))
+                .collect()
+        };
+        let member = member_name(alone);
+        running
+            .session
+            .random(1)
+            .map_err(|error| format!("life {} and {member} alone: {error}", running.life))?;
+        for (real, handle) in keys {
+            sign(running, &real, handle).map_err(|error| {
+                format!("life {} and {member} alone, signing by {handle}: {error}", running.life)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn stop_all(&self) {
+        for process in &self.processes {
+            let running = process.lock().running.take();
+            if let Some(running) = running {
+                running.session.close();
+                running.token.stop();
+                drop(running.session);
+                self.world.bury(running.life);
+            }
+        }
+    }
+
+    /// Every member holds every living object once, and nothing else.
+    fn members_hold_the_truth(&self) -> Judgement {
+        let oracle = self.oracle.lock();
+        let books = self.world.books.lock();
+        for (number, hsm) in self.world.hsms.iter().enumerate() {
+            let (hsm, name) = (hsm.lock(), member_name(number));
+            if hsm.session_objects() > 0 {
+                return Err(format!("session objects are left on {name}"));
+            }
+            let mut held: Vec<&Thing> =
+                hsm.token_objects().filter(|thing| !is_ring(thing)).collect();
+            let (_, excepted) = books.follower(&name);
+            for real in oracle.truth.living() {
+                let secret = oracle.truth.secret(&books, real);
+                let at = held.iter().position(|thing| is_replica(thing, real, secret.as_deref()));
+                match at {
+                    Some(at) => _ = held.swap_remove(at),
+                    None if excepted.contains(&real.object.id) => {}
+                    None => {
+                        let label = label(real.object.template.bytes(CKA_LABEL));
+                        return Err(format!("{label:?} is not on {name}"));
+                    }
+                }
+            }
+            if let Some(orphan) = held.first() {
+                let label = label(orphan.template.bytes(CKA_LABEL));
+                let class = orphan.template.class();
+                return Err(format!("{label:?} (class {class:?}) is an orphan on {name}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn label(bytes: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}
+
+fn is_ring(thing: &Thing) -> bool {
+    thing.template.bytes(CKA_LABEL).is_some_and(|label| label.starts_with(b"tandem:"))
+}
+
+/// True if an object on a member is the one of the log: by what it is, and by its label.
+fn is_replica(thing: &Thing, real: &Real, secret: Option<&[u8]>) -> bool {
+    let wanted = &real.object.template;
+    let same = |kind| {
+        thing.template.bytes(kind).unwrap_or_default() == wanted.bytes(kind).unwrap_or_default()
+    };
+    if thing.template.class() != wanted.class() || !same(CKA_LABEL) {
+        return false;
+    }
+    match real.object.class() {
+        CKO_PRIVATE_KEY | CKO_SECRET_KEY => {
+            Some(thing.secret.as_slice()) == secret
+                && thing.template.is(CKA_SENSITIVE)
+                && thing.template.flag(CKA_EXTRACTABLE) == Some(false)
+        }
+        CKO_PUBLIC_KEY => same(CKA_MODULUS) && same(CKA_EC_POINT),
+        _ if real.object.kek.is_some() => thing.template.bytes(CKA_VALUE) == secret,
+        _ => same(CKA_VALUE),
+    }
+}
+
+fn sign(running: &Running, real: &Real, key: Handle) -> Judgement {
+    let mechanism = Mechanism::plain(act::signing(real));
+    let kind = mechanism.kind;
+    let init = Step::Init { verb: Verb::Sign, mechanism, key: Some(key), signature: None };
+    let session = &running.session;
+    session.step(init, Room::Query).map_err(|error| error.to_string())?;
+    let whole = Step::Whole(Verb::Sign, Zeroizing::new(b"settled".to_vec()));
+    let output = session.step(whole, ROOM).map_err(|error| error.to_string())?;
+    let public = real.object.public.clone().unwrap_or_default();
+    match output {
+        Output::Bytes(bytes) if *bytes == crypto::sign(&public, kind, b"settled", false) => Ok(()),
+        _ => Err("a wrong signature".into()),
+    }
+}

@@ -1,0 +1,97 @@
+//! A token that is paired, made once; every run begins with a copy of it.
+
+use crate::member::Toy;
+use crate::planted::Bug;
+use crate::store::{Books, Hand};
+use crate::toy::{Hsm, Life};
+use crate::world::World;
+use std::sync::Arc;
+use tandem_engine::error::Result;
+use tandem_engine::member::Member;
+use tandem_engine::report::{PairReport, Quiet};
+
+use tandem_engine::settings::{
+    Balance, Hold, MemberSettings, RecoverySettings, RequireBackup, Role, Settings,
+};
+use tandem_engine::token::{Parts, Token};
+use tandem_values::Secret;
+
+/// The user's PIN.
+pub const PIN: &[u8] = b"123456";
+
+/// How a run's token is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How many members it has.
+    pub members: usize,
+    /// Which of them does the work.
+    pub balance: Balance,
+    /// How many of them must have proven a new key.
+    pub min_replicas: usize,
+    /// The most bytes of an operation that are kept so that it can move.
+    pub replay_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { members: 2, balance: Balance::Primary, min_replicas: 1, replay_bytes_max: 4_096 }
+    }
+}
+
+/// A process's token over the world's members and store.
+pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
+    let plain = MemberSettings { role: Role::Active, pin: None, label: None };
+    let member = |number| Arc::new(Toy::new(world, number, life)) as Arc<dyn Member>;
+    Token::new(Parts {
+        settings: Settings {
+            label: "simulated".into(),
+            hold: Hold::Resident,
+            balance: options.balance,
+            require_backup: RequireBackup::Off,
+            min_replicas: options.min_replicas,
+            allow_init: true,
+            recovery: RecoverySettings { shares: 3, threshold: 2 },
+            replay_bytes_max: options.replay_bytes_max,
+            lease_wait_ms: 50,
+        },
+        members: (0..options.members).map(|number| (member(number), plain.clone())).collect(),
+        store: Arc::new(Hand::new(world, life)),
+        clock: Arc::clone(world) as Arc<_>,
+        entropy: Arc::clone(world) as Arc<_>,
+        shares: None,
+    })
+}
+
+/// Members and store after pairing.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// The toy HSMs.
+    pub hsms: Vec<Hsm>,
+    /// What the store holds.
+    pub books: Books,
+}
+
+impl Snapshot {
+    /// A world that begins here.
+    pub fn world(&self, seed: u64, bug: Option<Bug>) -> Arc<World> {
+        World::new(self.hsms.clone(), self.books.clone(), seed, bug)
+    }
+}
+
+/// Pairs so many toy HSMs by the engine's own pairing.
+pub fn pair(members: usize) -> Result<(Snapshot, PairReport)> {
+    let hsms = (0..members).map(|number| Hsm::new(&format!("toy-{number}"), PIN)).collect();
+    let world = World::new(hsms, Books::default(), 7, None);
+    let life = world.be_born();
+    let options = Options { members, ..Options::default() };
+    let token = token(&world, &options, life);
+    token.start();
+    let report = token.pair(&Secret::new(PIN), &Quiet, &mut |_| Ok(()))?;
+    token.stop();
+    world.bury(life);
+    let snapshot = Snapshot {
+        hsms: world.hsms.iter().map(|hsm| hsm.lock().clone()).collect(),
+        books: world.books.lock().clone(),
+    };
+    Ok((snapshot, report))
+}

@@ -1,0 +1,108 @@
+//! The log and the notes, in memory.
+
+use super::{Books, MemoryStore};
+use tandem_engine::event::{Head, Record};
+use tandem_engine::log::{Append, Log, Notes, Position, StoreError, Stored};
+
+impl Books {
+    pub(crate) fn head(&self) -> Head {
+        self.records.last().map_or_else(Head::default, |last| Head {
+            position: last.position,
+            counter: last.counter,
+            link: last.link,
+        })
+    }
+}
+
+fn follows(head: &Head, record: &Record) -> bool {
+    record.position == head.position + 1
+        && record.link == record.link_after(&head.link)
+        && record
+            .wrapped
+            .as_deref()
+            .is_none_or(|wrapped| record.wrapped_hash == Record::hash_wrapped(Some(wrapped)))
+}
+
+fn index(position: Position) -> Option<usize> {
+    usize::try_from(position).ok()?.checked_sub(1)
+}
+
+impl Log for MemoryStore {
+    fn head(&self) -> Stored<Head> {
+        Ok(self.books.lock().head())
+    }
+
+    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
+        let mut books = self.books.lock();
+        let append = build(&books.head())?;
+        let mut records = books.records.clone();
+        for record in append.records {
+            let head = records.last().map_or_else(Head::default, |last| Head {
+                position: last.position,
+                counter: last.counter,
+                link: last.link,
+            });
+            if !follows(&head, &record) {
+                return Err(StoreError::Unavailable(format!(
+                    "record {} doesn't follow record {}",
+                    record.position, head.position
+                )));
+            }
+            records.push(record);
+        }
+        for position in append.erase {
+            let record = index(position).and_then(|index| records.get_mut(index));
+            match record {
+                Some(record) => record.wrapped = None,
+                None => return Err(StoreError::Damaged(format!("no record {position}"))),
+            }
+        }
+        if records != books.records {
+            books.records = records;
+            books.changed();
+        }
+        Ok(books.head())
+    }
+
+    fn read(&self, after: Position, limit: usize) -> Stored<Vec<Record>> {
+        let books = self.books.lock();
+        let from = usize::try_from(after).unwrap_or(usize::MAX).min(books.records.len());
+        Ok(books.records.iter().skip(from).take(limit).cloned().collect())
+    }
+
+    fn begin_anew(&self) -> Stored {
+        let mut books = self.books.lock();
+        let (handles_given, generation) = (books.handles_given, books.generation);
+        let followers = std::mem::take(&mut books.followers)
+            .into_iter()
+            .map(|(name, follower)| {
+                (name, super::Follower { epoch: follower.epoch + 1, ..Default::default() })
+            })
+            .collect();
+        let leases = std::mem::take(&mut books.leases);
+        *books = Books { followers, leases, handles_given, generation, ..Default::default() };
+        books.changed();
+        Ok(())
+    }
+}
+
+impl Notes for MemoryStore {
+    fn note(&self, name: &str) -> Stored<Option<Vec<u8>>> {
+        Ok(self.books.lock().notes.get(name).cloned())
+    }
+
+    fn set_note(&self, name: &str, value: Option<&[u8]>) -> Stored {
+        let mut books = self.books.lock();
+        let changed = match value {
+            Some(value) => {
+                books.notes.insert(name.to_owned(), value.to_vec());
+                true
+            }
+            None => books.notes.remove(name).is_some(),
+        };
+        if changed {
+            books.changed();
+        }
+        Ok(())
+    }
+}
