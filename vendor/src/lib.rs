@@ -15,6 +15,7 @@
     reason = "vendors read the environment, and this crate is the world outside the engine"
 )]
 
+mod binding;
 mod buffer;
 mod config;
 mod decode;
@@ -31,6 +32,7 @@ mod life;
 mod member;
 mod objects;
 mod output;
+mod own;
 mod parameter;
 mod quirks;
 mod read;
