@@ -76,7 +76,8 @@ impl Oracle {
         let effects = self.effects(run, report.line)?;
         self.follow(run)?;
         self.judge_pins(run)?;
-        let judge = Judge { run, report: &report, hits: &hits, effects: &effects, truth: &self.truth };
+        let judge =
+            Judge { run, report: &report, hits: &hits, effects: &effects, truth: &self.truth };
         run.world.tell(|| judge.described());
         let tally = match &report.said {
             Outcome::Answered(Ok(_)) => 0,
@@ -337,7 +338,11 @@ impl Judge<'_> {
         {
             process.lock().begun = after;
         }
-        if good { Ok(()) } else { Err("what came out contradicts what must or did come out".into()) }
+        if good {
+            Ok(())
+        } else {
+            Err("what came out contradicts what must or did come out".into())
+        }
     }
 
     /// An error, which must have a reason.
@@ -359,10 +364,9 @@ impl Judge<'_> {
             Action::LogOut => self.store_failed(),
             Action::LogIn => self.store_failed() || !self.one_works(),
             Action::Find | Action::Read(_) => self.store_failed(),
-            Action::Sign(_)
-            | Action::BeginMac(_)
-            | Action::BeginEncrypt(_)
-            | Action::Random => !self.one_works(),
+            Action::Sign(_) | Action::BeginMac(_) | Action::BeginEncrypt(_) | Action::Random => {
+                !self.one_works()
+            }
             Action::Feed(_) | Action::End => !self.one_works() || self.is_stuck(),
             _ => self.store_failed() || !self.hits.is_empty() || self.anything_wrong(),
         };
@@ -387,7 +391,11 @@ impl Judge<'_> {
     /// A member at which nothing was or went wrong, and which has proven the key, could have done it.
     fn one_works(&self) -> bool {
         self.report.asked.works.iter().enumerate().any(|(number, works)| {
-            *works && self.hits.iter().all(|hit| hit.place != Place::Member(number) || hit.trouble.is_crash())
+            *works
+                && self
+                    .hits
+                    .iter()
+                    .all(|hit| hit.place != Place::Member(number) || hit.trouble.is_crash())
         })
     }
 
@@ -401,9 +409,7 @@ impl Judge<'_> {
 /// What comes of an operation.
 fn expected(begun: &Begun, skewed: bool) -> Vec<u8> {
     match begun.verb {
-        Verb::Encrypt => {
-            crypto::encrypt_blocks(&begun.value, Some(&begun.iv), &begun.fed, skewed)
-        }
+        Verb::Encrypt => crypto::encrypt_blocks(&begun.value, Some(&begun.iv), &begun.fed, skewed),
         _ => crypto::mac(&begun.value, begun.mechanism, &begun.fed, skewed),
     }
 }
@@ -419,4 +425,3 @@ const fn wanted(action: Action) -> [usize; 3] {
         _ => [0; 3],
     }
 }
-

@@ -250,10 +250,8 @@ impl World {
                 intruder = state.intruder.take();
             }
             state.hits.push(Hit { moment, place, trouble });
-            let benign = matches!(
-                trouble,
-                Trouble::CrashBefore | Trouble::CrashAfter | Trouble::Intruder
-            );
+            let benign =
+                matches!(trouble, Trouble::CrashBefore | Trouble::CrashAfter | Trouble::Intruder);
             if let (Place::Member(member), false) = (place, benign) {
                 let now = state.now_ms;
                 state.troubled_ms.insert(member, now);

@@ -3,11 +3,12 @@
 use cryptoki::context::Function;
 use std::path::Path;
 use tandem_tests::keys::{DIGEST, Kind};
-use tandem_tests::{Demo, Wanted, alone, application, artefacts};
+use tandem_tests::{Demo, Vendor, Wanted, alone, application, artefacts};
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 /// What this process has open, and how many threads.
 fn held() -> (BTreeMap<String, usize>, usize) {
@@ -93,6 +94,30 @@ fn threads_that_sign_together_are_served_together() {
             assert!(public.verifies(&DIGEST, &signature));
         }
         assert!(application.is_fn_supported(Function::SignMessage));
+    });
+}
+
+/// An application that is linked against libtandem.so has its functions before anybody else's, and a vendor's module that
+/// looks for its own by name must not find them.
+#[test]
+fn a_program_that_has_our_functions_as_its_own_still_reaches_the_vendors() {
+    alone(&Wanted::over(&[Vendor::SoftHsm, Vendor::Kryoptic, Vendor::SoftHsm]), |demo| {
+        let mut user = Command::new(env!("CARGO_BIN_EXE_tandem-test-user"))
+            .env("LD_PRELOAD", artefacts::module())
+            .env("TANDEM_ARTIFACTS", artefacts::folder())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the helper program");
+        let mut told = user.stdin.take().expect("its input");
+        told.write_all(b"make key\nlist\n").expect("its input");
+        drop(told);
+        let said = user.wait_with_output().expect("its output").stdout;
+        assert_eq!(String::from_utf8_lossy(&said), "ready\nmade\nkey\n", "{}", demo.log());
+        assert!(!demo.log().contains("warn"), "{}", demo.log());
+        for (member, _) in demo.members() {
+            assert!(Kind::P256.find(&demo.direct(member), "key").is_some(), "{member}");
+        }
     });
 }
 

@@ -196,3 +196,16 @@ pub const fn layout(kind: MechanismType) -> Option<Layout> {
         _ => return None,
     })
 }
+
+/// The layout of a message's parameter (PKCS #11 3.2 sections 6.13.3, 6.13.5 and 6.64.4); `None` for a mechanism whose
+/// messages have none.
+pub const fn message_layout(kind: MechanismType) -> Option<&'static [Field]> {
+    use Field::{Bits, Bytes, Inline, Nested, Number};
+    Some(match kind {
+        CKM_AES_GCM => &[Bytes, Number, Number, Bits],
+        CKM_AES_CCM => &[Number, Bytes, Number, Number, Bytes],
+        // The tag is sixteen bytes behind a pointer that has no length beside it.
+        CKM_CHACHA20_POLY1305 | CKM_SALSA20_POLY1305 => &[Bytes, Nested(&[Inline(16)])],
+        _ => return None,
+    })
+}

@@ -2,6 +2,7 @@
 
 use crate::config::MemberConfig;
 use crate::error::LoadError;
+use crate::own;
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,7 @@ impl Module {
         }
         let file = File::open(&real).map_err(missing)?;
         let id = FileId::of(&file.metadata().map_err(missing)?);
-        if own_file().is_some_and(|own| own.same_file(&id)) {
+        if own::is_tandem(&file).map_err(missing)? {
             return Err(LoadError::Own(path.clone()));
         }
         Ok(Self { path: path.clone(), file, id })
@@ -91,24 +92,6 @@ fn check_writers(module: &Path, path: &Path, group: Option<u32>) -> Result<(), L
         return Ok(());
     };
     Err(LoadError::Writable { module: module.to_owned(), path: path.to_owned(), who })
-}
-
-/// The file that holds this very code: libtandem.so, or the program it is linked into. `None` if the system doesn't say.
-fn own_file() -> Option<FileId> {
-    let here = own_file as fn() -> Option<FileId> as usize;
-    let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    let path = maps.lines().find_map(|line| mapped_file(line, here))?;
-    fs::metadata(path).ok().map(|metadata| FileId::of(&metadata))
-}
-
-/// The path in a line of /proc/self/maps (`from-to rwxp offset device inode path`) if its range holds an address.
-fn mapped_file(line: &str, address: usize) -> Option<&str> {
-    let (range, _) = line.split_once(' ')?;
-    let (from, to) = range.split_once('-')?;
-    let from = usize::from_str_radix(from, 16).ok()?;
-    let to = usize::from_str_radix(to, 16).ok()?;
-    let path = line.get(line.find('/')?..)?;
-    (from..to).contains(&address).then_some(path)
 }
 
 #[cfg(test)]
@@ -218,18 +201,14 @@ mod tests {
     #[test]
     fn our_own_file_is_refused_under_any_name() {
         let own = std::env::current_exe().unwrap();
+        assert!(own::is_tandem(&File::open(&own).unwrap()).unwrap());
         assert_eq!(open(&own, None).unwrap_err(), LoadError::Own(own.clone()));
         let (folder, _) = folder();
         let link = folder.path().join("innocent.so");
         symlink(&own, &link).unwrap();
         assert_eq!(open(&link, None).unwrap_err(), LoadError::Own(link));
-    }
-
-    #[test]
-    fn a_mapping_is_found_by_address() {
-        let line = "7f00-7fff r-xp 00000000 fe:00 1234   /usr/lib/a b.so";
-        assert_eq!(mapped_file(line, 0x7f80), Some("/usr/lib/a b.so"));
-        assert_eq!(mapped_file(line, 0x7fff), None);
-        assert_eq!(mapped_file("7f00-7fff r-xp 00000000 00:00 0", 0x7f80), None);
+        let copy = folder.path().join("copy.so");
+        fs::copy(&own, &copy).unwrap();
+        assert_eq!(open(&copy, None).unwrap_err(), LoadError::Own(copy));
     }
 }

@@ -4,9 +4,10 @@
 //! variables: one C_Initialize, one login. A copy in a memory file is another file to it, so it is another instance
 //! (`facts.md` g: SoftHSM, Kryoptic and NSS work so).
 
+use crate::binding;
 use crate::error::LoadError;
 use crate::file::Module;
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use libloading::os::unix::Library;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -58,11 +59,11 @@ fn no_module(module: &Module, reason: String) -> LoadError {
     LoadError::NoModule { path: module.path.clone(), reason }
 }
 
-/// Everything is bound at once, and its names are nobody else's.
+/// Opens a library whose names are nobody else's.
 fn open(path: &Path) -> Result<Library, String> {
     // SAFETY: loading runs the library's constructors. That they are to be trusted is what the operator says by
     // naming the module, and what `Module::open` checks as far as it can be checked.
-    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| error.to_string())
+    unsafe { Library::open(Some(path), binding::flags()) }.map_err(|error| error.to_string())
 }
 
 fn memory_file(module: &Module) -> io::Result<File> {

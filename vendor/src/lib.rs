@@ -15,6 +15,7 @@
     reason = "vendors read the environment, and this crate is the world outside the engine"
 )]
 
+mod binding;
 mod budget;
 mod buffer;
 mod config;
@@ -34,6 +35,7 @@ mod life;
 mod member;
 mod objects;
 mod output;
+mod own;
 mod parameter;
 mod quirks;
 mod read;

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::ptr;
 use tandem_values::ck::*;
 use tandem_values::mechanism::layout;
-use tandem_values::{Field, Layout, Mechanism, MechanismType, Parameter, Part, Rv, rv::Result};
+use tandem_values::{Field, Layout, Mechanism, Parameter, Part, Rv, rv::Result};
 
 /// A parameter structure is a row of these.
 #[derive(Clone, Copy)]
@@ -201,22 +201,11 @@ impl CMechanism {
     }
 }
 
-/// The layout of one message's parameter under a mechanism (PKCS #11 3.2 sections 6.13.3, 6.13.5 and 6.64.4);
-/// `None` if nothing but flat bytes is known of it.
-pub(crate) const fn message_layout(kind: MechanismType) -> Option<&'static [Field]> {
-    use Field::{Bits, Bytes, Inline, Nested, Number};
-    Some(match kind {
-        CKM_AES_GCM => &[Bytes, Number, Number, Bits],
-        CKM_AES_CCM => &[Number, Bytes, Number, Number, Bytes],
-        // The tag is sixteen bytes behind a pointer that has no length beside it.
-        CKM_CHACHA20_POLY1305 | CKM_SALSA20_POLY1305 => &[Bytes, Nested(&[Inline(16)])],
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tandem_values::MechanismType;
+    use tandem_values::mechanism::message_layout;
     use zeroize::Zeroizing;
 
     fn bytes(bytes: &[u8]) -> Part {

@@ -2,9 +2,10 @@
 
 use crate::functions::{Functions, Sink};
 use crate::output::{Outcome, output};
-use crate::parameter::{CMechanism, Encoded, message_layout};
+use crate::parameter::{CMechanism, Encoded};
 use tandem_engine::step::{Bytes, Output, Room, Step, Verb};
 use tandem_values::ck::*;
+use tandem_values::mechanism::message_layout;
 use tandem_values::{Field, MechanismType, Parameter, Rv, Secret, rv::Result};
 
 /// The most output of an operation that is ended only to be rid of it, in bytes.

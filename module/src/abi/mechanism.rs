@@ -1,9 +1,8 @@
 //! Mechanisms that an application passes in: their parameters are copied out whole, by the layouts of `values`.
 
 use super::memory;
-use super::parameter::message_layout;
 use tandem_engine::error::{Error, Result};
-use tandem_values::mechanism::{FLAT_BYTES_MAX, layout};
+use tandem_values::mechanism::{FLAT_BYTES_MAX, layout, message_layout};
 use tandem_values::{Field, Layout, Mechanism, Parameter, Part, ck::*, names};
 use zeroize::Zeroizing;
 

@@ -21,7 +21,7 @@ pub mod wire;
 
 pub use attributes::Asked;
 pub(crate) use function::OPERATIONS;
-pub use parameter::{RawParameter, message_layout};
+pub use parameter::RawParameter;
 
 use crate::api::*;
 use crate::guard::guard;

@@ -6,20 +6,8 @@ use super::memory;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use tandem_engine::error::Result;
+use tandem_values::mechanism::message_layout;
 use tandem_values::{Field, MechanismType, Parameter, Part, ck::*};
-
-/// The layout of a message's parameter (PKCS #11 3.2 sections 6.13.3, 6.13.5 and 6.64.4), the same as `vendor` builds it
-/// from; `None` for a mechanism whose messages have none.
-pub const fn message_layout(kind: MechanismType) -> Option<&'static [Field]> {
-    use Field::{Bits, Bytes, Inline, Nested, Number};
-    match kind {
-        CKM_AES_GCM => Some(&[Bytes, Number, Number, Bits]),
-        CKM_AES_CCM => Some(&[Number, Bytes, Number, Number, Bytes]),
-        // The tag is sixteen bytes behind a pointer that has no length beside it.
-        CKM_CHACHA20_POLY1305 | CKM_SALSA20_POLY1305 => Some(&[Bytes, Nested(&[Inline(16)])]),
-        _ => None,
-    }
-}
 
 /// A parameter as the application passed it: its meaning depends on the operation's mechanism.
 pub struct RawParameter<'a> {

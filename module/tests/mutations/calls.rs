@@ -5,6 +5,7 @@ use crate::play::{P256, Play};
 use std::ptr;
 use tandem::abi::*;
 use tandem_values::ck::*;
+use tandem_values::mechanism::message_layout;
 
 const AES: usize = 0;
 const SECRET: usize = 1;
