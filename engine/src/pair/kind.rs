@@ -79,6 +79,14 @@ pub(super) const ALL: &[Kind] = &[
     generic("generic:64", 64),
 ];
 
+/// The kinds, those first that take a module the shortest to make: where any kind will do, nobody waits for RSA's primes.
+pub(super) fn quick_first() -> Vec<&'static Kind> {
+    // Of the secret keys the longest first: a generic secret, which more can be tried with than with an AES key.
+    let mut kinds: Vec<_> = ALL.iter().rev().collect();
+    kinds.sort_by_key(|kind| kind.effort());
+    kinds
+}
+
 /// A fresh key: the one that is carried, and the public half of a pair.
 pub(super) struct Fresh {
     pub(super) key: Handle,
@@ -86,6 +94,16 @@ pub(super) struct Fresh {
 }
 
 impl Kind {
+    /// How hard it is to make, against the others.
+    const fn effort(&self) -> u8 {
+        match self.make {
+            Make::Secret(..) => 0,
+            Make::Pair(_, Domain::Curve(P256)) => 1,
+            Make::Pair(_, Domain::Curve(_)) => 2,
+            Make::Pair(_, Domain::Bits(_)) => 3,
+        }
+    }
+
     /// CKO_PRIVATE_KEY or CKO_SECRET_KEY.
     pub(super) const fn class(&self) -> u64 {
         match self.make {
