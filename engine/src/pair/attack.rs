@@ -113,7 +113,7 @@ impl Thief<'_> {
         for kind in kind::quick_first().into_iter().filter(|kind| kind.class() == class) {
             let usage = if class == CKO_PRIVATE_KEY { CKA_SIGN } else { CKA_ENCRYPT };
             let wrapped = kind
-                .generate(&scratch, usage)
+                .generate(&scratch, &[usage])
                 .and_then(|fresh| carry::wrap(&self.desk, self.handles.get(kek), fresh.key));
             if let Ok(wrapped) = wrapped {
                 return Ok(Bait { kind, wrapped });
