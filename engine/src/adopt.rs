@@ -200,10 +200,8 @@ impl Token {
             template.number(CKA_VALUE_LEN).unwrap_or(0),
         )?;
         let seal = self.seal().ok()?;
-        template
-            .is(method.usage)
-            .then(|| prove::fingerprint(desk, handle, &method, &seal).ok())
-            .flatten()
+        let may = method.usage.iter().all(|kind| template.is(*kind));
+        may.then(|| prove::fingerprint(desk, handle, &method, &seal).ok()).flatten()
     }
 
     /// True if the catalogue has this object already.

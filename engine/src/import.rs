@@ -12,6 +12,7 @@ use crate::held::Held;
 use crate::journal::Entry as Appended;
 use crate::make::kek_for;
 use crate::object::{Kek, Object};
+use crate::point;
 use crate::prove;
 use crate::session::{Session, check_changes};
 use crate::shelf::Entry;
@@ -279,6 +280,11 @@ impl Session {
             if wrapped.is_none() {
                 return Err(CKR_KEY_UNEXTRACTABLE.into());
             }
+            if let Some(wrapped) = &wrapped
+                && point::is_missing(&object)
+            {
+                object.public = Some(token.point_of(&object, wrapped)?);
+            }
             if object.public.is_none() && object.fingerprint.is_none() {
                 object.fingerprint = token.fingerprint_of(&held, &object)?;
             }
@@ -306,6 +312,18 @@ impl Token {
         })
     }
 
+    /// The public part of a private EC key that was a session object until now.
+    fn point_of(&self, object: &Object, wrapped: &[u8]) -> Result<Template> {
+        let kek = object.kek.ok_or_else(|| Error::from(CKR_KEY_UNEXTRACTABLE))?;
+        self.on_makers(|lease| {
+            let ring = lease
+                .station()
+                .ring()
+                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            point::find(&lease.desk(), ring.kek(kek), object, wrapped, &self.challenge())
+        })
+    }
+
     /// The fingerprint of a session key that is copied to the token, from a twin.
     fn fingerprint_of(&self, held: &Held, object: &Object) -> Result<Option<[u8; 32]>> {
         let Held::Transient(transient) = held else { return Ok(held.object().fingerprint) };
@@ -315,7 +333,7 @@ impl Token {
         let method =
             prove::keyed_method(object).ok_or_else(|| Error::from(CKR_KEY_NOT_WRAPPABLE))?;
         let seal = self.seal()?;
-        let twin = carry::twin(&transient.object, &[(method.usage, true)]);
+        let twin = carry::twin(&transient.object, &method.flags());
         self.on_makers(|lease| {
             let ring = lease
                 .station()

@@ -28,6 +28,7 @@ pub mod object;
 mod operation;
 pub mod pair;
 mod pairing;
+mod point;
 pub mod ports;
 pub mod prove;
 mod replica;

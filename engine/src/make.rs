@@ -14,6 +14,7 @@ use crate::follow::Exception;
 use crate::journal::Entry;
 use crate::member::SessionId;
 use crate::object::{Kek, Object, ObjectId};
+use crate::point;
 use crate::prove::{self, Failure};
 use crate::session::Session;
 use crate::shown::{self, Origin};
@@ -151,9 +152,18 @@ impl Token {
             return Ok(());
         }
         let seal = self.seal().map_err(|_| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
-        let method = prove::keyed_method(object)
-            .ok_or_else(|| Fault::new(Call::Step, CKR_KEY_NOT_WRAPPABLE))?;
-        object.fingerprint = Some(prove::fingerprint(desk, key, &method, &seal)?);
+        let refused = |why: &str| {
+            log::warn!(
+                "a key of this type and length can't be proven on member {}: {why}",
+                desk.name()
+            );
+            Fault::new(Call::Step, CKR_KEY_NOT_WRAPPABLE)
+        };
+        let method = prove::keyed_method(object).ok_or_else(|| refused("no way is known"))?;
+        let print = prove::fingerprint(desk, key, &method, &seal);
+        object.fingerprint = Some(print.map_err(|fault| {
+            if prove::is_refusal(fault) { refused(&fault.to_string()) } else { fault }
+        })?);
         Ok(())
     }
 }
@@ -221,7 +231,9 @@ fn scratch(shown: &Template, working: bool) -> Template {
             template.number(CKA_VALUE_LEN).unwrap_or(0),
         )
     {
-        template.set(method.usage, true);
+        for kind in method.usage {
+            template.set(*kind, true);
+        }
     }
     if template.is(CKA_ALWAYS_AUTHENTICATE) {
         template.set(CKA_ALWAYS_AUTHENTICATE, working);
@@ -441,6 +453,13 @@ pub(crate) fn draft_of_key(
         object.template.set(CKA_VALUE_LEN, u64::try_from(len).unwrap_or(0));
     }
     if object.is_token() {
+        if let (Some(wrapped), Some(ring)) = (&wrapped, station.ring())
+            && let Some(kek) = object.kek
+            && point::is_missing(&object)
+        {
+            let challenge = token.challenge();
+            object.public = Some(point::find(desk, ring.kek(kek), &object, wrapped, &challenge)?);
+        }
         token.fingerprint_fresh(desk, &mut object, handle)?;
     }
     Ok(Draft { object, wrapped, scratch: handle })

@@ -49,14 +49,21 @@ const QUESTION: &[u8; 32] = b"Tandem asks: which key are you??";
 /// How a key of some type can be made to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method {
-    /// The attribute that must allow it.
-    pub usage: AttributeType,
-    /// Sign, or encrypt.
+    /// The attributes that must allow it.
+    pub usage: &'static [AttributeType],
+    /// Sign, encrypt, or digest: what the key itself is fed to after the question.
     pub verb: Verb,
     /// The mechanism.
     pub mechanism: Mechanism,
     /// Bytes of challenge.
     pub len: usize,
+}
+
+impl Method {
+    /// The usage flags of a twin that answers so.
+    pub fn flags(&self) -> Vec<(AttributeType, bool)> {
+        self.usage.iter().map(|kind| (*kind, true)).collect()
+    }
 }
 
 /// Sign and verify, for private keys: the mechanisms worth trying, in order.
@@ -83,7 +90,7 @@ pub fn private_method(template: &Template) -> Option<Method> {
         .iter()
         .find(|(kind, _)| allowed.is_none_or(|allowed| allowed.contains(kind)))
         .map(|(kind, len)| Method {
-            usage: CKA_SIGN,
+            usage: &[CKA_SIGN],
             verb: Verb::Sign,
             mechanism: Mechanism::plain(*kind),
             len: *len,
@@ -93,13 +100,19 @@ pub fn private_method(template: &Template) -> Option<Method> {
 /// How a secret key of this type and length (bytes; 0 if unknown) answers [`QUESTION`].
 pub fn secret_method(key_type: u64, len: u64) -> Option<Method> {
     let sign = |kind| Method {
-        usage: CKA_SIGN,
+        usage: &[CKA_SIGN],
         verb: Verb::Sign,
         mechanism: Mechanism::plain(kind),
         len: 32,
     };
+    let digest = |kind| Method {
+        usage: &[],
+        verb: Verb::Digest,
+        mechanism: Mechanism::plain(kind),
+        len: 32,
+    };
     let encrypt = |kind, len| Method {
-        usage: CKA_ENCRYPT,
+        usage: &[CKA_ENCRYPT],
         verb: Verb::Encrypt,
         mechanism: Mechanism::plain(kind),
         len,
@@ -108,8 +121,9 @@ pub fn secret_method(key_type: u64, len: u64) -> Option<Method> {
         CKK_AES => encrypt(CKM_AES_ECB, 16),
         CKK_DES => encrypt(CKM_DES_ECB, 8),
         CKK_DES2 | CKK_DES3 => encrypt(CKM_DES3_ECB, 8),
-        // Some modules demand a key as long as the hash's output.
-        CKK_GENERIC_SECRET if (16..20).contains(&len) => sign(CKM_MD5_HMAC),
+        // Some modules demand a key as long as the hash's output for a MAC, and the shortest hash in common may be SHA-1.
+        // A digest (C_DigestKey) takes a key of any length.
+        CKK_GENERIC_SECRET if (1..20).contains(&len) => digest(CKM_SHA256),
         CKK_GENERIC_SECRET if (20..32).contains(&len) => sign(CKM_SHA_1_HMAC),
         CKK_GENERIC_SECRET | CKK_SHA256_HMAC => sign(CKM_SHA256_HMAC),
         CKK_MD5_HMAC => sign(CKM_MD5_HMAC),
@@ -129,6 +143,9 @@ pub fn run(
     data: &[u8],
 ) -> Answer<Zeroizing<Vec<u8>>> {
     let (verb, mechanism) = (method.verb, method.mechanism.clone());
+    if verb == Verb::Digest {
+        return digest(desk, mechanism, key, data);
+    }
     desk.member.step(
         desk.session,
         &Step::Init { verb, mechanism, key: Some(key), signature: None },
@@ -141,6 +158,30 @@ pub fn run(
     )? {
         Output::Bytes(bytes) => Ok(bytes),
         _ => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
+    }
+}
+
+/// The digest of the data and, after it, the key itself.
+fn digest(
+    desk: &Desk<'_>,
+    mechanism: Mechanism,
+    key: Handle,
+    data: &[u8],
+) -> Answer<Zeroizing<Vec<u8>>> {
+    let step = |step: &Step, room| desk.member.step(desk.session, step, room);
+    let verb = Verb::Digest;
+    step(&Step::Init { verb, mechanism, key: None, signature: None }, Room::Query)?;
+    let digested = step(&Step::Feed(verb, Zeroizing::new(data.to_vec())), Room::Query)
+        .and_then(|_| step(&Step::FeedKey(key), Room::Query))
+        .and_then(|_| step(&Step::Last(verb), Room::Bytes(64)));
+    match digested {
+        Ok(Output::Bytes(bytes)) => Ok(bytes),
+        Ok(_) => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
+        Err(fault) => {
+            // Left open it would be in the way of the next.
+            let _ = desk.member.cancel(desk.session, verb);
+            Err(fault)
+        }
     }
 }
 
@@ -281,7 +322,7 @@ pub fn keyed_method(object: &Object) -> Option<Method> {
         }
         CKO_PRIVATE_KEY if matches!(key_type, CKK_RSA | CKK_EC_EDWARDS) => {
             private_methods(key_type).first().map(|(kind, len)| Method {
-                usage: CKA_SIGN,
+                usage: &[CKA_SIGN],
                 verb: Verb::Sign,
                 mechanism: Mechanism::plain(*kind),
                 len: *len,
@@ -314,8 +355,8 @@ pub fn agreement(desk: &Desk<'_>, judge: &Desk<'_>, key: Handle, public: &Templa
             return Err(Fault::new(Call::Read, CKR_GENERAL_ERROR));
         };
         let known = public.bytes(value).unwrap_or_default();
-        let here = agreed(desk, key, derive, &fresh)?;
-        let there = agreed(judge, pair.private, derive, known)?;
+        let here = agreed(desk, key, derive, &fresh, 32)?;
+        let there = agreed(judge, pair.private, derive, known, 32)?;
         Ok(!here.is_empty() && here == there)
     })();
     for handle in [pair.public, pair.private] {
@@ -328,12 +369,13 @@ pub fn agreement(desk: &Desk<'_>, judge: &Desk<'_>, key: Handle, public: &Templa
     }
 }
 
-/// The secret that a key agrees on with a public value.
-fn agreed(
+/// So many bytes of the secret that a key agrees on with a public value.
+pub(crate) fn agreed(
     desk: &Desk<'_>,
     key: Handle,
     mechanism: u64,
     value: &[u8],
+    len: usize,
 ) -> Answer<Zeroizing<Vec<u8>>> {
     let parameter = if mechanism == CKM_DH_PKCS_DERIVE {
         Parameter::Flat(Zeroizing::new(value.to_vec()))
@@ -350,7 +392,7 @@ fn agreed(
         .with(CKA_TOKEN, false)
         .with(CKA_SENSITIVE, false)
         .with(CKA_EXTRACTABLE, true)
-        .with(CKA_VALUE_LEN, 32u64);
+        .with(CKA_VALUE_LEN, u64::try_from(len).unwrap_or(0));
     let secret = desk.member.derive(
         desk.session,
         &Mechanism { kind: mechanism, parameter },

@@ -127,7 +127,7 @@ impl Token {
         let method = prove::keyed_method(object)?;
         let allowed =
             object.template.numbers(CKA_ALLOWED_MECHANISMS).filter(|allowed| !allowed.is_empty());
-        let may = object.template.is(method.usage)
+        let may = method.usage.iter().all(|kind| object.template.is(*kind))
             && !object.template.is(CKA_ALWAYS_AUTHENTICATE)
             && allowed.is_none_or(|allowed| allowed.contains(&method.mechanism.kind));
         may.then_some(method)
@@ -180,7 +180,7 @@ impl Token {
         if let Some(method) = Self::own_method(object) {
             return self.same_fingerprint(desk, handle, &method, expected);
         }
-        let twin = carry::twin(object, &[(method.usage, true)]);
+        let twin = carry::twin(object, &method.flags());
         with_twin(desk, kek, wrapped, &twin, |twin| {
             self.same_fingerprint(desk, twin, &method, expected)
         })

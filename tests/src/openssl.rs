@@ -129,6 +129,31 @@ impl RsaKey {
     }
 }
 
+/// An EC key that OpenSSL has made.
+pub struct EcKey {
+    /// The named curve, in DER.
+    pub params: Vec<u8>,
+    /// d
+    pub scalar: Vec<u8>,
+    /// Its public half.
+    pub public: PublicKey,
+}
+
+impl EcKey {
+    /// A new one on a curve that OpenSSL knows by this name.
+    pub fn generate(curve: &str) -> Self {
+        let der = filter(&["ecparam", "-name", curve, "-genkey", "-noout", "-outform", "DER"], &[]);
+        // RFC 5915: version, scalar, [0] parameters, [1] public key.
+        let (_version, rest) = contents(contents(&der, 0x30).0, 2);
+        let (scalar, rest) = contents(rest, 4);
+        let (params, rest) = contents(rest, 0xa0);
+        let bits = contents(contents(rest, 0xa1).0, 3).0;
+        // The first byte says how many bits of the last are unused: none.
+        let public = PublicKey::ec(params, &element(4, &bits[1..]));
+        Self { params: params.to_vec(), scalar: scalar.to_vec(), public }
+    }
+}
+
 /// The contents of a DER element, and what follows it.
 fn contents(der: &[u8], tag: u8) -> (&[u8], &[u8]) {
     assert_eq!(der[0], tag);

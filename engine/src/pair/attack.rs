@@ -110,11 +110,10 @@ impl Thief<'_> {
     /// A key of this class, wrapped under a key of the ring: of the first kind that this member can make and wrap.
     fn bait(&self, kek: RingKey, class: u64) -> Result<Bait> {
         let scratch = Scratch::at(&self.desk);
-        // The kinds in an order in which the quick ones come first.
-        for kind in kind::ALL.iter().rev().filter(|kind| kind.class() == class) {
+        for kind in kind::quick_first().into_iter().filter(|kind| kind.class() == class) {
             let usage = if class == CKO_PRIVATE_KEY { CKA_SIGN } else { CKA_ENCRYPT };
             let wrapped = kind
-                .generate(&scratch, usage)
+                .generate(&scratch, &[usage])
                 .and_then(|fresh| carry::wrap(&self.desk, self.handles.get(kek), fresh.key));
             if let Ok(wrapped) = wrapped {
                 return Ok(Bait { kind, wrapped });

@@ -60,14 +60,14 @@ pub(super) fn import(
 
 fn of_log_key(desk: &Desk<'_>, key: Handle) -> Answer<Vec<u8>> {
     let mechanism = Mechanism::plain(recipe::mechanism(desk, RingKey::Log));
-    let method = Method { usage: CKA_SIGN, verb: Verb::Sign, mechanism, len: KNOWN_TEXT.len() };
+    let method = Method { usage: &[CKA_SIGN], verb: Verb::Sign, mechanism, len: KNOWN_TEXT.len() };
     prove::run(desk, &method, key, KNOWN_TEXT).map(|answer| answer.to_vec())
 }
 
 fn of_data_key(desk: &Desk<'_>, key: Handle) -> Answer<Vec<u8>> {
     let mechanism = gcm(&CHECK_IV);
     let method =
-        Method { usage: CKA_ENCRYPT, verb: Verb::Encrypt, mechanism, len: KNOWN_DATA.len() };
+        Method { usage: &[CKA_ENCRYPT], verb: Verb::Encrypt, mechanism, len: KNOWN_DATA.len() };
     prove::run(desk, &method, key, KNOWN_DATA).map(|answer| answer.to_vec())
 }
 

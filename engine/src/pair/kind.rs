@@ -64,7 +64,8 @@ const fn generic(name: &'static str, len: u64) -> Kind {
     Kind { name, key_type: CKK_GENERIC_SECRET, make }
 }
 
-/// What is tried. The lengths of secrets are those of keys and of hashes, and an odd one.
+/// What is tried. The lengths of secrets are those of keys and of hashes, an odd one, and one that is too short for a MAC
+/// on some modules.
 pub(super) const ALL: &[Kind] = &[
     rsa("rsa:2048", 2048),
     ec("ec:p256", P256),
@@ -73,11 +74,20 @@ pub(super) const ALL: &[Kind] = &[
     edwards("ed25519", ED25519),
     aes("aes:128", 16),
     aes("aes:256", 32),
+    generic("generic:16", 16),
     generic("generic:20", 20),
     generic("generic:32", 32),
     generic("generic:33", 33),
     generic("generic:64", 64),
 ];
+
+/// The kinds, those first that take a module the shortest to make: where any kind will do, nobody waits for RSA's primes.
+pub(super) fn quick_first() -> Vec<&'static Kind> {
+    // Of the secret keys the longest first: a generic secret, which more can be tried with than with an AES key.
+    let mut kinds: Vec<_> = ALL.iter().rev().collect();
+    kinds.sort_by_key(|kind| kind.effort());
+    kinds
+}
 
 /// A fresh key: the one that is carried, and the public half of a pair.
 pub(super) struct Fresh {
@@ -86,6 +96,16 @@ pub(super) struct Fresh {
 }
 
 impl Kind {
+    /// How hard it is to make, against the others.
+    const fn effort(&self) -> u8 {
+        match self.make {
+            Make::Secret(..) => 0,
+            Make::Pair(_, Domain::Curve(P256)) => 1,
+            Make::Pair(_, Domain::Curve(_)) => 2,
+            Make::Pair(_, Domain::Bits(_)) => 3,
+        }
+    }
+
     /// CKO_PRIVATE_KEY or CKO_SECRET_KEY.
     pub(super) const fn class(&self) -> u64 {
         match self.make {
@@ -111,14 +131,14 @@ impl Kind {
     }
 
     /// Makes a key as Tandem makes them: a session object, sensitive, extractable, with the usage given.
-    pub(super) fn generate(&self, scratch: &Scratch<'_>, usage: u64) -> Answer<Fresh> {
+    pub(super) fn generate(&self, scratch: &Scratch<'_>, usage: &[u64]) -> Answer<Fresh> {
         let desk = &scratch.desk;
         let own = Template::new()
             .with(CKA_TOKEN, false)
             .with(CKA_PRIVATE, true)
             .with(CKA_SENSITIVE, true)
-            .with(CKA_EXTRACTABLE, true)
-            .with(usage, true);
+            .with(CKA_EXTRACTABLE, true);
+        let own = usage.iter().fold(own, |own, kind| own.with(*kind, true));
         match &self.make {
             Make::Secret(mechanism, len) => {
                 let own = own.with(CKA_KEY_TYPE, self.key_type).with(CKA_VALUE_LEN, *len);
@@ -146,8 +166,8 @@ impl Kind {
     }
 
     /// The template with which a closed KEK lets it out, with the usage given.
-    pub(super) fn closed(&self, usage: u64) -> Template {
-        recipe::closed(self.class(), self.key_type, &[usage])
+    pub(super) fn closed(&self, usage: &[u64]) -> Template {
+        recipe::closed(self.class(), self.key_type, usage)
     }
 
     /// The attributes that make its public half elsewhere.

@@ -55,7 +55,8 @@ pub(super) fn link(
     chance: &Chance<'_>,
 ) -> Result<()> {
     let mut reasons = String::new();
-    for kind in kind::ALL.iter().filter(|kind| kek == RingKey::Open || kind.kek() == kek) {
+    let fits = |kind: &&Kind| kek == RingKey::Open || kind.kek() == kek;
+    for kind in kind::quick_first().into_iter().filter(fits) {
         match Sample::make(from, kind, kek).and_then(|sample| sample.arrive(from, to, chance)) {
             Ok(()) => return Ok(()),
             Err(reason) => reasons = format!("{reasons}; {}: {reason}", kind.name),

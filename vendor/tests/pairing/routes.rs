@@ -16,6 +16,7 @@ const KINDS: [&str; 11] = [
     "ed25519",
     "aes:128",
     "aes:256",
+    "generic:16",
     "generic:20",
     "generic:32",
     "generic:33",
