@@ -42,6 +42,10 @@ impl Token {
                 station.set_replica(object.id, handle);
                 Ok(handle)
             }
+            // Private objects are not found where our login is gone, which is no loss of theirs.
+            Ok(None) if !is_logged_in(&lease.desk())? => {
+                Err(Fault::new(Call::Find, CKR_USER_NOT_LOGGED_IN))
+            }
             Ok(None) => {
                 self.suspect(station);
                 station.health(|health| {
@@ -320,6 +324,12 @@ impl Token {
             answer => answer,
         }
     }
+}
+
+/// True if the user is logged in where we are.
+fn is_logged_in(desk: &Desk<'_>) -> Answer<bool> {
+    let state = desk.member.state(desk.session)?;
+    Ok(matches!(state, CKS_RO_USER_FUNCTIONS | CKS_RW_USER_FUNCTIONS))
 }
 
 /// Unwraps a twin, works with it and destroys it again.

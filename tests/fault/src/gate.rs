@@ -32,6 +32,9 @@ struct Module {
     script: Option<PathBuf>,
     log: Option<Mutex<File>>,
     state: Mutex<State>,
+    /// Calls share it, and what is taken from under them has it alone: SoftHSM crashes where a session is closed while
+    /// another thread is in it.
+    inside: RwLock<()>,
 }
 
 #[derive(Default)]
@@ -98,6 +101,7 @@ fn begin() -> Option<Arc<Module>> {
         script: variable("TANDEM_FAULT_SCRIPT"),
         log: log.map(Mutex::new),
         state: Mutex::default(),
+        inside: RwLock::default(),
     });
     *own = Some(Arc::clone(&module));
     Some(module)
@@ -149,7 +153,9 @@ impl Module {
                 _ => {}
             }
         }
+        let inside = self.inside.read();
         let rv = forward(&self.wrapped.list, words).unwrap_or(CKR_FUNCTION_NOT_SUPPORTED);
+        drop(inside);
         if rv == CKR_OK && replaced.is_none() {
             self.learn(function, &words);
         }
@@ -214,6 +220,7 @@ impl Module {
     }
 
     fn lose_sessions(&self) {
+        let _alone = self.inside.write();
         let slot = self.state.lock().slot;
         if let (Some(slot), Some(close)) = (slot, self.wrapped.list.C_CloseAllSessions) {
             // SAFETY: takes a slot's number and nothing else.
@@ -222,6 +229,7 @@ impl Module {
     }
 
     fn lose_login(&self, words: &[CK_ULONG]) {
+        let _alone = self.inside.write();
         if let (Some(session), Some(logout)) = (words.first(), self.wrapped.list.C_Logout) {
             // SAFETY: takes a session's handle and nothing else; what is none is refused.
             let _ = unsafe { logout(*session) };

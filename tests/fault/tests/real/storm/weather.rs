@@ -50,5 +50,5 @@ fn wait_for(world: &World, member: &str) {
 
 fn is_down(log: &str, member: &str) -> bool {
     let about = |what: &str| log.rfind(&format!("member {member} {what}"));
-    about("is down") > about("is up again")
+    about("is down").max(about("has forgotten us")) > about("is up again")
 }
