@@ -223,6 +223,7 @@ impl Token {
         }
         self.check_log()?;
         self.shelf.refresh()?;
+        self.try_again();
         self.catch_up();
         Ok(())
     }
@@ -261,7 +262,7 @@ impl Token {
                 crate::journal::damaged(*position, "its seal is broken")
             );
         }
-        self.shelf.distrust(broken)
+        self.shelf.check(broken)
     }
 
     /// C_Logout.
@@ -314,6 +315,7 @@ impl Token {
                     log::info!("member {} is up again", station.name());
                 }
                 if station.ring().is_some() {
+                    station.try_again_at_once();
                     self.catch_up_one(station);
                 }
             }

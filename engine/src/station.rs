@@ -9,6 +9,7 @@ use crate::member::{Member, SessionId, User};
 use crate::object::ObjectId;
 use crate::ports::Clock;
 use crate::report::Condition;
+use crate::retry::Patience;
 use crate::ring::RingHandles;
 use crate::settings::MemberSettings;
 use parking_lot::Mutex;
@@ -34,6 +35,10 @@ pub struct Station {
     busy: AtomicUsize,
     /// The lease epoch up to which our own following left nothing half-done.
     pub(crate) clean_epoch: AtomicU64,
+    /// When what it could not take is tried again.
+    pub(crate) patience: Mutex<Patience>,
+    /// Copies that failed their proof and could not be removed.
+    strays: Mutex<HashMap<ObjectId, Handle>>,
 }
 
 #[derive(Default)]
@@ -61,6 +66,8 @@ impl Station {
             era: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             clean_epoch: AtomicU64::new(u64::MAX),
+            patience: Mutex::default(),
+            strays: Mutex::default(),
         }
     }
 
@@ -146,6 +153,7 @@ impl Station {
         *self.post.lock() = Post::default();
         self.idle.lock().clear();
         self.replicas.lock().clear();
+        self.strays.lock().clear();
     }
 
     /// Starts the module and opens the anchor session.
@@ -261,6 +269,30 @@ impl Station {
     /// Forgets where an object's replica is.
     pub fn forget_replica(&self, id: ObjectId) {
         self.replicas.lock().remove(&id);
+    }
+
+    /// Remembers where an unproven copy stands that could not be removed.
+    pub(crate) fn set_stray(&self, id: ObjectId, handle: Option<Handle>) {
+        let mut strays = self.strays.lock();
+        match handle {
+            Some(handle) => strays.insert(id, handle),
+            None => strays.remove(&id),
+        };
+    }
+
+    /// Where an unproven copy stands, if this process left it.
+    pub(crate) fn stray(&self, id: ObjectId) -> Option<Handle> {
+        self.strays.lock().get(&id).copied()
+    }
+
+    /// Where a replica is that has this handle.
+    pub(crate) fn is_replica(&self, handle: Handle) -> bool {
+        self.replicas.lock().values().any(|replica| *replica == handle)
+    }
+
+    /// What it could not take is tried again at the next look.
+    pub(crate) fn try_again_at_once(&self) {
+        *self.patience.lock() = Patience::default();
     }
 
     /// Judges a fault: an ill member goes down. Answers the class.
