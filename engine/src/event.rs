@@ -28,10 +28,46 @@ pub enum Event {
         /// The key was tightened: the record's wrapped bytes, under this key of the ring, take the old ones' place.
         #[n(2)]
         kek: Option<Kek>,
+        /// A private data object got another value: its fingerprint. The record's wrapped bytes are the value.
+        #[n(3)]
+        #[cbor(with = "minicbor::bytes")]
+        fingerprint: Option<[u8; 32]>,
     },
     /// An object was destroyed: a tombstone.
     #[n(3)]
     Destroyed(#[n(0)] ObjectId),
+}
+
+impl Event {
+    /// The object that this is about; `None` for the ring.
+    pub fn about(&self) -> Option<ObjectId> {
+        match self {
+            Self::Created(object) => Some(object.id),
+            Self::Changed { id, .. } | Self::Destroyed(id) => Some(*id),
+            Self::Paired(_) => None,
+        }
+    }
+
+    /// What an object is after this event at a position, given what it was before; `None` for no object.
+    pub fn fold(self, before: Option<Object>, at: Position) -> Option<Object> {
+        match self {
+            Self::Created(mut object) => {
+                object.born = at;
+                Some(*object)
+            }
+            Self::Changed { template, kek, fingerprint, .. } => before.map(|mut object| {
+                object.template.merge(&template);
+                if kek.is_some() {
+                    object.kek = kek;
+                    object.born = at;
+                }
+                object.fingerprint = fingerprint.or(object.fingerprint);
+                object
+            }),
+            Self::Destroyed(_) => None,
+            Self::Paired(_) => before,
+        }
+    }
 }
 
 /// A SHA-256 hash or MAC.

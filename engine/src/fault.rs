@@ -55,6 +55,17 @@ pub enum Class {
     Ill,
 }
 
+/// Whose fault an ill answer is, when its member is well a moment later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// The member's.
+    Member,
+    /// The request's, if no other member does what was asked; otherwise the member's.
+    Either,
+    /// The request's: a module has no better word for what it can't make sense of.
+    Request,
+}
+
 /// A call on a member that failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
@@ -77,20 +88,22 @@ impl Fault {
 
     /// True if the member may have failed for what it was asked, and not for what it is.
     pub(crate) const fn may_be_the_request(self) -> bool {
-        let vague = matches!(self.rv.0, CKR_GENERAL_ERROR | CKR_FUNCTION_FAILED);
-        let asked = matches!(
-            self.call,
-            Call::Create
-                | Call::Derive
-                | Call::Find
-                | Call::Generate
-                | Call::Read
-                | Call::Step
-                | Call::Unwrap
-                | Call::Wrap
-                | Call::Write
-        );
-        vague && asked
+        matches!(self.weight(), Weight::Request)
+    }
+
+    /// Whose fault an ill answer is, once its member has shown that it is well.
+    pub(crate) const fn weight(self) -> Weight {
+        weight(self.call, self.rv.0)
+    }
+
+    /// What the application hears when every member that was asked answered so and is well: nothing ails the device.
+    pub(crate) const fn of_the_request(self) -> CK_RV {
+        match (self.call, self.rv.0) {
+            // The key and the template are checked before: what is left is the other party's public value.
+            (Call::Derive, _) => CKR_MECHANISM_PARAM_INVALID,
+            (_, CKR_DEVICE_ERROR) => CKR_FUNCTION_FAILED,
+            (_, rv) => rv,
+        }
     }
 }
 
@@ -112,6 +125,33 @@ impl fmt::Debug for Fault {
     }
 }
 impl std::error::Error for Fault {}
+
+/// The table of ill answers to requests. Other calls say nothing but how the member is.
+const fn weight(call: Call, rv: CK_RV) -> Weight {
+    match call {
+        Call::Create
+        | Call::Derive
+        | Call::Find
+        | Call::Generate
+        | Call::Read
+        | Call::Step
+        | Call::Unwrap
+        | Call::Wrap
+        | Call::Write => match rv {
+            CKR_GENERAL_ERROR | CKR_FUNCTION_FAILED => Weight::Request,
+            CKR_DEVICE_ERROR => Weight::Either,
+            _ => Weight::Member,
+        },
+        Call::Start
+        | Call::Stop
+        | Call::Info
+        | Call::Session
+        | Call::Login
+        | Call::Admin
+        | Call::Destroy
+        | Call::Random => Weight::Member,
+    }
+}
 
 /// The table. A CK_RV that it doesn't name was meant for the application.
 const fn class(call: Call, rv: CK_RV) -> Class {

@@ -6,6 +6,7 @@ use crate::desk::Desk;
 use crate::error::Result;
 use crate::event::{Event, Record};
 use crate::fault::{Answer, Call, Class, Fault};
+use crate::journal::{BROKEN, damaged};
 use crate::log::{Lease as Writing, Position};
 use crate::object::{Kek, Object, ObjectId};
 use crate::prove::Failure;
@@ -31,15 +32,18 @@ pub(crate) struct Exception {
     pub(crate) failure: Failure,
 }
 
+/// What comes of taking an object over.
+pub(crate) type Taken = Result<(), Failure>;
+
 /// A member at work on the log.
-struct Follower<'a> {
-    station: &'a Arc<Station>,
-    desk: Desk<'a>,
+pub(crate) struct Follower<'a> {
+    pub(crate) station: &'a Arc<Station>,
+    pub(crate) desk: Desk<'a>,
     judge: Desk<'a>,
     ring: RingHandles,
     seal: Seal,
     /// Something may have been left half-done by a process that died: look before making.
-    look_first: bool,
+    pub(crate) look_first: bool,
     /// The record at which this member has failed once and answered again.
     doubted: Option<Position>,
 }
@@ -77,7 +81,8 @@ impl Token {
 
     fn follow(&self, station: &Arc<Station>, exceptions: &mut Vec<Exception>) -> Result {
         let head = self.store.head()?.position;
-        if self.store.following(station.name())?.position >= head {
+        let following = self.store.following(station.name())?;
+        if following.position >= head && !self.is_due(station, &following) {
             return Ok(());
         }
         let Some(mut writing) = self.store.lease(station.name(), self.settings.lease_wait_ms)?
@@ -147,12 +152,19 @@ impl Token {
         exceptions: &mut Vec<Exception>,
     ) -> Result<Result<(), Stop>> {
         let mut position = writing.following()?.position;
+        let mut link = self.journal.link_at(position)?;
         loop {
             let records = self.store.read(position, BATCH)?;
             let Some(last) = records.last().map(|record| record.position) else {
-                return Ok(Ok(()));
+                let again = self.take_exceptions(follower, writing, exceptions)?;
+                return Ok(again.map_err(|fault| Stop { position, fault }));
             };
             for record in &records {
+                let before = std::mem::replace(&mut link, record.link);
+                if !follower.seal.holds(record, &before) {
+                    log::error!("{}", damaged(record.position, BROKEN));
+                    continue;
+                }
                 if let Err(fault) = self.take(follower, writing, record, exceptions)? {
                     writing.advance(record.position.saturating_sub(1))?;
                     return Ok(Err(Stop { position: record.position, fault }));
@@ -173,15 +185,7 @@ impl Token {
         record: &Record,
         exceptions: &mut Vec<Exception>,
     ) -> Result<Answer> {
-        if follower.seal.sign(&record.link) != record.mac {
-            log::error!("{}", crate::journal::damaged(record.position, "its seal is broken"));
-            return Ok(Ok(()));
-        }
-        let id = match record.event() {
-            Some(Event::Created(object)) => object.id,
-            Some(Event::Changed { id, .. } | Event::Destroyed(id)) => id,
-            Some(Event::Paired(_)) | None => return Ok(Ok(())),
-        };
+        let Some(id) = record.event().and_then(|event| event.about()) else { return Ok(Ok(())) };
         let taken = self.take_event(follower, writing, record)?;
         if let Some(fault) = ill_or_lost(&taken)
             && (follower.doubted != Some(record.position) || !self.is_well(&follower.desk))
@@ -204,12 +208,20 @@ impl Token {
     ) -> Result<Result<(), Failure>> {
         match record.event() {
             Some(Event::Created(object)) => self.take_created(follower, record, &object),
-            Some(Event::Changed { id, template, kek }) => {
-                self.take_changed(follower, id, &template, kek)
+            Some(Event::Changed { id, template, kek, .. }) => {
+                self.take_changed(follower, id, &template, kek, record.position)
             }
             Some(Event::Destroyed(id)) => {
+                let left = writing
+                    .following()?
+                    .exceptions
+                    .iter()
+                    .any(|(other, reason)| *other == id && crate::prove::says_left(reason));
                 writing.resolve(id)?;
-                self.take_destroyed(follower, id)
+                if left && let Err(failure) = self.sweep(follower, id)? {
+                    return Ok(Err(failure));
+                }
+                self.take_destroyed(follower, id, record.position)
             }
             Some(Event::Paired(_)) | None => Ok(Ok(())),
         }
@@ -217,7 +229,7 @@ impl Token {
 
     /// True if a member that has just failed still shows its ring: then it was this object that it could not take, and
     /// going down for it would keep everything after it from being followed.
-    fn is_well(&self, desk: &Desk<'_>) -> bool {
+    pub(crate) fn is_well(&self, desk: &Desk<'_>) -> bool {
         let ring = self.known_ring().ok().flatten();
         ring.is_some_and(|ring| crate::pair::find(desk, &ring).is_ok())
     }
@@ -255,13 +267,13 @@ impl Token {
         // Looked at again: a deletion that came meanwhile must not leave the key behind.
         self.shelf.refresh()?;
         if taken.is_ok() && self.shelf.by_id(object.id).is_none() {
-            return self.take_destroyed(follower, object.id);
+            return self.take_destroyed(follower, object.id, Position::MAX);
         }
         Ok(taken)
     }
 
     /// Makes and proves a replica.
-    fn bring(
+    pub(crate) fn bring(
         &self,
         follower: &Follower<'_>,
         object: &Object,
@@ -287,6 +299,7 @@ impl Token {
         if follower.look_first
             && let Some(handle) = self.locate(desk, object)?
         {
+            follower.station.set_stray(object.id, None);
             follower.station.set_replica(object.id, handle);
             return Ok(());
         }
@@ -313,9 +326,7 @@ impl Token {
             _ => crate::prove::compare(desk, handle, &crate::prove::telling(object)),
         };
         if let Err(failure) = proof {
-            // Never used, and not left lying about.
-            let _ = desk.member.destroy(desk.session, handle);
-            return Err(failure);
+            return Err(Self::discard(follower, object, handle, failure));
         }
         follower.station.set_replica(object.id, handle);
         Ok(())
@@ -353,28 +364,42 @@ impl Token {
         }
     }
 
-    fn take_changed(
+    /// Sets what was changed by the record at a position.
+    pub(crate) fn take_changed(
         &self,
         follower: &Follower<'_>,
         id: ObjectId,
         template: &Template,
         kek: Option<Kek>,
-    ) -> Result<Result<(), Failure>> {
-        let held = template.filtered(|kind| {
+        position: Position,
+    ) -> Result<Taken> {
+        let mut held = template.filtered(|kind| {
             !carry::is_catalogue_only(kind) && !matches!(kind, CKA_SENSITIVE | CKA_EXTRACTABLE)
         });
-        if held.is_empty() {
+        if held.is_empty() && kek != Some(Kek::Data) {
             return Ok(Ok(()));
         }
         self.shelf.refresh()?;
         let Some(entry) = self.shelf.by_id(id) else { return Ok(Ok(())) };
         let object = &entry.object;
+        let adopted = object.holders.is_some();
+        let wrapped = match object.kek.or(kek) {
+            Some(kek) if !adopted || kek == Kek::Data => Some(self.wrapped(object)?),
+            _ => None,
+        };
         let desk = &follower.desk;
+        if let (Some(Kek::Data), Some(wrapped)) = (kek, &wrapped) {
+            match crate::data::open(desk, follower.ring.data, id, wrapped) {
+                Ok(value) => held.set(CKA_VALUE, value.to_vec()),
+                Err(fault) => return Ok(Err(fault.into())),
+            }
+        }
         let handle = match follower.station.replica(id) {
             Some(handle) => Some(handle),
-            None => match self.find_changed(desk, object, template) {
-                Ok(handle) => handle,
-                Err(fault) => return Ok(Err(fault.into())),
+            None => match self.find_changed(desk, object, template, position) {
+                Ok(Ok(handle)) => handle,
+                Ok(Err(fault)) => return Ok(Err(fault.into())),
+                Err(error) => return Err(error),
             },
         };
         if let Some(handle) = handle {
@@ -384,49 +409,57 @@ impl Token {
                     return Ok(Err(fault.into()));
                 }
                 // A module that won't change an attribute gets a new replica that has it from the start.
-                Err(_) => {
+                Err(_) if !adopted => {
                     follower.station.forget_replica(id);
                     if let Err(fault) = desk.member.destroy(desk.session, handle) {
                         return Ok(Err(fault.into()));
                     }
                 }
+                Err(_) => {}
             }
         }
-        let wrapped = match (object.kek.or(kek), object.holders.is_some()) {
-            (_, true) => {
-                return Ok(Err(Failure::Fault(Fault::new(Call::Write, CKR_ATTRIBUTE_READ_ONLY))));
-            }
-            (Some(_), _) => Some(self.wrapped(object)?),
-            (None, _) => None,
-        };
+        if adopted {
+            return Ok(Err(Failure::Fault(Fault::new(Call::Write, CKR_ATTRIBUTE_READ_ONLY))));
+        }
         Ok(self.bring(follower, object, wrapped.as_deref()))
     }
 
-    /// The replica of an object whose id or label has just changed in the catalogue but perhaps not there: looked for by
-    /// class and type alone, and proven.
+    /// The replica of an object that has just changed in the catalogue but perhaps not there: looked for as it is, as it was,
+    /// and by class and type alone; and proven.
     fn find_changed(
         &self,
         desk: &Desk<'_>,
         object: &Object,
         changed: &Template,
-    ) -> Answer<Option<Handle>> {
-        if let Some(handle) = self.locate(desk, object)? {
-            return Ok(Some(handle));
-        }
+        position: Position,
+    ) -> Result<Answer<Option<Handle>>> {
         let mut wider = object.clone();
         for kind in
             changed.kinds().filter(|kind| matches!(*kind, CKA_ID | CKA_LABEL | CKA_APPLICATION))
         {
             wider.template.remove(kind);
         }
-        self.locate(desk, &wider)
+        let before = self.last_known(object.id, position)?;
+        for object in [Some(object.clone()), before, Some(wider)].into_iter().flatten() {
+            match self.locate(desk, &object) {
+                Ok(None) => {}
+                found => return Ok(found),
+            }
+        }
+        Ok(Ok(None))
     }
 
-    fn take_destroyed(&self, follower: &Follower<'_>, id: ObjectId) -> Result<Result<(), Failure>> {
+    /// Destroys what is left of an object there; `before` is where the log says that it is destroyed.
+    pub(crate) fn take_destroyed(
+        &self,
+        follower: &Follower<'_>,
+        id: ObjectId,
+        before: Position,
+    ) -> Result<Taken> {
         let known = follower.station.replica(id);
         follower.station.forget_replica(id);
         let desk = &follower.desk;
-        let object = self.last_known(id)?;
+        let object = self.last_known(id, before)?;
         let handle = match (known, &object) {
             (Some(handle), _) => Some(handle),
             (None, Some(object)) => match self.locate_any(desk, object) {
@@ -444,21 +477,6 @@ impl Token {
         };
         // A handle that names nothing any more is no proof that the object is gone: it is looked for by what it is.
         Ok(destroy_surely(desk, handle, object.as_ref()).map_err(Into::into))
-    }
-
-    /// What an object was when it was destroyed: folded from the log, since the catalogue has forgotten it.
-    fn last_known(&self, id: ObjectId) -> Result<Option<Object>> {
-        let mut last: Option<Object> = None;
-        self.journal.walk(0, |record| match record.event() {
-            Some(Event::Created(object)) if object.id == id => last = Some(*object),
-            Some(Event::Changed { id: changed, template, .. }) if changed == id => {
-                if let Some(object) = &mut last {
-                    object.template.merge(&template);
-                }
-            }
-            _ => {}
-        })?;
-        Ok(last)
     }
 
     /// A replica to be destroyed. It is proven like any other, so that another key of the same name is left alone.
@@ -497,18 +515,17 @@ impl Token {
 }
 
 /// The fault, if it says that the member is ill or has lost us, rather than something of the object.
-fn ill_or_lost(taken: &Result<(), Failure>) -> Option<Fault> {
+pub(crate) fn ill_or_lost(taken: &Taken) -> Option<Fault> {
+    let grave = |fault: &Fault| matches!(fault.class, Class::Ill | Class::Lost);
     match taken {
-        Err(Failure::Fault(fault)) if matches!(fault.class, Class::Ill | Class::Lost) => {
-            Some(*fault)
-        }
+        Err(Failure::Fault(fault) | Failure::Left(_, fault)) if grave(fault) => Some(*fault),
         _ => None,
     }
 }
 
 /// Destroys a replica and looks whether it is gone: Kryoptic answers CKR_OK when its storage can't be written, and the
 /// object is there again under another handle.
-fn destroy_surely(desk: &Desk<'_>, handle: Handle, object: Option<&Object>) -> Answer {
+pub(crate) fn destroy_surely(desk: &Desk<'_>, handle: Handle, object: Option<&Object>) -> Answer {
     let Some(object) = object else { return desk.member.destroy(desk.session, handle) };
     let search = carry::search(object);
     let before = desk.member.find(desk.session, &search)?.len();

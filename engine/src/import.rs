@@ -7,7 +7,7 @@ use crate::data;
 use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::fault::{Answer, Call, Class, Fault};
+use crate::fault::{Answer, Call, Fault};
 use crate::held::Held;
 use crate::journal::Entry as Appended;
 use crate::make::kek_for;
@@ -385,19 +385,33 @@ impl Token {
 
     /// C_SetAttributeValue on a token object: an event, which every member follows.
     pub(crate) fn change_resident(&self, entry: &Arc<Entry>, template: &Template) -> Result {
-        let tightened = self.tightened(&Held::Resident(Arc::clone(entry)), template)?;
-        let erase: Vec<_> = tightened.iter().map(|_| entry.object.born).collect();
-        let (kek, wrapped) =
-            tightened.map_or((None, None), |(kek, wrapped)| (Some(kek), Some(wrapped)));
-        let sealed_value = template.has(CKA_VALUE) && entry.object.kek == Some(Kek::Data);
-        if sealed_value {
-            return Err(CKR_ATTRIBUTE_READ_ONLY.into());
-        }
-        let event = Event::Changed { id: entry.object.id, template: template.clone(), kek };
-        self.journal.append(&self.seal()?, self.site()?, &[Appended { event, wrapped }], &erase)?;
+        let change = self.change_of(entry, template)?;
+        // New wrapped bytes take the old ones' place.
+        let erase: Vec<_> = change.wrapped.iter().map(|_| entry.object.born).collect();
+        self.journal.append(&self.seal()?, self.site()?, &[change], &erase)?;
         self.shelf.refresh()?;
         self.catch_up();
         Ok(())
+    }
+
+    fn change_of(&self, entry: &Arc<Entry>, template: &Template) -> Result<Appended> {
+        let id = entry.object.id;
+        if entry.object.kek == Some(Kek::Data) && template.has(CKA_VALUE) {
+            let mut after = entry.object.clone();
+            after.template.merge(template);
+            let wrapped = self.hide_value(&mut after)?;
+            let template = template.filtered(|kind| kind != CKA_VALUE);
+            let (kek, fingerprint) = (after.kek, after.fingerprint);
+            return Ok(Appended {
+                event: Event::Changed { id, template, kek, fingerprint },
+                wrapped,
+            });
+        }
+        let tightened = self.tightened(&Held::Resident(Arc::clone(entry)), template)?;
+        let (kek, wrapped) =
+            tightened.map_or((None, None), |(kek, wrapped)| (Some(kek), Some(wrapped)));
+        let template = template.clone();
+        Ok(Appended { event: Event::Changed { id, template, kek, fingerprint: None }, wrapped })
     }
 
     /// C_DestroyObject on a token object: a tombstone, and the wrapped key is erased.
@@ -425,15 +439,8 @@ impl Token {
         keys: &[Held],
         mut work: impl FnMut(&Lease) -> Answer<T>,
     ) -> Result<T> {
-        let mut last = None;
-        for station in self.holders(keys) {
-            match self.retry_lost(&station, &mut work) {
-                Ok(value) => return Ok(value),
-                Err(fault) if station.judge(fault) == Class::Refused => return Err(fault.into()),
-                Err(fault) => last = Some(fault),
-            }
-        }
-        Err(last.map_or_else(|| self.nobody(), Into::into))
+        let holders = self.holders(keys);
+        self.on_each(holders, &mut work)
     }
 
     /// How many members hold an object and have proven it.

@@ -110,6 +110,7 @@ impl Token {
     pub fn verify(self: &Arc<Self>, progress: &dyn Progress) -> Result<Vec<ObjectReport>> {
         self.seal()?;
         self.shelf.refresh()?;
+        self.try_again();
         self.catch_up();
         let entries = self.shelf.find(&Template::new());
         let steps = entries.len().saturating_mul(self.stations.len());

@@ -1,7 +1,7 @@
 //! Writing to the log and reading it back with its seals checked.
 
 use crate::error::{Error, Result};
-use crate::event::{Event, Head, Record};
+use crate::event::{Event, Hash, Head, Record};
 use crate::log::{Append, Position, Store, StoreError};
 use crate::ports::Clock;
 use crate::seal::{Seal, Site};
@@ -103,18 +103,22 @@ impl Journal {
         Ok(())
     }
 
-    /// The record at a position, its own seal checked apart from its place in the chain.
+    /// The record at a position, checked against the one before it.
     pub fn at(&self, seal: &Seal, position: Position) -> Result<Record> {
-        let before = position.saturating_sub(1);
-        let record =
-            self.store.read(before, 1)?.into_iter().find(|record| record.position == position);
-        let record = record.ok_or_else(|| damaged(position, "it is missing"))?;
-        let sealed = seal.sign(&record.link) == record.mac;
-        let whole = record
-            .wrapped
-            .as_deref()
-            .is_none_or(|w| Record::hash_wrapped(Some(w)) == record.wrapped_hash);
-        if sealed && whole { Ok(record) } else { Err(damaged(position, "its seal is broken")) }
+        let link = self.link_at(position.saturating_sub(1))?;
+        let record = self.store.read(position.saturating_sub(1), 1)?.into_iter().next();
+        let record = record
+            .filter(|record| record.position == position)
+            .ok_or_else(|| damaged(position, "it is missing"))?;
+        if seal.holds(&record, &link) { Ok(record) } else { Err(damaged(position, BROKEN)) }
+    }
+
+    /// The link of the record at a position, which the next one follows from; zeroes before the first.
+    pub fn link_at(&self, position: Position) -> Result<Hash> {
+        let Some(before) = position.checked_sub(1) else { return Ok([0; 32]) };
+        let record = self.store.read(before, 1)?.into_iter().next();
+        // Where one is missing, nothing follows from it.
+        Ok(record.filter(|record| record.position == position).map_or([0; 32], |r| r.link))
     }
 
     /// Walks over every record after a position.
@@ -148,6 +152,9 @@ impl Journal {
         Ok(broken)
     }
 }
+
+/// What is wrong with a record that somebody has changed.
+pub const BROKEN: &str = "its seal is broken";
 
 /// The error for a record that can't be trusted.
 pub fn damaged(position: Position, what: &str) -> Error {

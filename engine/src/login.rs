@@ -224,6 +224,7 @@ impl Token {
         }
         self.check_log()?;
         self.shelf.refresh()?;
+        self.try_again();
         self.catch_up();
         Ok(())
     }
@@ -276,7 +277,7 @@ impl Token {
                 crate::journal::damaged(*position, "its seal is broken")
             );
         }
-        self.shelf.distrust(broken)
+        self.shelf.check(broken)
     }
 
     /// C_Logout.
@@ -329,6 +330,7 @@ impl Token {
                     log::info!("member {} is up again", station.name());
                 }
                 if station.ring().is_some() {
+                    station.try_again_at_once();
                     self.catch_up_one(station);
                 }
             }

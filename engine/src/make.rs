@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::follow::Exception;
+use crate::inquiry::Inquiry;
 use crate::journal::Entry;
 use crate::member::SessionId;
 use crate::object::{Kek, Object, ObjectId};
@@ -181,17 +182,19 @@ pub(crate) fn kek_for(template: &Template) -> Kek {
 }
 
 fn refusal(member: &str, exception: &Exception) -> Error {
-    let rv = match &exception.failure {
-        Failure::Fault(fault) if fault.call == Call::Unwrap => CKR_KEY_NOT_WRAPPABLE,
-        Failure::Fault(fault) => fault.rv.0,
-        Failure::Different(_) => CKR_FUNCTION_FAILED,
+    let remedy = "choose a key type that all members hold (`tandem doctor` lists them)";
+    let (rv, remedy) = match exception.failure.cause() {
+        Failure::Fault(fault) if fault.call == Call::Unwrap => (CKR_KEY_NOT_WRAPPABLE, remedy),
+        Failure::Fault(fault) => (fault.rv.0, remedy),
+        Failure::Different(_) | Failure::Left(..) => {
+            (CKR_FUNCTION_FAILED, "something is wrong with that member: `tandem doctor`")
+        }
     };
+    let failure = &exception.failure;
     Error::new(
         rv,
         format!(
-            "member {member} can't hold this object ({}), so it was made nowhere; choose a key type that all members hold \
-             (`tandem doctor` lists them)",
-            exception.failure
+            "member {member} does not hold this object ({failure}), so it was made nowhere; {remedy}"
         ),
     )
 }
@@ -292,12 +295,12 @@ impl Session {
                 &scratch(&public, true),
                 &scratch(&private, working),
             );
-            let pair = pair.map_err(|fault| match station.judge(fault) {
+            let pair = pair.map_err(|fault| {
                 // Vendors have no better word for a curve that they don't know.
-                Class::Unable if fault.may_be_the_request() && public.has(CKA_EC_PARAMS) => {
-                    Fault::new(Call::Generate, CKR_CURVE_NOT_SUPPORTED)
-                }
-                _ => fault,
+                let unknown = fault.may_be_the_request()
+                    && public.has(CKA_EC_PARAMS)
+                    && station.judge(fault) == Class::Unable;
+                if unknown { Fault::new(Call::Generate, CKR_CURVE_NOT_SUPPORTED) } else { fault }
             })?;
             let drafts = drafts_of_pair(token, &desk, station, &public, &private, pair);
             if drafts.is_err() {
@@ -490,6 +493,7 @@ impl Token {
         let mut stations =
             if self.login.read().is_user() { self.makers()? } else { self.candidates() };
         stations.sort_by_key(|station| !self.carries_everywhere(station.name(), template));
+        let mut inquiry = Inquiry::default();
         let mut last: Option<(String, Fault)> = None;
         for station in stations {
             let mut answer = work(&station);
@@ -501,16 +505,19 @@ impl Token {
                 answer = work(&station);
             }
             match answer {
-                Ok(value) => return Ok((station, value)),
+                Ok(value) => {
+                    inquiry.done();
+                    return Ok((station, value));
+                }
                 Err(fault) => {
-                    if station.judge(fault) == Class::Refused {
+                    if self.judge(&mut inquiry, &station, fault) == Class::Refused {
                         return Err(fault.into());
                     }
                     last = Some((station.name().to_owned(), fault));
                 }
             }
         }
-        Err(last.map_or_else(
+        let last = last.map_or_else(
             || self.nobody(),
             |(name, fault)| {
                 Error::new(
@@ -518,6 +525,7 @@ impl Token {
                     format!("no member can make this object; {name} answered {fault}"),
                 )
             },
-        ))
+        );
+        Err(inquiry.undone(last))
     }
 }

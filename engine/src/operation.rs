@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::fault::{Answer, Class};
 use crate::held::Held;
 use crate::import::with_keys;
+use crate::inquiry::Inquiry;
 use crate::object::Object;
 use crate::session::Session;
 use crate::station::{Lease, Station};
@@ -264,6 +265,23 @@ impl Session {
 
     /// Asks a step where the operation stands, moving it as often as there are members to move to.
     fn ask(&self, activity: &mut Activity, step: &Step<Held>, room: Room) -> Result<Output> {
+        let mut inquiry = Inquiry::default();
+        match self.ask_in_turn(activity, step, room, &mut inquiry) {
+            Ok(output) => {
+                inquiry.done();
+                Ok(output)
+            }
+            Err(error) => Err(inquiry.undone(error)),
+        }
+    }
+
+    fn ask_in_turn(
+        &self,
+        activity: &mut Activity,
+        step: &Step<Held>,
+        room: Room,
+        inquiry: &mut Inquiry,
+    ) -> Result<Output> {
         let token = self.token();
         let mut last: Error = token.nobody();
         if let Some(place) = &activity.place {
@@ -272,8 +290,9 @@ impl Session {
                 Ok(output) => return Ok(output),
                 Err(fault) => {
                     let station = activity.place.as_ref().map(|place| Arc::clone(place.station()));
-                    let class =
-                        station.as_ref().map_or(fault.class, |station| station.judge(fault));
+                    let class = station
+                        .as_ref()
+                        .map_or(fault.class, |station| token.judge(inquiry, station, fault));
                     if class == Class::Refused {
                         return Err(fault.into());
                     }
@@ -291,7 +310,7 @@ impl Session {
                     if class == Class::Lost
                         && let Some(station) = station
                         && let Some(output) =
-                            self.try_on(activity, &station, step, room, &mut last)?
+                            self.try_on(activity, &station, step, room, inquiry, &mut last)?
                     {
                         return Ok(output);
                     }
@@ -301,7 +320,10 @@ impl Session {
         let mut keys = activity.keys();
         keys.extend(keys_of(step));
         for station in token.holders(&keys) {
-            if let Some(output) = self.try_on(activity, &station, step, room, &mut last)? {
+            if inquiry.has_asked(&station) {
+                continue;
+            }
+            if let Some(output) = self.try_on(activity, &station, step, room, inquiry, &mut last)? {
                 return Ok(output);
             }
         }
@@ -316,6 +338,7 @@ impl Session {
         station: &Arc<Station>,
         step: &Step<Held>,
         room: Room,
+        inquiry: &mut Inquiry,
         last: &mut Error,
     ) -> Result<Option<Output>> {
         for _ in 0..2 {
@@ -325,7 +348,7 @@ impl Session {
                 Ok(output) => return Ok(Some(output)),
                 Err(fault) => {
                     *last = fault.into();
-                    match station.judge(fault) {
+                    match self.token().judge(inquiry, station, fault) {
                         Class::Refused => return Err(fault.into()),
                         Class::Lost => {
                             activity.abandon();

@@ -5,7 +5,7 @@
 
 use crate::desk::Desk;
 use crate::event::Hash;
-use crate::fault::{Answer, Call, Class, Fault};
+use crate::fault::{Answer, Call, Class, Fault, Weight};
 use crate::object::Object;
 use crate::seal::Seal;
 use crate::step::{Output, Room, Step, Verb};
@@ -23,6 +23,26 @@ pub enum Failure {
     Different(String),
     /// A call failed, which says nothing about the key.
     Fault(Fault),
+    /// A copy that failed its proof could not be removed either: what it failed by, and what the member answered.
+    Left(Box<Self>, Fault),
+}
+
+impl Failure {
+    /// What failed first.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Left(failure, _) => failure.cause(),
+            cause => cause,
+        }
+    }
+}
+
+/// How the reason of an exception says that a copy was left. It is read again by whoever tries to remove the copy.
+const LEFT: &str = "an unproven copy of it could not be removed";
+
+/// True if the reason of an exception says that an unproven copy was left.
+pub fn says_left(reason: &str) -> bool {
+    reason.contains(LEFT)
 }
 
 impl From<Fault> for Failure {
@@ -36,6 +56,9 @@ impl fmt::Display for Failure {
         match self {
             Self::Different(what) => write!(f, "it is another key: {what}"),
             Self::Fault(fault) => write!(f, "it could not be proven: {fault}"),
+            Self::Left(failure, fault) => {
+                write!(f, "{failure}; and {LEFT} ({fault}), which is tried again")
+            }
         }
     }
 }
@@ -185,14 +208,14 @@ fn digest(
     }
 }
 
-/// True if a public key judges a signature good.
+/// What a public key says of a signature: good, or what its member answers to it.
 fn verify(
     desk: &Desk<'_>,
     method: &Method,
     key: Handle,
     data: &[u8],
     signature: &[u8],
-) -> Answer<bool> {
+) -> Answer<Result<(), Fault>> {
     let (verb, mechanism) = (Verb::Verify, method.mechanism.clone());
     desk.member.step(
         desk.session,
@@ -202,9 +225,11 @@ fn verify(
     let check =
         Step::Check(verb, Zeroizing::new(data.to_vec()), Zeroizing::new(signature.to_vec()));
     match desk.member.step(desk.session, &check, Room::Query) {
-        Ok(_) => Ok(true),
-        Err(fault) if matches!(fault.rv.0, CKR_SIGNATURE_INVALID | CKR_SIGNATURE_LEN_RANGE) => {
-            Ok(false)
+        Ok(_) => Ok(Ok(())),
+        Err(fault) if is_refusal(fault) => Ok(Err(fault)),
+        // Some have no better word for what is no signature at all. One that is well has judged.
+        Err(fault) if fault.weight() != Weight::Member && desk.member.token().is_ok() => {
+            Ok(Err(fault))
         }
         Err(fault) => Err(fault),
     }
@@ -228,11 +253,14 @@ pub fn private(
     let good = verify(judge, method, judge_key, data, &signature);
     // The judge's key is a session object of ours: that it can't be removed now does no harm.
     let _ = judge.member.destroy(judge.session, judge_key);
-    if good? {
-        Ok(())
-    } else {
-        Err(Failure::Different("its signature does not verify under the one public key".into()))
-    }
+    good?.map_err(|fault| {
+        Failure::Different(format!(
+            "the signature that {} gives of a fresh challenge is not the one public key's ({} answers {})",
+            desk.name(),
+            judge.name(),
+            fault.rv
+        ))
+    })
 }
 
 /// The keyed fingerprint of a secret key: what it answers to a fixed question, under the log's MAC key.

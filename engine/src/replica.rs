@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::held::{Held, Transient};
-use crate::object::Object;
+use crate::inquiry::Inquiry;
+use crate::log::Position;
+use crate::object::{Object, ObjectId};
 use crate::pair;
 use crate::prove::{self, Failure, Proof};
 use crate::station::{Lease, Station};
@@ -78,18 +80,20 @@ impl Token {
 
     /// Looks for an object on a member and proves what it finds. Ids and labels are only where to look.
     pub(crate) fn locate(&self, desk: &Desk<'_>, object: &Object) -> Answer<Option<Handle>> {
+        let mut untold = None;
         for candidate in desk.member.find(desk.session, &carry::search(object))? {
             if is_hidden(desk, candidate)? {
                 continue;
             }
             match self.prove_in_place(desk, candidate, object) {
                 Ok(()) => return Ok(Some(candidate)),
-                Err(Failure::Different(_)) => {}
-                Err(Failure::Fault(fault)) if prove::is_refusal(fault) => {}
-                Err(Failure::Fault(fault)) => return Err(fault),
+                Err(Failure::Fault(fault)) if fault.class == Class::Unable => untold = Some(fault),
+                Err(Failure::Fault(fault)) if fault.class != Class::Refused => return Err(fault),
+                Err(_) => {}
             }
         }
-        Ok(None)
+        // One that could not be looked at may be the one: making another would make two.
+        untold.map_or(Ok(None), Err)
     }
 
     /// Proves what stands on a member by what it may do itself.
@@ -244,6 +248,24 @@ impl Token {
         }
     }
 
+    /// What an object was before a position of the log, or before it was destroyed, by its sealed records: the catalogue
+    /// forgets what is destroyed.
+    pub(crate) fn last_known(&self, id: ObjectId, before: Position) -> Result<Option<Object>> {
+        let seal = self.seal()?;
+        let mut object = None;
+        let mentions = self.mentions.lock().of(&*self.store, id)?;
+        for position in mentions.into_iter().filter(|position| *position < before) {
+            // A record that somebody has changed tells nothing.
+            if let Ok(record) = self.journal.at(&seal, position)
+                && let Some(event) = record.event()
+                && !matches!(event, Event::Destroyed(_))
+            {
+                object = event.fold(object, position);
+            }
+        }
+        Ok(object)
+    }
+
     /// Where the event is that holds an object's wrapped bytes, and the bytes.
     pub(crate) fn wrapped(&self, object: &Object) -> Result<Vec<u8>> {
         let record = self.journal.at(&self.seal()?, object.born)?;
@@ -282,18 +304,33 @@ impl Token {
     /// Does something on the first member that can hold keys and is able to do it. Only for what leaves no effect, so that
     /// trying again elsewhere is safe.
     pub(crate) fn on_makers<T>(&self, mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
+        let makers = self.makers()?;
+        self.on_each(makers, &mut work)
+    }
+}
+
+impl Token {
+    /// Does something on the first of these members that is able to.
+    pub(crate) fn on_each<T>(
+        &self,
+        stations: Vec<Arc<Station>>,
+        work: &mut impl FnMut(&Lease) -> Answer<T>,
+    ) -> Result<T> {
+        let mut inquiry = Inquiry::default();
         let mut last = None;
-        for station in self.makers()? {
-            let answer = self.retry_lost(&station, &mut work);
-            match answer {
-                Ok(value) => return Ok(value),
-                Err(fault) => match station.judge(fault) {
+        for station in stations {
+            match self.retry_lost(&station, work) {
+                Ok(value) => {
+                    inquiry.done();
+                    return Ok(value);
+                }
+                Err(fault) => match self.judge(&mut inquiry, &station, fault) {
                     Class::Refused => return Err(fault.into()),
                     Class::Lost | Class::Unable | Class::Ill => last = Some(fault),
                 },
             }
         }
-        Err(last.map_or_else(|| self.nobody(), Into::into))
+        Err(inquiry.undone(last.map_or_else(|| self.nobody(), Into::into)))
     }
 
     /// Does something in a leased session; when our session or login was lost there, once more in a new one.

@@ -1,9 +1,11 @@
 //! The catalogue in this process: every object at hand, indexed, and as fresh as the last event any process made.
 
 use crate::error::Result;
-use crate::event::{Event, Record};
+use crate::event::Record;
+use crate::journal::{BROKEN, damaged};
 use crate::log::{Position, Row, Store};
 use crate::object::{Object, ObjectId};
+use crate::seal::Seal;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -58,6 +60,8 @@ fn index<'a>(
 /// The shelf of one token.
 pub struct Shelf {
     store: Arc<dyn Store>,
+    /// Open while somebody is logged in: then nothing is taken from the catalogue but what sealed records say.
+    seal: Arc<RwLock<Option<Seal>>>,
     books: RwLock<Books>,
     seen: AtomicU64,
     /// One refresh at a time; the others wait for it rather than do it again.
@@ -66,11 +70,21 @@ pub struct Shelf {
     broken: RwLock<HashSet<Position>>,
 }
 
+/// What objects are by the log, each with the position of the last record about it.
+type Folded = BTreeMap<ObjectId, (Position, Option<Object>)>;
+
+/// How many records are read at once.
+const BATCH: usize = 256;
+
+/// How often a catalogue that is not what the log says is put right before it is left to the next look.
+const MENDING_MAX: usize = 3;
+
 impl Shelf {
-    /// An empty shelf over a store; the first look fills it.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    /// An empty shelf over a store, and the seal that a login opens; the first look fills it.
+    pub fn new(store: Arc<dyn Store>, seal: Arc<RwLock<Option<Seal>>>) -> Self {
         Self {
             store,
+            seal,
             books: RwLock::default(),
             seen: AtomicU64::new(u64::MAX),
             turn: Mutex::new(()),
@@ -85,44 +99,12 @@ impl Shelf {
         self.seen.store(u64::MAX, Ordering::Release);
     }
 
-    /// Marks records that can't be trusted, and takes back what they did to objects that other records speak of.
-    pub fn distrust(&self, positions: impl IntoIterator<Item = Position>) -> Result {
-        let broken: HashSet<Position> = positions.into_iter().collect();
-        let any = !broken.is_empty();
-        *self.broken.write() = broken;
-        if any { self.take_back() } else { Ok(()) }
-    }
-
-    /// Folds the objects that broken records name anew, from the other records.
-    fn take_back(&self) -> Result {
+    /// Marks records that can't be trusted, and holds every row against the others: with the seal open, what was served
+    /// before is taken back where the log says otherwise.
+    pub fn check(&self, broken: impl IntoIterator<Item = Position>) -> Result {
+        *self.broken.write() = broken.into_iter().collect();
         let _turn = self.turn.lock();
-        let mut named = BTreeSet::new();
-        let mut rows: BTreeMap<ObjectId, (Position, Option<Object>)> = BTreeMap::new();
-        let (mut at, to) = (0, self.store.position()?);
-        while at < to {
-            let records = self.store.read(at, 256)?;
-            let Some(last) = records.last() else { break };
-            at = last.position;
-            for record in records.iter().take_while(|record| record.position <= to) {
-                let id = match record.event() {
-                    Some(Event::Created(object)) => object.id,
-                    Some(Event::Changed { id, .. } | Event::Destroyed(id)) => id,
-                    Some(Event::Paired(_)) | None => continue,
-                };
-                if self.is_broken(record.position) {
-                    named.insert(id);
-                } else if rows.contains_key(&id)
-                    || matches!(record.event(), Some(Event::Created(_)))
-                {
-                    self.fold_one(record, &mut rows)?;
-                }
-            }
-        }
-        rows.retain(|id, _| named.contains(id));
-        self.store.fold(to, to, &encoded(rows))?;
-        *self.books.write() = Books::default();
-        self.seen.store(u64::MAX, Ordering::Release);
-        Ok(())
+        self.look(true)
     }
 
     fn is_broken(&self, position: Position) -> bool {
@@ -135,16 +117,23 @@ impl Shelf {
             return Ok(());
         }
         let _turn = self.turn.lock();
+        self.look(false)
+    }
+
+    /// Takes in what is new in the log, or everything anew.
+    fn look(&self, anew: bool) -> Result {
         // Read before looking: a change that comes while we look is seen the next time.
         let generation = self.store.generation();
         self.fold()?;
-        let (after, reached) = (self.books.read().position, self.store.position()?);
-        if reached < after {
-            // Another process has begun a new log.
-            *self.books.write() = Books::default();
-        }
-        let rows = self.store.changed(if reached < after { 0 } else { after })?;
+        let reached = self.store.position()?;
+        // Less than before: another process has begun a new log.
+        let anew = anew || reached < self.books.read().position;
+        let from = if anew { 0 } else { self.books.read().position };
+        let rows = self.sound_rows(from, reached)?;
         let mut books = self.books.write();
+        if anew {
+            *books = Books::default();
+        }
         for row in rows {
             apply(&mut books, &row);
         }
@@ -153,56 +142,138 @@ impl Shelf {
         Ok(())
     }
 
-    /// Folds events that the catalogue has not taken in yet. The catalogue is a follower of the log like any other.
-    fn fold(&self) -> Result {
-        let from = self.store.position()?;
-        let mut rows: BTreeMap<ObjectId, (Position, Option<Object>)> = BTreeMap::new();
-        let mut to = from;
-        loop {
-            let records = self.store.read(to, 256)?;
-            let Some(last) = records.last() else { break };
-            to = last.position;
-            for record in records.iter().filter(|record| !self.is_broken(record.position)) {
-                self.fold_one(record, &mut rows)?;
+    /// The rows that have changed since a position; with the seal open, as the log has them.
+    fn sound_rows(&self, from: Position, to: Position) -> Result<Vec<Row>> {
+        if self.seal.read().is_none() {
+            return Ok(self.store.changed(from)?);
+        }
+        let mut folded = Folded::new();
+        self.each_sound(from, to, |record| {
+            Self::fold_one(record, &mut folded, |id| {
+                (from > 0).then(|| self.by_id(id).map(|entry| entry.object.clone())).flatten()
+            });
+        })?;
+        for _ in 0..MENDING_MAX {
+            let rows: Vec<_> =
+                self.store.changed(from)?.into_iter().filter(|row| row.position <= to).collect();
+            let wrong = self.wrong(from, &rows, &folded)?;
+            if wrong.is_empty() {
+                return Ok(rows);
             }
+            for (id, ..) in &wrong {
+                log::error!(
+                    "the catalogue's row of object {id} is not what the log says: it is written anew; who may write to the \
+                     state folder?"
+                );
+            }
+            self.store.fold(to, to, &wrong)?;
         }
-        if to == from {
-            return Ok(());
-        }
-        Ok(self.store.fold(from, to, &encoded(rows))?)
+        // Somebody is at it all the time: what can't be put right is not served.
+        let rows = self.store.changed(from)?;
+        Ok(rows.into_iter().filter(|row| is_right(row, folded.get(&row.id))).collect())
     }
 
-    fn fold_one(
-        &self,
-        record: &Record,
-        rows: &mut BTreeMap<ObjectId, (Position, Option<Object>)>,
-    ) -> Result {
-        match record.event() {
-            Some(Event::Created(mut object)) => {
-                object.born = record.position;
-                rows.insert(object.id, (record.position, Some(*object)));
-            }
-            Some(Event::Changed { id, template, kek }) => {
-                let old = match rows.remove(&id) {
-                    Some((_, old)) => old,
-                    None => self.store.row(id)?.and_then(|row| decode(&row)),
-                };
-                let changed = old.map(|mut object| {
-                    object.template.merge(&template);
-                    if kek.is_some() {
-                        object.kek = kek;
-                        object.born = record.position;
+    /// Rows that are not what the log says, as they should be.
+    fn wrong(&self, from: Position, rows: &[Row], folded: &Folded) -> Result<Vec<Folding>> {
+        let mut wrong = Folded::new();
+        for row in rows {
+            match folded.get(&row.id) {
+                known if is_right(row, known) => {}
+                Some(known) => {
+                    wrong.insert(row.id, known.clone());
+                }
+                // No record since then speaks of it.
+                None => match self.by_id(row.id).filter(|_| from > 0) {
+                    Some(old) => {
+                        wrong.insert(row.id, (old.position, Some(old.object.clone())));
                     }
-                    object
-                });
-                rows.insert(id, (record.position, changed));
+                    None if row.body.is_some() => {
+                        wrong.insert(row.id, (row.position, None));
+                    }
+                    None => {}
+                },
             }
-            Some(Event::Destroyed(id)) => {
-                rows.insert(id, (record.position, None));
+        }
+        let there: HashSet<_> = rows.iter().map(|row| row.id).collect();
+        for (id, known) in folded.iter().filter(|(id, _)| !there.contains(id)) {
+            // A destroyed object that never was on this host's catalogue needs no row.
+            if known.1.is_some() || self.store.row(*id)?.is_some() {
+                wrong.insert(*id, known.clone());
             }
-            Some(Event::Paired(_)) | None => {}
+        }
+        Ok(encoded(wrong))
+    }
+
+    /// Folds events that the catalogue has not taken in yet. The catalogue is a follower of the log like any other.
+    fn fold(&self) -> Result {
+        let (from, to) = (self.store.position()?, self.store.head()?.position);
+        if to <= from {
+            return Ok(());
+        }
+        let mut folded = Folded::new();
+        let mut missing = None;
+        self.each_sound(from, to, |record| {
+            Self::fold_one(record, &mut folded, |id| match self.store.row(id) {
+                Ok(row) => row.and_then(|row| decode(&row)),
+                Err(error) => {
+                    missing.get_or_insert(error);
+                    None
+                }
+            });
+        })?;
+        match missing {
+            Some(error) => Err(error.into()),
+            None => Ok(self.store.fold(from, to, &encoded(folded))?),
+        }
+    }
+
+    /// Visits the records after a position and up to another that nobody has changed, as far as can be told now.
+    fn each_sound(&self, from: Position, to: Position, mut visit: impl FnMut(&Record)) -> Result {
+        let seal = self.seal.read().clone();
+        let mut link = match from.checked_sub(1) {
+            Some(before) => {
+                let last = self.store.read(before, 1)?.into_iter().next();
+                last.filter(|last| last.position == from).map_or([0; 32], |last| last.link)
+            }
+            None => [0; 32],
+        };
+        let mut at = from;
+        while at < to {
+            let records = self.store.read(at, BATCH)?;
+            let Some(last) = records.last() else { break };
+            at = last.position;
+            for record in records.iter().take_while(|record| record.position <= to) {
+                if seal.as_ref().is_some_and(|seal| !seal.holds(record, &link)) {
+                    self.found_broken(record.position);
+                }
+                link = record.link;
+                if !self.is_broken(record.position) {
+                    visit(record);
+                }
+            }
         }
         Ok(())
+    }
+
+    fn found_broken(&self, position: Position) {
+        if self.broken.write().insert(position) {
+            log::error!("{}", damaged(position, BROKEN));
+        }
+    }
+
+    /// Folds a record. `before` tells what an object was of which no record was folded yet.
+    fn fold_one(
+        record: &Record,
+        folded: &mut Folded,
+        mut before: impl FnMut(ObjectId) -> Option<Object>,
+    ) {
+        let Some(event) = record.event() else { return };
+        let Some(id) = event.about() else { return };
+        let old = match folded.remove(&id) {
+            Some((_, old)) => old,
+            None => before(id),
+        };
+        folded.insert(id, (record.position, event.fold(old, record.position)));
     }
 
     /// The object of a handle.
@@ -261,12 +332,20 @@ impl Shelf {
     }
 }
 
+/// A row as the catalogue takes it.
+type Folding = (ObjectId, Position, Option<Vec<u8>>);
+
 /// Rows as the catalogue takes them.
-fn encoded(
-    rows: BTreeMap<ObjectId, (Position, Option<Object>)>,
-) -> Vec<(ObjectId, Position, Option<Vec<u8>>)> {
+fn encoded(folded: Folded) -> Vec<Folding> {
     let encode = |object: Object| minicbor::to_vec(&object).ok();
-    rows.into_iter().map(|(id, (at, object))| (id, at, object.and_then(encode))).collect()
+    folded.into_iter().map(|(id, (at, object))| (id, at, object.and_then(encode))).collect()
+}
+
+/// True if a row is what the log says of its object.
+fn is_right(row: &Row, known: Option<&(Position, Option<Object>)>) -> bool {
+    known.is_some_and(|(at, object)| {
+        *at == row.position && row.body.is_some() == object.is_some() && decode(row) == *object
+    })
 }
 
 fn apply(books: &mut Books, row: &Row) {

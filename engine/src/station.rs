@@ -9,6 +9,7 @@ use crate::member::{Member, SessionId, User};
 use crate::object::ObjectId;
 use crate::ports::{Clock, Entropy};
 use crate::report::Condition;
+use crate::retry::Patience;
 use crate::ring::RingHandles;
 use crate::settings::MemberSettings;
 use parking_lot::Mutex;
@@ -39,6 +40,10 @@ pub struct Station {
     others: AtomicUsize,
     /// The lease epoch up to which our own following left nothing half-done.
     pub(crate) clean_epoch: AtomicU64,
+    /// When what it could not take is tried again.
+    pub(crate) patience: Mutex<Patience>,
+    /// Copies that failed their proof and could not be removed.
+    strays: Mutex<HashMap<ObjectId, Handle>>,
 }
 
 #[derive(Default)]
@@ -74,6 +79,8 @@ impl Station {
             awake_ms: AtomicU64::new(0),
             others: AtomicUsize::new(0),
             clean_epoch: AtomicU64::new(u64::MAX),
+            patience: Mutex::default(),
+            strays: Mutex::default(),
         }
     }
 
@@ -166,6 +173,7 @@ impl Station {
         *self.post.lock() = Post::default();
         self.idle.lock().clear();
         self.replicas.lock().clear();
+        self.strays.lock().clear();
     }
 
     /// Starts the module and opens the anchor session.
@@ -336,24 +344,76 @@ impl Station {
         gone && self.logged_in().is_some()
     }
 
+    /// Remembers where an unproven copy stands that could not be removed.
+    pub(crate) fn set_stray(&self, id: ObjectId, handle: Option<Handle>) {
+        let mut strays = self.strays.lock();
+        match handle {
+            Some(handle) => strays.insert(id, handle),
+            None => strays.remove(&id),
+        };
+    }
+
+    /// Where an unproven copy stands, if this process left it.
+    pub(crate) fn stray(&self, id: ObjectId) -> Option<Handle> {
+        self.strays.lock().get(&id).copied()
+    }
+
+    /// Where a replica is that has this handle.
+    pub(crate) fn is_replica(&self, handle: Handle) -> bool {
+        self.replicas.lock().values().any(|replica| *replica == handle)
+    }
+
+    /// What it could not take is tried again at the next look.
+    pub(crate) fn try_again_at_once(&self) {
+        *self.patience.lock() = Patience::default();
+    }
+
     /// Judges a fault: an ill member goes down, and so does one that has forgotten our sessions or our login, which is to
     /// be had again at once (`Token::wake`). Answers the class.
     pub fn judge(&self, fault: Fault) -> Class {
         if self.has_forgotten_us(fault) {
-            log::info!("member {} has forgotten us ({fault}); we log in again", self.name());
-            self.health.lock().lose(self.clock.steady_ms(), fault.to_string());
-            self.forget();
+            self.is_forgotten(fault);
         }
         if fault.class != Class::Ill {
             return fault.class;
         }
         // That may also be all that a module has to say of a request it can't make sense of: an unknown curve, a broken
-        // ciphertext. Then it is well, and only this is beyond it.
+        // ciphertext. Then it is well, and only this is beyond it. Or of one who isn't logged in any more: Kryoptic.
         if fault.may_be_the_request() && self.member.token().is_ok() {
-            return Class::Unable;
+            match self.still_knows_us() {
+                Ok(true) => return Class::Unable,
+                Ok(false) => {
+                    self.is_forgotten(fault);
+                    return Class::Lost;
+                }
+                Err(_) => {}
+            }
         }
         self.fail(fault);
         Class::Ill
+    }
+
+    /// Notes that the member has forgotten us: it is down, and may be tried at once.
+    fn is_forgotten(&self, fault: Fault) {
+        log::info!("member {} has forgotten us ({fault}); we log in again", self.name());
+        self.health.lock().lose(self.clock.steady_ms(), fault.to_string());
+        self.forget();
+    }
+
+    /// True if whoever we logged in there is logged in still.
+    fn still_knows_us(&self) -> Answer<bool> {
+        let (anchor, user) = {
+            let post = self.post.lock();
+            (post.anchor, post.logged_in)
+        };
+        let (Some(anchor), Some(user)) = (anchor, user) else { return Ok(true) };
+        let state = self.member.state(anchor)?;
+        Ok(match user {
+            User::So => state == CKS_RW_SO_FUNCTIONS,
+            User::User | User::Context => {
+                matches!(state, CKS_RO_USER_FUNCTIONS | CKS_RW_USER_FUNCTIONS)
+            }
+        })
     }
 }
 

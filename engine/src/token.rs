@@ -7,6 +7,7 @@ use crate::journal::Journal;
 use crate::log::Store;
 use crate::login::Login;
 use crate::member::Member;
+use crate::mentions::Mentions;
 use crate::object::ObjectId;
 use crate::ports::{Clock, Entropy};
 use crate::seal::{Seal, Site};
@@ -57,7 +58,8 @@ pub struct Token {
     pub(crate) login: RwLock<Login>,
     /// One login, logout or pairing at a time.
     pub(crate) login_turn: Mutex<()>,
-    pub(crate) seal: RwLock<Option<Seal>>,
+    pub(crate) seal: Arc<RwLock<Option<Seal>>>,
+    pub(crate) mentions: Mutex<Mentions>,
     /// The key ring, known from the first login on.
     pub(crate) ring: RwLock<Option<Arc<crate::ring::Ring>>>,
     pub(crate) transients: Transients,
@@ -110,9 +112,10 @@ impl Token {
                 Arc::new(station)
             })
             .collect();
+        let seal = Arc::<RwLock<Option<Seal>>>::default();
         Arc::new(Self {
             journal: Journal::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),
-            shelf: Shelf::new(Arc::clone(&parts.store)),
+            shelf: Shelf::new(Arc::clone(&parts.store), Arc::clone(&seal)),
             settings: parts.settings,
             stations,
             store: parts.store,
@@ -121,7 +124,8 @@ impl Token {
             share_sink: parts.shares,
             login: RwLock::default(),
             login_turn: Mutex::new(()),
-            seal: RwLock::new(None),
+            seal,
+            mentions: Mutex::default(),
             ring: RwLock::new(None),
             transients: Transients::default(),
             sessions: Mutex::default(),

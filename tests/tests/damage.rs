@@ -1,9 +1,9 @@
 //! A log that somebody or something has changed: what was changed is not used, and nothing else is lost.
 
-use cryptoki::object::Attribute;
+use cryptoki::object::{Attribute, KeyType};
 use rusqlite::{Connection, params};
 use tandem_tests::keys::{DIGEST, Kind};
-use tandem_tests::{Demo, USER_PIN, Wanted, alone, application, initialised, pin};
+use tandem_tests::{Demo, USER_PIN, Wanted, alone, application, child, initialised, pin};
 
 use cryptoki::session::UserType;
 
@@ -152,11 +152,77 @@ fn a_catalogue_that_was_changed_is_no_better_than_the_log() {
         let application = initialised();
         let session = application.open(true);
         session.login(UserType::User, Some(&pin(USER_PIN))).expect("a login");
-        for name in ["second", "third"] {
+        for name in ["first", "second", "third"] {
             let made = Kind::Aes(32).find(&session, name).expect("a key");
             Kind::Aes(32).work(&session, made).expect("a ciphertext");
         }
         Kind::P256.make(&session, "after").expect("a key after that");
+    });
+}
+
+/// Changes a key's label in the catalogue behind Tandem's back, and leaves the log as it is.
+fn rename_in_catalogue(demo: &Demo, from: &str, to: &str) {
+    assert_eq!(from.len(), to.len());
+    let catalogue = Connection::open(demo.database()).expect("the catalogue");
+    let mut rows = catalogue.prepare("SELECT handle, body FROM objects").expect("rows");
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    let rows: Vec<(i64, Option<Vec<u8>>)> = rows.map(|row| row.expect("a row")).collect();
+    let mut changed = 0;
+    for (handle, body) in rows {
+        let Some(mut body) = body else { continue };
+        let Some(at) = body.windows(from.len()).position(|part| part == from.as_bytes()) else {
+            continue;
+        };
+        body[at..at + to.len()].copy_from_slice(to.as_bytes());
+        catalogue
+            .execute("UPDATE objects SET body = ?1 WHERE handle = ?2", params![body, handle])
+            .expect("a change");
+        changed += 1;
+    }
+    assert_eq!(changed, 1, "a row with {from}");
+}
+
+#[test]
+fn a_row_of_the_catalogue_that_somebody_changed_is_written_anew_at_login() {
+    alone(&Wanted::mixed(), |demo| {
+        make_keys();
+        rename_in_catalogue(demo, "second", "SECOND");
+        let ((), said) = demo.logged(|| {
+            let (_application, session) = application();
+            assert!(Kind::Aes(32).find(&session, "SECOND").is_none());
+            let made = Kind::Aes(32).find(&session, "second").expect("the key");
+            Kind::Aes(32).work(&session, made).expect("a ciphertext");
+        });
+        assert!(said.iter().any(|line| line.contains("catalogue")), "{said:?}");
+        let ((), said) = demo.logged(|| drop(application()));
+        assert!(said.is_empty(), "it is in order again: {said:?}");
+    });
+}
+
+#[test]
+fn a_row_that_somebody_changed_while_we_are_logged_in_is_not_believed() {
+    alone(&Wanted::mixed(), |demo| {
+        make_keys();
+        let (_application, session) = application();
+        assert!(Kind::Aes(32).find(&session, "second").is_some());
+        // Another process makes a key, and somebody writes into its row before we look.
+        let made = demo
+            .command(["keys", "generate", "--count", "1", "--type", "aes:256"])
+            .output()
+            .expect("tandem runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        // In a process of its own: SQLite's locks are a process's, and closing a file gives them all up.
+        let changed = child(|| {
+            let catalogue = Connection::open(demo.database()).expect("the catalogue");
+            let last = "DELETE FROM objects WHERE handle = (SELECT max(handle) FROM objects)";
+            catalogue.execute(last, []).expect("a change") == 1
+        });
+        assert!(changed);
+        let (keys, said) = demo.logged(|| {
+            session.find_objects(&[Attribute::KeyType(KeyType::AES)]).expect("a search").len()
+        });
+        assert_eq!(keys, 4, "the key that the log has is there");
+        assert!(said.iter().any(|line| line.contains("catalogue")), "{said:?}");
     });
 }
 

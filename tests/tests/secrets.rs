@@ -3,8 +3,8 @@
 
 use cryptoki::error::Error;
 use cryptoki::error::RvError::{
-    ActionProhibited, AttributeReadOnly, KeyNotWrappable, KeyUnextractable, ObjectHandleInvalid,
-    TemplateInconsistent,
+    ActionProhibited, AttributeReadOnly, KeyNotWrappable, KeyUnextractable, MechanismParamInvalid,
+    ObjectHandleInvalid, TemplateInconsistent,
 };
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::elliptic_curve::{EcKdf, Ecdh1DeriveParams};
@@ -12,7 +12,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::Session;
 use tandem_tests::keys::{DIGEST, Kind, Made, P256};
 use tandem_tests::openssl::{aes_256_cbc, octets};
-use tandem_tests::{Demo, Wanted, alone, application, refused, value};
+use tandem_tests::{Demo, Vendor, Wanted, alone, application, refused, value};
 
 const IV: [u8; 16] = [7; 16];
 
@@ -493,6 +493,104 @@ fn private_data_is_not_in_the_clear_in_what_tandem_keeps() {
                 direct.find_objects(&[Attribute::Label(b"diary".to_vec())]).expect("a search");
             assert_eq!(value(&direct, found[0], AttributeType::Value), SECRET, "{member}");
         }
+    });
+}
+
+/// What a member's own module shows of the diary: each value once.
+fn diaries(demo: &Demo, member: &str) -> Vec<Vec<u8>> {
+    let direct = demo.direct(member);
+    let found = direct.find_objects(&[Attribute::Label(b"diary".to_vec())]).expect("a search");
+    found.into_iter().map(|object| value(&direct, object, AttributeType::Value)).collect()
+}
+
+/// A private data object gets another value, first with every member there, then while one is away.
+fn another_value(demo: &Demo) {
+    let set = |session: &Session, object, value: &[u8]| {
+        session.update_attributes(object, &[Attribute::Value(value.to_vec())])
+    };
+    let find = |session: &Session| {
+        session.find_objects(&[Attribute::Label(b"diary".to_vec())]).expect("a search")[0]
+    };
+    {
+        let (_application, session) = application();
+        let data = [
+            Attribute::Class(ObjectClass::DATA),
+            Attribute::Token(true),
+            Attribute::Private(true),
+            Attribute::Label(b"diary".to_vec()),
+            Attribute::Value(b"the first day".to_vec()),
+        ];
+        session.create_object(&data).expect("a data object");
+    }
+    let old = wrapped(demo).pop().expect("its sealed value");
+    {
+        let (_application, session) = application();
+        let object = find(&session);
+        set(&session, object, b"the second day, which was longer").expect("C_SetAttributeValue");
+        assert_eq!(
+            value(&session, object, AttributeType::Value),
+            b"the second day, which was longer"
+        );
+        for file in std::fs::read_dir(demo.dir().join("state")).expect("the state folder") {
+            let file = file.expect("an entry").path();
+            let kept = std::fs::read(&file).expect("a file");
+            for secret in [&old[..], b"the first day", b"the second day"] {
+                let there = kept.windows(secret.len()).any(|window| window == secret);
+                assert!(!there, "{} is still in {}", secret.escape_ascii(), file.display());
+            }
+        }
+    }
+    let members: Vec<_> = demo.members().into_iter().map(|(name, _)| name).collect();
+    for member in &members {
+        assert_eq!(diaries(demo, member), [b"the second day, which was longer"], "{member}");
+    }
+    for member in &members {
+        demo.take_away(member);
+        let text = format!("while {member} was away");
+        {
+            let (_application, session) = application();
+            set(&session, find(&session), text.as_bytes()).expect("C_SetAttributeValue");
+        }
+        demo.bring_back(member);
+        let (_application, session) = application();
+        assert_eq!(value(&session, find(&session), AttributeType::Value), text.as_bytes());
+        for member in &members {
+            assert_eq!(diaries(demo, member), [text.as_bytes()], "{member}");
+        }
+    }
+    let verified = demo.tandem(&["verify"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
+#[test]
+fn private_data_gets_another_value() {
+    alone(&Wanted::mixed(), |demo| another_value(demo));
+}
+
+#[test]
+fn private_data_gets_another_value_on_two_softhsm_members() {
+    alone(&Wanted::over(&[Vendor::SoftHsm, Vendor::SoftHsm]), |demo| another_value(demo));
+}
+
+/// A point that is on no curve: Kryoptic says that it is itself ill.
+#[test]
+fn a_public_value_that_is_none_is_the_applications_fault() {
+    alone(&Wanted::over(&[Vendor::Kryoptic, Vendor::Kryoptic]), |demo| {
+        let (_application, session) = application();
+        let made =
+            Kind::P256.make_with(&session, "ours", &[Attribute::Derive(true)]).expect("a key");
+        let template = [
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::GENERIC_SECRET),
+            Attribute::ValueLen(32.into()),
+        ];
+        let nowhere = [&[4][..], &[1; 64]].concat();
+        let parameter = Ecdh1DeriveParams::new(EcKdf::null(), &nowhere);
+        let (derived, log) = demo
+            .logged(|| session.derive_key(&Mechanism::Ecdh1Derive(parameter), made.key, &template));
+        refused("a point on no curve", derived, &[MechanismParamInvalid]);
+        assert!(!log.iter().any(|line| line.contains("is down")), "{log:#?}");
+        Kind::P256.work(&session, made).expect("both members are there");
     });
 }
 

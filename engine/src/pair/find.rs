@@ -4,8 +4,7 @@ use super::at::{At, wrong};
 use super::{check, recipe};
 use crate::desk::Desk;
 use crate::error::{Error, Result};
-use crate::fault::Answer;
-use crate::prove;
+use crate::fault::{Answer, Class};
 use crate::ring::{Ring, RingHandles, RingKey};
 use std::collections::BTreeSet;
 use tandem_values::template::Reading;
@@ -120,7 +119,7 @@ fn chosen(desk: &Desk<'_>, ring: &Ring, key: RingKey, candidates: &[Handle]) -> 
             Ok(value) if value == ring.check(key) => return Ok(*candidate),
             Ok(_) => {}
             // A key that may not do what ours does is not ours.
-            Err(fault) if prove::is_refusal(fault) => {}
+            Err(fault) if fault.class == Class::Refused => {}
             Err(fault) => return Err(fault).at(desk, &format!("checking the {} key", key.name())),
         }
     }

@@ -2,6 +2,8 @@
 //! when a key is made, which must not be used.
 
 mod each;
+mod exceptions;
+mod request;
 mod scenario;
 mod wrong;
 
@@ -32,6 +34,10 @@ at_each_call! {
     mac_in_parts_when_kryoptic_fails: Kryoptic, Mac, "a", ALL;
     encrypting_in_parts_when_softhsm_fails: SoftHsm, Encrypt, "a", ALL;
     encrypting_in_parts_when_kryoptic_fails: Kryoptic, Encrypt, "a", ALL;
+    signing_in_parts_when_softhsm_fails: SoftHsm, SignParts, "a", ALL;
+    signing_in_parts_when_kryoptic_fails: Kryoptic, SignParts, "a", ALL;
+    digesting_in_parts_when_softhsm_fails: SoftHsm, Digest, "a", ALL;
+    digesting_in_parts_when_kryoptic_fails: Kryoptic, Digest, "a", ALL;
     generating_when_softhsm_makes_and_is_ill: SoftHsm, Generate, "a", ILL;
     generating_when_softhsm_makes_and_loses_us: SoftHsm, Generate, "a", LOST;
     generating_when_kryoptic_makes_and_is_ill: Kryoptic, Generate, "a", ILL;
@@ -65,4 +71,26 @@ fn a_wrong_answer_when_a_key_is_made_on_kryoptic_first() {
     alone(&first(Vendor::Kryoptic), |demo| {
         wrong::making(demo);
     });
+}
+
+macro_rules! on_either {
+    ($($softhsm:ident, $kryoptic:ident: $case:path;)*) => {$(
+        #[test]
+        fn $softhsm() {
+            alone(&first(Vendor::SoftHsm), |demo| $case(demo));
+        }
+
+        #[test]
+        fn $kryoptic() {
+            alone(&first(Vendor::Kryoptic), |demo| $case(demo));
+        }
+    )*};
+}
+
+on_either! {
+    a_request_that_no_member_can_do, a_request_that_no_member_can_do_kryoptic_first: request::of_all;
+    a_member_that_alone_cannot_do_it, a_member_that_alone_cannot_do_it_kryoptic_first: request::of_one;
+    deletions_refused_by_kryoptic, deletions_refused_by_softhsm: exceptions::of_deletions;
+    keys_not_taken_by_kryoptic, keys_not_taken_by_softhsm: exceptions::of_creations;
+    unproven_copies_left_on_kryoptic, unproven_copies_left_on_softhsm: exceptions::of_unproven_copies;
 }

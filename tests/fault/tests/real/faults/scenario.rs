@@ -10,6 +10,10 @@ use tandem_tests::keys::{DIGEST, Kind};
 pub(crate) enum Scenario {
     /// A signature with ECDSA.
     Sign,
+    /// A signature with RSA over several parts.
+    SignParts,
+    /// A digest of several parts.
+    Digest,
     /// A MAC in several parts.
     Mac,
     /// An encryption in several parts.
@@ -36,6 +40,8 @@ impl Scenario {
     pub(crate) fn prepare(self, session: &Session) {
         let made = match self {
             Self::Sign | Self::Generate => Kind::P256.make(session, SIGNER),
+            Self::SignParts => Kind::Rsa(2048).make(session, SIGNER),
+            Self::Digest => return,
             Self::Mac => Kind::Generic(32).make(session, MAC),
             Self::Encrypt => Kind::Aes(32).make(session, CIPHER),
             Self::Destroy => Kind::P256.make(session, SUBJECT),
@@ -56,6 +62,21 @@ impl Scenario {
                     "OpenSSL doesn't verify the signature"
                 );
                 Ok(Vec::new())
+            }
+            Self::SignParts => {
+                let made = Kind::Rsa(2048).find(session, SIGNER).expect("a key");
+                session.sign_init(&Mechanism::Sha256RsaPkcs, made.key)?;
+                for part in parts {
+                    session.sign_update(part)?;
+                }
+                session.sign_final()
+            }
+            Self::Digest => {
+                session.digest_init(&Mechanism::Sha256)?;
+                for part in parts {
+                    session.digest_update(part)?;
+                }
+                session.digest_final()
             }
             Self::Mac => {
                 let made = Kind::Generic(32).find(session, MAC).expect("a key");

@@ -43,6 +43,11 @@ pub(crate) fn making(demo: &Demo) {
                     log.iter().any(|line| line.contains("does not take object")),
                     "{what}: not reported: {log:#?}"
                 );
+                if line.starts_with("C_Sign") && matches!(kind, Kind::P256 | Kind::Rsa(_)) {
+                    let named = format!("the signature that {member} gives");
+                    let told = log.iter().any(|line| line.contains(&named));
+                    assert!(told, "{what}: what is wrong, and where, is not told: {log:#?}");
+                }
                 println!("| {what} | {:?} |", rv(made));
                 for object in [Some(other.key), other.public].into_iter().flatten() {
                     session.destroy_object(object).expect("the other key is destroyed");
