@@ -45,16 +45,16 @@ fn done(rv: CK_RV) {
     assert_eq!(name_of(rv), "CKR_OK");
 }
 
-impl Program {
-    /// Runs a call that has output.
-    fn output(&self, call: impl FnOnce(*mut u8, *mut CK_ULONG) -> CK_RV) -> Vec<u8> {
-        let mut out = vec![0; 1024];
-        let mut len = out.len() as CK_ULONG;
-        done(call(out.as_mut_ptr(), &raw mut len));
-        out.truncate(usize::try_from(len).expect("a length"));
-        out
-    }
+/// Runs a call that has output.
+fn output(call: impl FnOnce(*mut u8, *mut CK_ULONG) -> CK_RV) -> Vec<u8> {
+    let mut out = vec![0; 1024];
+    let mut len = out.len() as CK_ULONG;
+    done(call(out.as_mut_ptr(), &raw mut len));
+    out.truncate(usize::try_from(len).expect("a length"));
+    out
+}
 
+impl Program {
     /// C_DigestEncryptUpdate and C_DecryptDigestUpdate: one digest on both ways, and the text again.
     fn combined(&self, key: CK_OBJECT_HANDLE) {
         let (raw, session) = (&self.raw, self.session);
@@ -65,7 +65,7 @@ impl Program {
         done(call!(raw, C_EncryptInit(session, &raw mut cipher, key)));
         let mut ciphertext = Vec::new();
         for part in text.chunks_mut(2 * BLOCK) {
-            ciphertext.extend(self.output(|out, len| {
+            ciphertext.extend(output(|out, len| {
                 call!(
                     raw,
                     C_DigestEncryptUpdate(
@@ -78,15 +78,15 @@ impl Program {
                 )
             }));
         }
-        ciphertext.extend(self.output(|out, len| call!(raw, C_EncryptFinal(session, out, len))));
-        let digest = self.output(|out, len| call!(raw, C_DigestFinal(session, out, len)));
+        ciphertext.extend(output(|out, len| call!(raw, C_EncryptFinal(session, out, len))));
+        let digest = output(|out, len| call!(raw, C_DigestFinal(session, out, len)));
         assert_eq!(digest, sha256(&text));
 
         done(call!(raw, C_DigestInit(session, &raw mut hash)));
         done(call!(raw, C_DecryptInit(session, &raw mut cipher, key)));
         let mut opened = Vec::new();
         for part in ciphertext.chunks_mut(2 * BLOCK) {
-            opened.extend(self.output(|out, len| {
+            opened.extend(output(|out, len| {
                 call!(
                     raw,
                     C_DecryptDigestUpdate(
@@ -99,8 +99,8 @@ impl Program {
                 )
             }));
         }
-        opened.extend(self.output(|out, len| call!(raw, C_DecryptFinal(session, out, len))));
-        let again = self.output(|out, len| call!(raw, C_DigestFinal(session, out, len)));
+        opened.extend(output(|out, len| call!(raw, C_DecryptFinal(session, out, len))));
+        let again = output(|out, len| call!(raw, C_DigestFinal(session, out, len)));
         assert_eq!((opened, again), (text, digest));
     }
 
@@ -123,7 +123,7 @@ impl Program {
             };
             let place = (&raw mut parameter).cast();
             let size = size_of::<CK_GCM_MESSAGE_PARAMS>() as CK_ULONG;
-            let ciphertext = self.output(|out, len| {
+            let ciphertext = output(|out, len| {
                 call!(
                     raw,
                     C_EncryptMessage(
@@ -158,7 +158,7 @@ impl Program {
             };
             let place = (&raw mut parameter).cast();
             let size = size_of::<CK_GCM_MESSAGE_PARAMS>() as CK_ULONG;
-            let text = self.output(|out, len| {
+            let text = output(|out, len| {
                 call!(
                     raw,
                     C_DecryptMessage(
