@@ -92,6 +92,11 @@ impl Fault {
         );
         vague && asked
     }
+
+    /// True for CKR_DEVICE_ERROR in an operation, which from some modules may mean no more than that.
+    pub(crate) const fn is_device_error_in_step(self) -> bool {
+        matches!((self.call, self.rv.0), (Call::Step, CKR_DEVICE_ERROR))
+    }
 }
 
 impl fmt::Display for Fault {

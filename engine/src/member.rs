@@ -29,6 +29,8 @@ pub struct Quirks {
     pub kwp: MechanismType,
     /// Secret keys whose length is no multiple of eight come back padded when this module wraps them: it never does.
     pub wraps_multiples_of_eight: bool,
+    /// CKR_DEVICE_ERROR in an operation may be all that the module has to say of a request that it can't make sense of.
+    pub device_error_is_vague: bool,
     /// After its storage vanished the module works again only when finalised and initialised anew.
     pub heals_by_restart: bool,
 }
@@ -38,6 +40,7 @@ impl Default for Quirks {
         Self {
             kwp: tandem_values::ck::CKM_AES_KEY_WRAP_KWP,
             wraps_multiples_of_eight: false,
+            device_error_is_vague: false,
             heals_by_restart: false,
         }
     }

@@ -270,7 +270,8 @@ impl Station {
         }
         // That may also be all that a module has to say of a request it can't make sense of: an unknown curve, a broken
         // ciphertext. Then it is well, and only this is beyond it.
-        if fault.may_be_the_request() && self.member.token().is_ok() {
+        let vague = self.member.quirks().device_error_is_vague && fault.is_device_error_in_step();
+        if (vague || fault.may_be_the_request()) && self.member.token().is_ok() {
             return Class::Unable;
         }
         self.fail(fault);

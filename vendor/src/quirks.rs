@@ -51,6 +51,7 @@ pub fn known_quirks(library: Option<&LibraryInfo>, module: &Path) -> Known {
             engine: Quirks {
                 kwp: CKM_AES_KEY_WRAP_PAD,
                 wraps_multiples_of_eight: true,
+                device_error_is_vague: false,
                 heals_by_restart: true,
             },
             private_copy: true,
@@ -58,7 +59,12 @@ pub fn known_quirks(library: Option<&LibraryInfo>, module: &Path) -> Known {
         };
     }
     // Kryoptic 1.5.4 and NSS 3.87 work from a copy, and follow the standard's numbers.
-    if is("kryoptic", "kryoptic") || is("mozilla", "softokn") {
+    if is("kryoptic", "kryoptic") {
+        // It says so of whatever OpenSSL refuses, such as more data than an RSA key can encrypt.
+        let engine = Quirks { device_error_is_vague: true, ..Quirks::default() };
+        return Known { engine, private_copy: true, ..Known::default() };
+    }
+    if is("mozilla", "softokn") {
         return Known { private_copy: true, ..Known::default() };
     }
     Known::default()
