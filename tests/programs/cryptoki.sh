@@ -45,7 +45,8 @@ for group in allowed_mechanisms basic ml_dsa ml_kem slh_dsa wycheproof; do
     program=$(grep '"kind":\["test"\]' build.json | grep "\"name\":\"$group\"" | grep -o '"executable":"[^"]*"' | cut -d'"' -f4)
     for test in $("$program" --list --format terse 2> /dev/null | sed -n 's/: test$//p'); do
         log=$logs/cryptoki.$group.$test.log
-        patience=60
+        # Each pairs the members anew, which looks for five RSA keys' primes: seconds, but many of them on a busy machine.
+        patience=180
         # It ends at once, or waits for ever where the function is served.
         [ "$test" != wait_for_slot_event ] || patience=10
         P11_PATIENCE=$patience limit "$program" --exact "$test" > "$log" 2>&1
