@@ -14,7 +14,7 @@ use cryptoki_sys::*;
 use std::ptr;
 use tandem_tests::keys::{DIGEST, Kind};
 use tandem_tests::openssl::{aes_256_cbc, hmac_sha256, sha256};
-use tandem_tests::{Demo, Raw, Wanted, alone, application, call, name_of, refused};
+use tandem_tests::{Demo, Raw, USER_PIN, Wanted, alone, application, call, name_of, pin, refused};
 
 /// Longer than any block, hash or buffer inside, and no multiple of any.
 fn message() -> Vec<u8> {
@@ -403,5 +403,20 @@ fn random_bytes_are_as_many_as_were_asked_and_never_the_same() {
         demo.take_away("a");
         assert_ne!(random(32), random(32));
         assert!(random(4_096).iter().any(|byte| *byte != 0));
+    });
+}
+
+#[test]
+fn what_a_member_can_make_no_sense_of_leaves_it_up() {
+    alone(&Wanted::mixed(), |_| {
+        let (_application, session) = application();
+        let made = Kind::Rsa(2048).make_with(&session, "small", &[]).expect("a key");
+        let public = made.public.expect("a public key");
+        // More than the modulus holds: Kryoptic says CKR_DEVICE_ERROR of it. Members take turns, so each is asked first once.
+        for _ in 0..2 {
+            assert!(session.encrypt(&Mechanism::RsaPkcs, public, &[1; 512]).is_err());
+        }
+        // It is done on all members or not at all.
+        session.set_pin(&pin(USER_PIN), &pin("654321")).expect("no member is down");
     });
 }

@@ -58,7 +58,10 @@ pub fn known_quirks(library: Option<&LibraryInfo>, module: &Path) -> Known {
         };
     }
     // Kryoptic 1.5.4 and NSS 3.87 work from a copy, and follow the standard's numbers.
-    if is("kryoptic", "kryoptic") || is("mozilla", "softokn") {
+    if is("kryoptic", "kryoptic") {
+        return Known { private_copy: true, ..Known::default() };
+    }
+    if is("mozilla", "softokn") {
         return Known { private_copy: true, ..Known::default() };
     }
     Known::default()

@@ -8,7 +8,7 @@ use tandem_engine::report::Quiet;
 use tandem_engine::ring::Route;
 use tandem_vendor::MemberConfig;
 
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "rsa:2048",
     "ec:p256",
     "ec:p384",
