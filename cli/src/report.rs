@@ -406,6 +406,19 @@ pub(crate) struct TokenMembers {
     pub(crate) members: Vec<MemberLine>,
 }
 
+/// `tandem member drain` and `tandem member enable`
+#[derive(Serialize)]
+pub(crate) struct MemberChange {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// The member's name.
+    pub(crate) member: String,
+    /// `drained` or `enabled`: what it is now.
+    pub(crate) done: &'static str,
+    /// False if it was so before.
+    pub(crate) changed: bool,
+}
+
 /// A member as it is configured, and how it is.
 #[derive(Serialize)]
 pub(crate) struct MemberLine {

@@ -28,6 +28,7 @@ pub mod member;
 mod mentions;
 pub mod object;
 mod operation;
+mod operator;
 pub mod pair;
 mod pairing;
 mod point;

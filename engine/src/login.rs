@@ -112,7 +112,7 @@ impl Token {
         let mut order: Vec<_> = self.stations.iter().enumerate().collect();
         // A member that has refused a PIN which the others took is not the one to judge the next.
         order.sort_by_key(|(_, station)| {
-            matches!(self.store.note(&note::member(station.name(), "refused-pin")), Ok(Some(_)))
+            matches!(self.store.note(&note::member(station.name(), note::REFUSED_PIN)), Ok(Some(_)))
         });
         for (at, station) in order {
             if !station.is_up() || (user == User::User && station.settings.pin.is_some()) {
@@ -152,7 +152,7 @@ impl Token {
             _ => None,
         };
         let pin = own.as_ref().or(pin);
-        let refused = note::member(station.name(), "refused-pin");
+        let refused = note::member(station.name(), note::REFUSED_PIN);
         let mark = self.mark(pin);
         if mark.is_some() && self.store.note(&refused).ok().flatten() == mark {
             station.health(|health| {

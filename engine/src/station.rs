@@ -36,6 +36,8 @@ pub struct Station {
     busy: AtomicUsize,
     /// When what lies idle there was last used, on the steady clock.
     pub(crate) awake_ms: AtomicU64,
+    /// The last enabling by the operator that was heeded.
+    pub(crate) enabling: Mutex<Option<Vec<u8>>>,
     /// How many other members could do its work when work was last given out.
     others: AtomicUsize,
     /// The lease epoch up to which our own following left nothing half-done.
@@ -77,6 +79,7 @@ impl Station {
             era: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             awake_ms: AtomicU64::new(0),
+            enabling: Mutex::default(),
             others: AtomicUsize::new(0),
             clean_epoch: AtomicU64::new(u64::MAX),
             patience: Mutex::default(),

@@ -50,7 +50,23 @@ impl Token {
         }
         for station in &self.stations {
             self.heed_fence(station);
+            self.heed_enabling(station);
             self.heed_drain(station);
+        }
+    }
+
+    /// Lets a member in again that the operator has looked after.
+    fn heed_enabling(&self, station: &Arc<Station>) {
+        let Ok(note) = self.store.note(&note::member(station.name(), note::ENABLED)) else {
+            return;
+        };
+        if station.sees_enabling(note) {
+            station.health(|health| {
+                health.unfence();
+                health.forgive_pin();
+            });
+            station
+                .fail(Fault::new(crate::fault::Call::Start, tandem_values::ck::CKR_DEVICE_REMOVED));
         }
     }
 
@@ -79,6 +95,13 @@ impl Token {
 }
 
 impl Station {
+    /// True if this note of an enabling is another than the last that was seen, and not the first.
+    fn sees_enabling(&self, note: Option<Vec<u8>>) -> bool {
+        let note = note.unwrap_or_default();
+        let before = self.enabling.lock().replace(note.clone());
+        before.is_some_and(|before| before != note)
+    }
+
     /// Uses what has lain idle for long, so that nothing between us and the member forgets it.
     fn keep_awake(&self, now_ms: u64) -> Result<(), Fault> {
         let last = self.awake_ms.load(Ordering::Relaxed);

@@ -83,6 +83,10 @@ pub(crate) mod note {
     pub(crate) const LABEL: &str = "label";
     /// Set while the operator wants no work for a member.
     pub(crate) const DRAINED: &str = "drained";
+    /// Changed whenever the operator lets a member in again.
+    pub(crate) const ENABLED: &str = "enabled";
+    /// A mark of the PIN that a member refused while others took it.
+    pub(crate) const REFUSED_PIN: &str = "refused-pin";
     /// Set while a token is initialised and not yet paired.
     pub(crate) const FRESH: &str = "fresh";
 

@@ -2,7 +2,7 @@
 
 use super::{Judgement, Show, judged, table};
 use crate::error::Result;
-use crate::report::MembersReport;
+use crate::report::{MemberChange, MembersReport};
 use crate::screen::Screen;
 use comfy_table::Cell;
 
@@ -33,6 +33,20 @@ impl Show for MembersReport {
                 ]);
             }
             screen.line(rows.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+impl Show for MemberChange {
+    fn show(&self, screen: &mut Screen) -> Result {
+        let (member, token, done) = (&self.member, &self.token, self.done);
+        if self.changed {
+            screen.line(format!("member {member} of {token} is {done}"))?;
+        } else {
+            screen.line(format!(
+                "member {member} of {token} was {done} already; nothing is changed"
+            ))?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod weather;
 
 use crate::common::World;
 use caller::{Caller, Keys};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tally::Tally;
@@ -53,8 +54,9 @@ fn storm(demo: &Demo) {
                 scope.spawn(move || caller.call_until(over))
             })
             .collect();
-        let blows = weather::until(&world, until);
+        let blows = catch_unwind(AssertUnwindSafe(|| weather::until(&world, until)));
         over.store(true, Ordering::Release);
+        let blows = blows.unwrap_or_else(|panic| resume_unwind(panic));
         let tallies = callers.into_iter().map(|caller| caller.join().expect("a caller"));
         (tallies.collect::<Vec<_>>(), blows)
     });
