@@ -98,6 +98,9 @@ impl Token {
             let mut lease = station.lease().inspect_err(|fault| {
                 station.judge(*fault);
             })?;
+            lease.check_login().inspect_err(|fault| {
+                station.judge(*fault);
+            })?;
             let mut judge = self.judge_for(station, doubted.is_some());
             let mut follower = Follower {
                 station,

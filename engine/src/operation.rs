@@ -317,7 +317,8 @@ impl Session {
         room: Room,
         last: &mut Error,
     ) -> Result<Option<Output>> {
-        for _ in 0..2 {
+        // A handle may be lost, and then the login with which it is found again.
+        for _ in 0..3 {
             let answer = replay(self.token(), activity, station)
                 .and_then(|()| ask_here(self.token(), activity, step, room));
             match answer {
@@ -342,7 +343,7 @@ impl Session {
                 }
             }
         }
-        // Twice lost: what is lost there is more than a session.
+        // Lost again and again: what is lost there is more than a session.
         Ok(None)
     }
 }

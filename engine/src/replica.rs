@@ -43,6 +43,7 @@ impl Token {
                 Ok(handle)
             }
             Ok(None) => {
+                lease.check_login()?;
                 self.suspect(station);
                 log::warn!(
                     "member {} has lost object {}; run `tandem verify`",
