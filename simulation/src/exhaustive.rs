@@ -125,14 +125,20 @@ const KEPT: usize = 20;
 /// The first line in which something may go wrong.
 const FIRST: u32 = 1;
 
-/// Runs a script with up to `troubles` troubles at every place where one can be; at most `limit` runs.
-pub fn everywhere(
-    snapshot: &Snapshot,
-    script: &Script,
-    troubles: u32,
-    bug: Option<Bug>,
-    limit: u64,
-) -> Found {
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// At most so many troubles in one run.
+    pub troubles: u32,
+    /// The bug that is switched on; the search ends when it is found.
+    pub bug: Option<Bug>,
+    /// At most so many runs.
+    pub limit: u64,
+}
+
+/// Runs a script with troubles at every place where one can be.
+pub fn everywhere(snapshot: &Snapshot, script: &Script, search: Search) -> Found {
+    let Search { troubles, bug, limit } = search;
     let mut found = Found::default();
     let mut choices = Choices::default();
     loop {
@@ -157,7 +163,8 @@ pub fn everywhere(
         }
         let Plan::Everywhere { choices: made, .. } = plan else { return found };
         choices = made;
-        if found.runs >= limit || !choices.advance() {
+        let enough = found.runs >= limit || (bug.is_some() && found.violated > 0);
+        if enough || !choices.advance() {
             return found;
         }
     }

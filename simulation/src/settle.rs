@@ -177,6 +177,12 @@ impl Run {
                     }
                 }
             }
+            // What a follower could not remove is on its list, and is tried again.
+            held.retain(|thing| {
+                !oracle.truth.objects.values().any(|real| {
+                    excepted.contains(&real.object.id) && thing.template.class() == real.object.template.class()
+                })
+            });
             if let Some(orphan) = held.first() {
                 let label = label(orphan.template.bytes(CKA_LABEL));
                 let class = orphan.template.class();
