@@ -54,15 +54,20 @@ impl Token {
     /// Lets every member that can hold keys catch up with the log. Answers what could not be taken.
     pub(crate) fn catch_up(&self) -> Vec<(String, Exception)> {
         let ready: Vec<_> = self.stations.iter().filter(|station| station.is_ready()).collect();
-        ready
-            .into_iter()
+        let exceptions = ready
+            .iter()
             .flat_map(|station| {
                 let name = station.name().to_owned();
                 self.catch_up_one(station)
                     .into_iter()
                     .map(move |exception| (name.clone(), exception))
             })
-            .collect()
+            .collect();
+        // One that turned out to have forgotten us is due at once, and catches up when it is back.
+        for station in ready.into_iter().filter(|station| !station.is_up()) {
+            self.wake(station);
+        }
+        exceptions
     }
 
     /// Lets one member catch up. A member that fails meanwhile is down, and goes on from its position when it is back.
