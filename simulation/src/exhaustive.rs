@@ -193,7 +193,7 @@ pub fn once(
         run.line(line);
     }
     if !script.aside.is_empty() {
-        run.line(Line { number: 2_000, process: 1, action: Action::Random });
+        run.line(Line { number: 2_000, process: 1, action: Random });
     }
     world.pass(400_000);
     world.set_plan(plan);

@@ -5,7 +5,7 @@ use crate::process::{Asked, Begun};
 use crate::run::{Outcome, Run};
 use crate::script::{Action, Line};
 use crate::toy::crypto;
-use crate::trouble::Place;
+use crate::setup::PIN;
 use crate::truth::{Truth, handle_of};
 use crate::world::Hit;
 use std::collections::BTreeMap;
@@ -357,6 +357,7 @@ impl Judge<'_> {
             Action::LogInWrongly => true,
             Action::LogIn if logged_in => rv == CKR_USER_ALREADY_LOGGED_IN,
             Action::LogOut => self.store_failed(),
+            Action::LogIn if rv == CKR_PIN_INCORRECT => self.pins_differ(),
             Action::LogIn => self.store_failed() || !self.one_works(),
             Action::Find | Action::Read(_) => self.store_failed(),
             Action::Sign(_)
@@ -386,9 +387,13 @@ impl Judge<'_> {
 
     /// A member at which nothing was or went wrong, and which has proven the key, could have done it.
     fn one_works(&self) -> bool {
-        self.report.asked.works.iter().enumerate().any(|(number, works)| {
-            *works && self.hits.iter().all(|hit| hit.place != Place::Member(number) || hit.trouble.is_crash())
-        })
+        let sound = self.run.sound();
+        self.report.asked.works.iter().zip(sound).any(|(worked, works)| *worked && works)
+    }
+
+    /// The member that is asked first has another PIN: what it refuses is tried nowhere else.
+    fn pins_differ(&self) -> bool {
+        self.run.world.hsms.iter().any(|hsm| hsm.lock().pin != PIN)
     }
 
     fn anything_wrong(&self) -> bool {

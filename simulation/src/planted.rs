@@ -50,6 +50,21 @@ impl Bug {
         Self::StaysStale,
         Self::AcknowledgesEarly,
     ];
+
+    /// The short script in which it would show, and how many troubles that takes at most.
+    pub const fn scene(self) -> (&'static str, u32) {
+        match self {
+            Self::RetriesWrongPin => ("log in with another PIN on a member", 0),
+            Self::MakesAgain => ("make a secret key", 1),
+            Self::ForgetsTombstones | Self::KeepsWrapped => ("destroy", 0),
+            Self::ReusesHandles => ("make while another destroys", 1),
+            Self::ReplaysUnchecked => ("encrypt in parts", 2),
+            Self::AdvancesFirst => ("destroy", 1),
+            Self::SkipsProof | Self::TearsAppend => ("make a pair", 1),
+            Self::IgnoresLease | Self::StaysStale => ("make while another makes", 1),
+            Self::AcknowledgesEarly => ("make a secret key", 1),
+        }
+    }
 }
 
 /// How a bug was found.
@@ -65,21 +80,18 @@ pub struct Finding {
     pub what: String,
 }
 
-/// Looks for a bug: by every single trouble in every short script, then by so many seeds. `None` if it is not found.
-pub fn hunt(nests: &Nests, pair: &Snapshot, bug: Bug, seeds: u64) -> Option<Finding> {
-    let mut runs = 0;
-    for script in SCRIPTS {
-        let found = everywhere(pair, script, Search { troubles: 1, bug: Some(bug), limit: 5_000 });
-        runs += found.runs;
-        if let Some(violation) = found.violations.into_iter().next() {
-            let by = format!("every trouble in \"{}\"", script.name);
-            return Some(Finding { bug, by, runs, what: violation.what });
-        }
-    }
-    by_seeds(nests, bug, seeds)
+/// Looks for a bug by every placement of the troubles it needs in the short script where it would show. `None` if it is
+/// not found.
+pub fn hunt(pair: &Snapshot, bug: Bug) -> Option<Finding> {
+    let (name, troubles) = bug.scene();
+    let script = SCRIPTS.iter().find(|script| script.name == name)?;
+    let found = everywhere(pair, script, Search { troubles, bug: Some(bug), limit: 20_000 });
+    let violation = found.violations.into_iter().next()?;
+    let by = format!("{troubles} in \"{name}\"");
+    Some(Finding { bug, by, runs: found.runs, what: violation.what })
 }
 
-/// Looks for a bug by seeds alone.
+/// Looks for a bug by seeds alone. `None` if so many don't find it.
 pub fn by_seeds(nests: &Nests, bug: Bug, seeds: u64) -> Option<Finding> {
     (1..=seeds).find_map(|seed| {
         let what = Case::of(seed).play(nests, Some(bug), false)?.verdict.err()?;

@@ -6,7 +6,7 @@ use crate::process::Running;
 use crate::run::{QUIET_MS, Run};
 use crate::setup::{self, PIN};
 use crate::toy::{Thing, crypto};
-use crate::trouble::member_name;
+use crate::trouble::{Place, member_name};
 use crate::truth::{Real, handle_of};
 use std::sync::Arc;
 use tandem_engine::report::{Quiet, Replica};
@@ -176,6 +176,18 @@ impl Run {
                         return Err(format!("{label:?} is not on {name}"));
                     }
                 }
+            }
+            // A member that doesn't know its own keys by what they sign can't be told from one that hasn't them.
+            if self.world.hits().iter().any(|hit| {
+                hit.place == Place::Member(number) && hit.trouble.is_lie()
+            }) {
+                held.retain(|thing| {
+                    !oracle.truth.objects.values().any(|real| {
+                        let secret = oracle.truth.secret(&books, real);
+                        thing.template.class() == real.object.template.class()
+                            && (secret.is_none() || secret.as_ref() == Some(&thing.secret))
+                    })
+                });
             }
             // What a follower could not remove is on its list, and is tried again.
             held.retain(|thing| {

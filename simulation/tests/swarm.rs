@@ -9,7 +9,9 @@ fn seeds_do_no_harm() {
     let nests = Nests::new().unwrap();
     let mut failed = 0;
     for seed in 1..=seeds {
-        let case = Case::of(seed);
+        let mut case = Case::of(seed);
+        if std::env::var("NORELABEL").is_ok() {
+            // x case.script.retain(|l| !matches!(l.action, tandem_simulation::script::Action::Relabel(_))); }
         let played = case.play(&nests, None, false).unwrap();
         if let Err(what) = played.verdict {
             failed += 1;
