@@ -116,7 +116,16 @@ impl Token {
                 look_first: look_first || doubted.is_some(),
                 doubted,
             };
-            let Err(stop) = self.follow_with(&mut follower, &mut *writing, exceptions)? else {
+            let known = exceptions.len();
+            let followed = self.follow_with(&mut follower, &mut *writing, exceptions)?;
+            if exceptions.len() > known {
+                // What could not be proven may have left an operation half-way in either session.
+                lease.spoil();
+                if let Some(judge) = &mut judge {
+                    judge.spoil();
+                }
+            }
+            let Err(stop) = followed else {
                 station.clean_epoch.store(writing.epoch(), Ordering::Release);
                 return Ok(());
             };

@@ -269,7 +269,10 @@ pub fn telling(object: &Object) -> Template {
 /// True if a fault says that the key may not or can't be used so, rather than that the member is ill or has no room just
 /// now: that says nothing of the key.
 pub fn is_refusal(fault: Fault) -> bool {
-    let no_room = matches!(fault.rv.0, CKR_DEVICE_MEMORY | CKR_HOST_MEMORY | CKR_SESSION_COUNT);
+    let no_room = matches!(
+        fault.rv.0,
+        CKR_DEVICE_MEMORY | CKR_HOST_MEMORY | CKR_SESSION_COUNT | CKR_OPERATION_ACTIVE
+    );
     matches!(fault.class, Class::Refused | Class::Unable) && !no_room
 }
 
