@@ -389,7 +389,7 @@ impl Token {
         let desk = &follower.desk;
         let handle = match follower.station.replica(id) {
             Some(handle) => Some(handle),
-            None => match self.find_changed(desk, object, template) {
+            None => match self.find_changed(desk, object, template)? {
                 Ok(handle) => handle,
                 Err(fault) => return Ok(Err(fault.into())),
             },
@@ -426,30 +426,48 @@ impl Token {
         desk: &Desk<'_>,
         object: &Object,
         changed: &Template,
-    ) -> Answer<Option<Handle>> {
-        if let Some(handle) = self.locate(desk, object)? {
-            return Ok(Some(handle));
-        }
+    ) -> Result<Answer<Option<Handle>>> {
         let mut wider = object.clone();
         for kind in
             changed.kinds().filter(|kind| matches!(*kind, CKA_ID | CKA_LABEL | CKA_APPLICATION))
         {
             wider.template.remove(kind);
         }
-        self.locate(desk, &wider)
+        // By name first: a copy is the same key, and only its name tells which of the two it is.
+        let mut forms = self.forms(object.id)?;
+        forms.push(wider);
+        Ok(self.locate_first(desk, &forms))
+    }
+
+    /// The first of some forms of an object that is found.
+    fn locate_first(&self, desk: &Desk<'_>, forms: &[Object]) -> Answer<Option<Handle>> {
+        for form in forms {
+            if let Some(handle) = self.locate(desk, form)? {
+                return Ok(Some(handle));
+            }
+        }
+        Ok(None)
     }
 
     fn take_destroyed(&self, follower: &Follower<'_>, id: ObjectId) -> Result<Result<(), Failure>> {
         let known = follower.station.replica(id);
         follower.station.forget_replica(id);
         let desk = &follower.desk;
-        let object = self.last_known(id)?;
-        let handle = match (known, &object) {
+        let forms = self.forms(id)?;
+        let object = forms.first();
+        let handle = match (known, object) {
             (Some(handle), _) => Some(handle),
-            (None, Some(object)) => match self.locate_any(desk, object) {
-                Ok(handle) => handle,
-                Err(fault) => return Ok(Err(fault.into())),
-            },
+            (None, Some(object)) => {
+                // A member that was away for a change as well has it under an older name.
+                let found = self.locate_first(desk, &forms);
+                match found.and_then(|found| match found {
+                    Some(handle) => Ok(Some(handle)),
+                    None => self.locate_any(desk, object),
+                }) {
+                    Ok(handle) => handle,
+                    Err(fault) => return Ok(Err(fault.into())),
+                }
+            }
             (None, None) => None,
         };
         let Some(handle) = handle else {
@@ -460,22 +478,24 @@ impl Token {
                 .ok_or_else(|| Fault::new(Call::Find, CKR_DEVICE_REMOVED).into()));
         };
         // A handle that names nothing any more is no proof that the object is gone: it is looked for by what it is.
-        Ok(destroy_surely(desk, handle, object.as_ref()).map_err(Into::into))
+        Ok(destroy_surely(desk, handle, object).map_err(Into::into))
     }
 
-    /// What an object was when it was destroyed: folded from the log, since the catalogue has forgotten it.
-    fn last_known(&self, id: ObjectId) -> Result<Option<Object>> {
-        let mut last: Option<Object> = None;
+    /// What an object is or was, the last form first: folded from the log, since the catalogue keeps the last one only.
+    fn forms(&self, id: ObjectId) -> Result<Vec<Object>> {
+        let mut forms: Vec<Object> = Vec::new();
         self.journal.walk(0, |record| match record.event() {
-            Some(Event::Created(object)) if object.id == id => last = Some(*object),
+            Some(Event::Created(object)) if object.id == id => forms.push(*object),
             Some(Event::Changed { id: changed, template, .. }) if changed == id => {
-                if let Some(object) = &mut last {
+                if let Some(mut object) = forms.last().cloned() {
                     object.template.merge(&template);
+                    forms.push(object);
                 }
             }
             _ => {}
         })?;
-        Ok(last)
+        forms.reverse();
+        Ok(forms)
     }
 
     /// A replica to be destroyed. It is proven like any other, so that another key of the same name is left alone.

@@ -23,7 +23,7 @@ pub struct Script {
 
 use Action::{
     BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, LogIn, LogOut, Make,
-    Kill, Pass, PlugIn, Random, Read, Relabel, Sign, Tighten, Unplug,
+    Kill, LogInWrongly, Pass, PlugIn, Random, Read, Relabel, Sign, Tighten, Unplug,
 };
 
 const fn script(
@@ -48,6 +48,7 @@ pub const SCRIPTS: &[Script] = &[
     ),
     script("sign while another destroys", &[Make(KeyKind::Ec)], &[Sign(0)], &[Destroy(0)]),
     script("log in", &[Make(KeyKind::Ec), LogOut], &[LogIn], &[]),
+    script("log in wrongly", &[LogOut], &[LogInWrongly, LogIn], &[]),
     script("start anew and sign", &[Make(KeyKind::Ec), Kill], &[Sign(0)], &[]),
     script("log in with another PIN on a member", &[LogOut, ChangePin(1)], &[LogIn, Sign(0)], &[]),
     script("destroy", &[Make(KeyKind::Hmac)], &[Destroy(0)], &[]),

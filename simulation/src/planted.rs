@@ -54,7 +54,7 @@ impl Bug {
     /// The short script in which it would show, and how many troubles that takes at most.
     pub const fn scene(self) -> (&'static str, u32) {
         match self {
-            Self::RetriesWrongPin => ("log in with another PIN on a member", 0),
+            Self::RetriesWrongPin => ("log in wrongly", 0),
             Self::MakesAgain => ("make a secret key", 1),
             Self::ForgetsTombstones | Self::KeepsWrapped => ("destroy", 0),
             Self::ReusesHandles => ("make while another destroys", 1),
