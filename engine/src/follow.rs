@@ -302,7 +302,7 @@ impl Token {
             return self.bring(follower, &open, None);
         }
         if follower.look_first
-            && let Some(handle) = self.locate(desk, object)?
+            && let Some(handle) = self.locate_first(desk, &self.names_of(object)?)?
         {
             follower.station.set_replica(object.id, handle);
             return Ok(());
@@ -435,8 +435,21 @@ impl Token {
         }
         // By name first: a copy is the same key, and only its name tells which of the two it is.
         let mut forms = self.forms(object.id)?;
-        forms.push(wider);
+        if !self.has_copy(object) {
+            forms.push(wider);
+        }
         Ok(self.locate_first(desk, &forms))
+    }
+
+    /// True if another object is the same key: then nothing but its name tells them apart.
+    fn has_copy(&self, object: &Object) -> bool {
+        let same = |other: &Object| {
+            other.id != object.id
+                && other.class() == object.class()
+                && other.public == object.public
+                && other.fingerprint == object.fingerprint
+        };
+        self.shelf.find(&Template::new()).iter().any(|entry| same(&entry.object))
     }
 
     /// The first of some forms of an object that is found.
@@ -479,6 +492,13 @@ impl Token {
         };
         // A handle that names nothing any more is no proof that the object is gone: it is looked for by what it is.
         Ok(destroy_surely(desk, handle, object).map_err(Into::into))
+    }
+
+    /// An object under every name it had: a replica that was left half-done may have been named before a change.
+    fn names_of(&self, object: &Object) -> Result<Vec<Object>, Failure> {
+        let forms = self.forms(object.id).map_err(|e| Failure::Different(e.to_string()))?;
+        let named = |form: Object| Object { template: form.template, ..object.clone() };
+        Ok(std::iter::once(object.clone()).chain(forms.into_iter().map(named)).collect())
     }
 
     /// What an object is or was, the last form first: folded from the log, since the catalogue keeps the last one only.
