@@ -50,6 +50,8 @@ impl Token {
     /// Appends events, lets every member follow, and answers the handles when all members that are up have proven the
     /// objects. What a member that is up can't take is undone everywhere.
     pub(crate) fn commit(&self, drafts: Vec<(Object, Option<Vec<u8>>)>) -> Result<Vec<Handle>> {
+        // What needs no maker has asked nobody yet: who is due is tried before it is undone for want of members.
+        self.wake_all();
         let ids: Vec<_> = drafts.iter().map(|(object, _)| object.id).collect();
         let entries: Vec<_> = drafts
             .into_iter()

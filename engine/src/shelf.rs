@@ -111,7 +111,9 @@ impl Shelf {
                 };
                 if self.is_broken(record.position) {
                     named.insert(id);
-                } else if rows.contains_key(&id) || matches!(record.event(), Some(Event::Created(_))) {
+                } else if rows.contains_key(&id)
+                    || matches!(record.event(), Some(Event::Created(_)))
+                {
                     self.fold_one(record, &mut rows)?;
                 }
             }

@@ -141,9 +141,7 @@ pub fn act(run: &Arc<Run>, line: Line, running: &Running, asked: &Asked) -> Resu
             Ok(readings.pop().map_or(Said::Skipped, Said::Shown))
         }
         Action::Sign(_) => sign(running, line, asked, about()?).map(Said::Bytes),
-        Action::BeginMac(_) | Action::BeginEncrypt(_) => {
-            begin(run, line, running, asked, about()?)
-        }
+        Action::BeginMac(_) | Action::BeginEncrypt(_) => begin(run, line, running, asked, about()?),
         _ => skip,
     }
 }
@@ -209,13 +207,7 @@ fn sign(running: &Running, line: Line, asked: &Asked, key: Handle) -> Result<Vec
     running.session.step(whole, ROOM).map(bytes_of)
 }
 
-fn begin(
-    run: &Run,
-    line: Line,
-    running: &Running,
-    asked: &Asked,
-    key: Handle,
-) -> Result<Said> {
+fn begin(run: &Run, line: Line, running: &Running, asked: &Asked, key: Handle) -> Result<Said> {
     let (Some(real), Some(process)) = (&asked.object, run.processes.get(line.process)) else {
         return Ok(Said::Skipped);
     };

@@ -22,8 +22,8 @@ pub struct Script {
 }
 
 use Action::{
-    BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, LogIn, LogOut, Make,
-    Kill, LogInWrongly, Pass, PlugIn, Random, Read, Relabel, Sign, Tighten, Unplug,
+    BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, Kill, LogIn,
+    LogInWrongly, LogOut, Make, Pass, PlugIn, Random, Read, Relabel, Sign, Tighten, Unplug,
 };
 
 const fn script(

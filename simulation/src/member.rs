@@ -181,10 +181,8 @@ impl Member for Toy {
     fn token(&self) -> Answer<TokenInfo> {
         let label = self.name.clone();
         self.plain(Call::Info, "token", |hsm| {
-            let flags = CKF_RNG
-                | CKF_LOGIN_REQUIRED
-                | CKF_TOKEN_INITIALIZED
-                | CKF_USER_PIN_INITIALIZED;
+            let flags =
+                CKF_RNG | CKF_LOGIN_REQUIRED | CKF_TOKEN_INITIALIZED | CKF_USER_PIN_INITIALIZED;
             let serial = hsm.serial.clone();
             Ok(TokenInfo { label, serial, flags, pin_len_max: 64, ..TokenInfo::default() })
         })

@@ -4,8 +4,8 @@ use crate::act::{self, Said};
 use crate::process::{Asked, Begun};
 use crate::run::{Outcome, Run};
 use crate::script::{Action, Line};
-use crate::toy::crypto;
 use crate::setup::PIN;
+use crate::toy::crypto;
 use crate::truth::{Truth, handle_of};
 use crate::world::Hit;
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl Oracle {
     }
 
     /// Judges a line.
-    pub fn judge(&mut self, run: &Run, report: Report) -> Judgement {
+    pub fn judge(&mut self, run: &Run, report: &Report) -> Judgement {
         let hits = run.world.hits_in(report.line.number);
         let books = run.world.books.lock();
         let handles = &mut self.handles;
@@ -73,10 +73,10 @@ impl Oracle {
             }
         }
         drop(books);
-        let effects = self.effects(run, report.line)?;
+        let effects = Self::effects(run, report.line)?;
         self.follow(run)?;
         self.judge_pins(run)?;
-        let judge = Judge { run, report: &report, hits: &hits, effects: &effects, truth: &self.truth };
+        let judge = Judge { run, report, hits: &hits, effects: &effects, truth: &self.truth };
         run.world.tell(|| judge.described());
         let tally = match &report.said {
             Outcome::Answered(Ok(_)) => 0,
@@ -105,7 +105,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn effects(&self, run: &Run, line: Line) -> Result<Effects, String> {
+    fn effects(run: &Run, line: Line) -> Result<Effects, String> {
         let books = run.world.books.lock();
         let mut effects = Effects::default();
         if line.number == 0 {
@@ -197,7 +197,9 @@ impl Judge<'_> {
         let fits = match &self.report.said {
             Outcome::Answered(Ok(Said::Skipped)) => real == [0; 3],
             Outcome::Answered(Ok(_)) => real == wanted && undone == 0,
-            Outcome::Answered(Err(_)) if !self.store_failed() => real == [0; 3],
+            Outcome::Answered(Err(_)) if !self.store_failed() && !self.disturbed() => {
+                real == [0; 3]
+            }
             Outcome::Answered(Err(_)) | Outcome::Died => real == [0; 3] || real == wanted,
         };
         let about = self.report.asked.object.as_ref().map(|real| real.object.id);
@@ -281,7 +283,7 @@ impl Judge<'_> {
 
     fn shown(&self, reading: &Reading) -> Judgement {
         let Some(real) = &self.report.asked.object else { return Ok(()) };
-        let label = real.object.template.get(CKA_LABEL).cloned().unwrap_or(Value::from(""));
+        let label = real.object.template.get(CKA_LABEL).cloned().unwrap_or_else(|| Value::from(""));
         if *reading == Reading::Value(label) || self.store_failed() || self.disturbed() {
             return Ok(());
         }
@@ -337,7 +339,11 @@ impl Judge<'_> {
         {
             process.lock().begun = after;
         }
-        if good { Ok(()) } else { Err("what came out contradicts what must or did come out".into()) }
+        if good {
+            Ok(())
+        } else {
+            Err("what came out contradicts what must or did come out".into())
+        }
     }
 
     /// An error, which must have a reason.
@@ -356,14 +362,12 @@ impl Judge<'_> {
         let reason = match action {
             Action::LogInWrongly => true,
             Action::LogIn if logged_in => rv == CKR_USER_ALREADY_LOGGED_IN,
-            Action::LogOut => self.store_failed(),
             Action::LogIn if rv == CKR_PIN_INCORRECT => self.pins_differ(),
             Action::LogIn => self.store_failed() || !self.one_works(),
-            Action::Find | Action::Read(_) => self.store_failed(),
-            Action::Sign(_)
-            | Action::BeginMac(_)
-            | Action::BeginEncrypt(_)
-            | Action::Random => !self.one_works(),
+            Action::LogOut | Action::Find | Action::Read(_) => self.store_failed(),
+            Action::Sign(_) | Action::BeginMac(_) | Action::BeginEncrypt(_) | Action::Random => {
+                !self.one_works()
+            }
             Action::Feed(_) | Action::End => !self.one_works() || self.is_stuck(),
             _ => self.store_failed() || !self.hits.is_empty() || self.anything_wrong(),
         };
@@ -406,9 +410,7 @@ impl Judge<'_> {
 /// What comes of an operation.
 fn expected(begun: &Begun, skewed: bool) -> Vec<u8> {
     match begun.verb {
-        Verb::Encrypt => {
-            crypto::encrypt_blocks(&begun.value, Some(&begun.iv), &begun.fed, skewed)
-        }
+        Verb::Encrypt => crypto::encrypt_blocks(&begun.value, Some(&begun.iv), &begun.fed, skewed),
         _ => crypto::mac(&begun.value, begun.mechanism, &begun.fed, skewed),
     }
 }
@@ -424,4 +426,3 @@ const fn wanted(action: Action) -> [usize; 3] {
         _ => [0; 3],
     }
 }
-

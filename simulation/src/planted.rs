@@ -55,14 +55,13 @@ impl Bug {
     pub const fn scene(self) -> (&'static str, u32) {
         match self {
             Self::RetriesWrongPin => ("log in wrongly", 0),
-            Self::MakesAgain => ("make a secret key", 1),
             Self::ForgetsTombstones | Self::KeepsWrapped => ("destroy", 0),
             Self::ReusesHandles => ("make while another destroys", 1),
             Self::ReplaysUnchecked => ("encrypt in parts", 2),
             Self::AdvancesFirst => ("destroy", 1),
             Self::SkipsProof | Self::TearsAppend => ("make a pair", 1),
             Self::IgnoresLease | Self::StaysStale => ("make while another makes", 1),
-            Self::AcknowledgesEarly => ("make a secret key", 1),
+            Self::MakesAgain | Self::AcknowledgesEarly => ("make a secret key", 1),
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::oracle::{Oracle, Report};
 use crate::process::{Asked, Process, Running};
 use crate::script::{Action, Line};
 use crate::setup::{self, Options, Snapshot};
-use crate::truth::{Truth, handle_of};
 use crate::trouble::member_name;
+use crate::truth::{Truth, handle_of};
 use crate::world::{Crash, World};
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,7 +45,12 @@ pub enum Outcome<T> {
 
 impl Run {
     /// A run of a script that begins at a snapshot.
-    pub fn new(world: &Arc<World>, snapshot: &Snapshot, options: &Options, processes: usize) -> Self {
+    pub fn new(
+        world: &Arc<World>,
+        snapshot: &Snapshot,
+        options: &Options,
+        processes: usize,
+    ) -> Self {
         let truth = snapshot.hsms.first().map(Truth::new).unwrap_or_default();
         let mut oracle = Oracle::new(truth);
         let _ = oracle.truth.follow(&world.books.lock());
@@ -144,7 +149,7 @@ impl Run {
             let before = process.lock().begun.clone();
             let answer = self.guard(line, &running, || act::act(self, line, &running, &asked));
             let report = Report { line, asked, begun: before, said: answer };
-            let judged = self.oracle.lock().judge(self, report);
+            let judged = self.oracle.lock().judge(self, &report);
             if let Err(what) = judged {
                 self.violate(&line.to_string(), &what);
             }
@@ -209,7 +214,7 @@ impl Run {
                 running.session.login(User::User, Some(&pin)).map(|()| Said::Nothing)
             });
             let report = Report { line: log_in, asked, begun: None, said };
-            let judged = self.oracle.lock().judge(self, report);
+            let judged = self.oracle.lock().judge(self, &report);
             if let Err(what) = judged {
                 self.violate(&log_in.to_string(), &what);
             }

@@ -89,7 +89,10 @@ pub struct Line {
 impl Line {
     /// Lines of one process, numbered from `first`.
     pub fn of(first: u32, process: usize, actions: &[Action]) -> Vec<Self> {
-        (first..).zip(actions).map(|(number, action)| Self { number, process, action: *action }).collect()
+        (first..)
+            .zip(actions)
+            .map(|(number, action)| Self { number, process, action: *action })
+            .collect()
     }
 }
 

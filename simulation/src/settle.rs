@@ -178,9 +178,12 @@ impl Run {
                 }
             }
             // A member that doesn't know its own keys by what they sign can't be told from one that hasn't them.
-            if self.world.hits().iter().any(|hit| {
-                hit.place == Place::Member(number) && hit.trouble.is_lie()
-            }) {
+            if self
+                .world
+                .hits()
+                .iter()
+                .any(|hit| hit.place == Place::Member(number) && hit.trouble.is_lie())
+            {
                 held.retain(|thing| {
                     !oracle.truth.objects.values().any(|real| {
                         let secret = oracle.truth.secret(&books, real);
@@ -192,7 +195,8 @@ impl Run {
             // What a follower could not remove is on its list, and is tried again.
             held.retain(|thing| {
                 !oracle.truth.objects.values().any(|real| {
-                    excepted.contains(&real.object.id) && thing.template.class() == real.object.template.class()
+                    excepted.contains(&real.object.id)
+                        && thing.template.class() == real.object.template.class()
                 })
             });
             if let Some(orphan) = held.first() {

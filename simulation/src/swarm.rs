@@ -36,7 +36,10 @@ pub struct Nests(Vec<Snapshot>);
 impl Nests {
     /// Pairs them.
     pub fn new() -> Result<Self> {
-        (2..=4).map(|members| setup::pair(members).map(|(snapshot, _)| snapshot)).collect::<Result<_>>().map(Self)
+        (2..=4)
+            .map(|members| setup::pair(members).map(|(snapshot, _)| snapshot))
+            .collect::<Result<_>>()
+            .map(Self)
     }
 
     fn of(&self, members: usize) -> Option<&Snapshot> {
@@ -106,10 +109,8 @@ fn rates(chance: &mut Chance) -> Rates {
     }
     // A part of what can go wrong, each with its own weight: what is rare among everything is frequent in some seed.
     let share = 200 + chance.below(800);
-    let weights = troubles
-        .into_iter()
-        .filter_map(|trouble| chance.per_mille(share).then(|| (trouble, 1 + chance.below(10))))
-        .collect();
+    troubles.retain(|_| chance.per_mille(share));
+    let weights = troubles.into_iter().map(|trouble| (trouble, 1 + chance.below(10))).collect();
     Rates { member, store, weights }
 }
 
@@ -182,7 +183,8 @@ fn asked(chance: &mut Chance, taste: &[u64]) -> Action {
         if private { Action::LogOut } else { Action::LogInWrongly },
     ];
     let last = ACTIONS - 1;
-    let weight = |at| taste.get(at).map_or(1, |taste| if at == last { *taste } else { 1 + 3 * taste });
+    let weight =
+        |at| taste.get(at).map_or(1, |taste| if at == last { *taste } else { 1 + 3 * taste });
     let weighted: Vec<_> =
         all.into_iter().enumerate().map(|(at, action)| (action, weight(at))).collect();
     chance.weighted(&weighted).unwrap_or(Action::Random)

@@ -82,24 +82,75 @@ use Trouble::{
 };
 
 const PLAIN: &[Trouble] = &[
-    IllBefore, IllAfter, Vague, Slow, Unable, MemberFull, ForgotSessions, ForgotLogin, Rebooted,
-    Unplugged, Emptied, CrashBefore, CrashAfter, Intruder,
+    IllBefore,
+    IllAfter,
+    Vague,
+    Slow,
+    Unable,
+    MemberFull,
+    ForgotSessions,
+    ForgotLogin,
+    Rebooted,
+    Unplugged,
+    Emptied,
+    CrashBefore,
+    CrashAfter,
+    Intruder,
 ];
 const OUTPUT: &[Trouble] = &[
-    IllBefore, IllAfter, Vague, Slow, Unable, MemberFull, ForgotSessions, ForgotLogin, Rebooted,
-    Unplugged, Emptied, CrashBefore, CrashAfter, Intruder, Lie, Short,
+    IllBefore,
+    IllAfter,
+    Vague,
+    Slow,
+    Unable,
+    MemberFull,
+    ForgotSessions,
+    ForgotLogin,
+    Rebooted,
+    Unplugged,
+    Emptied,
+    CrashBefore,
+    CrashAfter,
+    Intruder,
+    Lie,
+    Short,
 ];
 const UNWRAP: &[Trouble] = &[
-    IllBefore, IllAfter, Vague, Slow, Unable, MemberFull, ForgotSessions, ForgotLogin, Rebooted,
-    Unplugged, Emptied, CrashBefore, CrashAfter, Intruder, WrongKey,
+    IllBefore,
+    IllAfter,
+    Vague,
+    Slow,
+    Unable,
+    MemberFull,
+    ForgotSessions,
+    ForgotLogin,
+    Rebooted,
+    Unplugged,
+    Emptied,
+    CrashBefore,
+    CrashAfter,
+    Intruder,
+    WrongKey,
 ];
 const BEGIN: &[Trouble] = &[
-    IllBefore, IllAfter, Vague, Slow, Unable, MemberFull, ForgotSessions, ForgotLogin, Rebooted,
-    Unplugged, Emptied, CrashBefore, CrashAfter, Intruder, Skew,
+    IllBefore,
+    IllAfter,
+    Vague,
+    Slow,
+    Unable,
+    MemberFull,
+    ForgotSessions,
+    ForgotLogin,
+    Rebooted,
+    Unplugged,
+    Emptied,
+    CrashBefore,
+    CrashAfter,
+    Intruder,
+    Skew,
 ];
 const READ: &[Trouble] = &[StoreBefore, CrashBefore, Intruder];
-const WRITE: &[Trouble] =
-    &[StoreFull, StoreBefore, StoreAfter, CrashBefore, CrashAfter, Intruder];
+const WRITE: &[Trouble] = &[StoreFull, StoreBefore, StoreAfter, CrashBefore, CrashAfter, Intruder];
 
 impl Kind {
     /// What can go wrong in such a call.

@@ -5,13 +5,11 @@ use tandem_simulation::swarm::{Case, Nests};
 
 #[test]
 fn seeds_do_no_harm() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    let seeds = 300;
     let nests = Nests::new().unwrap();
     let mut failed = 0;
     for seed in 1..=seeds {
-        let mut case = Case::of(seed);
-        if std::env::var("NORELABEL").is_ok() {
-            // x case.script.retain(|l| !matches!(l.action, tandem_simulation::script::Action::Relabel(_))); }
+        let case = Case::of(seed);
         let played = case.play(&nests, None, false).unwrap();
         if let Err(what) = played.verdict {
             failed += 1;

@@ -45,7 +45,8 @@ fn wanted() -> Option<Wanted> {
             "--show" => wanted.show = Some(number()?),
             "--planted" => wanted.planted = true,
             "--exhaustive" => {
-                wanted.exhaustive = Some(number().and_then(|n: u64| n.try_into().ok()).unwrap_or(2));
+                wanted.exhaustive =
+                    Some(number().and_then(|n: u64| n.try_into().ok()).unwrap_or(2));
             }
             _ => return None,
         }
@@ -55,7 +56,9 @@ fn wanted() -> Option<Wanted> {
 
 fn main() -> ExitCode {
     let Some(wanted) = wanted() else {
-        println!("simulate [--seeds N] [--from SEED] [--exhaustive [TROUBLES]] [--planted] [--show SEED]");
+        println!(
+            "simulate [--seeds N] [--from SEED] [--exhaustive [TROUBLES]] [--planted] [--show SEED]"
+        );
         return ExitCode::from(2);
     };
     let (Ok(nests), Ok((pair, _))) = (Nests::new(), setup::pair(2)) else {
@@ -97,7 +100,12 @@ fn exhaust(pair: &Snapshot, troubles: u32) -> u64 {
         let [answered, failed, died] = found.tally;
         println!(
             "  {:38} {:8} runs {:10} calls {:7.1} s   lines: {answered} answered, {failed} failed, {died} died   {} left to be repaired, {} violations",
-            script.name, found.runs, found.calls, start.elapsed().as_secs_f64(), found.excepted, found.violated
+            script.name,
+            found.runs,
+            found.calls,
+            start.elapsed().as_secs_f64(),
+            found.excepted,
+            found.violated
         );
         for violation in &found.violations {
             println!("      {} {:?}", violation.what, violation.plan);
@@ -157,15 +165,25 @@ fn swarm(nests: &Nests, from: u64, seeds: u64) -> u64 {
 
 fn plant(nests: &Nests, pair: &Snapshot) -> u64 {
     let mut missed = 0;
-    println!("planted bug          troubles in script                           runs   seeds   what was violated");
+    println!(
+        "planted bug          troubles in script                           runs   seeds   what was violated"
+    );
     for bug in Bug::ALL {
         let (script, seeds) = (hunt(pair, bug), by_seeds(nests, bug, 2_000));
         let run = |found: &Option<_>| {
-            found.as_ref().map_or("-".into(), |f: &tandem_simulation::planted::Finding| f.runs.to_string())
+            found.as_ref().map_or_else(
+                || "-".into(),
+                |f: &tandem_simulation::planted::Finding| f.runs.to_string(),
+            )
         };
         let what = script.as_ref().or(seeds.as_ref()).map_or("NOT FOUND", |found| &found.what);
         let by = script.as_ref().map_or("-", |found| &found.by);
-        println!("{:20} {by:42} {:>6} {:>7}   {what}", format!("{bug:?}"), run(&script), run(&seeds));
+        println!(
+            "{:20} {by:42} {:>6} {:>7}   {what}",
+            format!("{bug:?}"),
+            run(&script),
+            run(&seeds)
+        );
         missed += u64::from(script.is_none() && seeds.is_none());
     }
     missed

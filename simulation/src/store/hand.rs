@@ -87,9 +87,9 @@ impl Hand {
         }
         call(&self.world, self.life, Kind::Write, "append, second half", || {
             let rest = std::mem::take(&mut records);
-            let head = self.store.append(&mut |_| {
-                Ok(Append { records: rest.clone(), erase: Vec::new() })
-            })?;
+            let head = self
+                .store
+                .append(&mut |_| Ok(Append { records: rest.clone(), erase: Vec::new() }))?;
             self.sign_for(head);
             Ok(head)
         })

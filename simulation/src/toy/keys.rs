@@ -123,9 +123,8 @@ impl Hsm {
         wrong: bool,
     ) -> Answer<Handle> {
         let refuse = |rv| Fault::new(Call::Unwrap, rv);
-        let kek = self
-            .thing(life, session, by, Call::Unwrap, CKR_UNWRAPPING_KEY_HANDLE_INVALID)?
-            .clone();
+        let kek =
+            self.thing(life, session, by, Call::Unwrap, CKR_UNWRAPPING_KEY_HANDLE_INVALID)?.clone();
         template::may_use(&kek.template, CKA_UNWRAP, mechanism.kind).map_err(refuse)?;
         let mut shown = template::once(given).map_err(refuse)?;
         if let Some(demanded) = kek.template.template(CKA_UNWRAP_TEMPLATE) {

@@ -70,9 +70,8 @@ impl Hsm {
         changes: &Template,
     ) -> Answer<Handle> {
         let refuse = |rv| Fault::new(Call::Create, rv);
-        let thing = self
-            .thing(life, session, object, Call::Create, CKR_OBJECT_HANDLE_INVALID)?
-            .clone();
+        let thing =
+            self.thing(life, session, object, Call::Create, CKR_OBJECT_HANDLE_INVALID)?.clone();
         if thing.template.flag(CKA_COPYABLE) == Some(false) {
             return Err(refuse(CKR_ACTION_PROHIBITED));
         }
@@ -124,8 +123,7 @@ impl Hsm {
         changes: &Template,
     ) -> Answer {
         let refuse = |rv| Fault::new(Call::Write, rv);
-        let number =
-            self.number(life, session, object, Call::Write, CKR_OBJECT_HANDLE_INVALID)?;
+        let number = self.number(life, session, object, Call::Write, CKR_OBJECT_HANDLE_INVALID)?;
         let writes = self.sitting(life, session, Call::Write)?.writes;
         let Some(thing) = self.objects.get_mut(&number) else {
             return Err(refuse(CKR_OBJECT_HANDLE_INVALID));

@@ -61,11 +61,7 @@ pub(super) fn impose(template: &mut Template, demanded: &Template) -> Result<(),
 }
 
 /// May these changes be made to an object, in place or in a copy of it?
-pub(super) fn may_change(
-    object: &Template,
-    changes: &Template,
-    copying: bool,
-) -> Result<(), u64> {
+pub(super) fn may_change(object: &Template, changes: &Template, copying: bool) -> Result<(), u64> {
     for attribute in changes {
         let kind = attribute.kind;
         let now = object.flag(kind);
