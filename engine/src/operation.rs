@@ -91,6 +91,8 @@ impl Activity {
         }
         if let Effect::Ends(verb) = effect {
             self.end(*verb);
+            // Its steps are not replayed for the sake of another operation that goes on.
+            self.asked.retain(|asked| !concerns(&asked.step, *verb));
             return;
         }
         self.kept_bytes =
