@@ -92,7 +92,11 @@ impl Token {
     fn undo(&self, ids: &[ObjectId], first: u64) -> Result {
         let entries: Vec<_> = ids.iter().map(|id| Entry::from(Event::Destroyed(*id))).collect();
         let count = u64::try_from(ids.len()).unwrap_or(0);
-        let born: Vec<_> = (first..first.saturating_add(count)).collect();
+        let mut born: Vec<_> = (first..first.saturating_add(count)).collect();
+        // Another process may have changed them already, and their bytes are then in its record.
+        self.shelf.refresh()?;
+        let now = ids.iter().filter_map(|id| self.shelf.by_id(*id)).map(|entry| entry.object.born);
+        born.extend(now.filter(|at| *at >= first.saturating_add(count)));
         self.journal.append(&self.seal()?, self.site()?, &entries, &born)?;
         self.shelf.refresh()?;
         self.catch_up();
