@@ -359,6 +359,10 @@ impl Judge<'_> {
             return Ok(());
         }
         let logged_in = self.is_logged_in();
+        // What goes on in the session can't move with a key that is gone, nor can a key be used whose record has just come.
+        if self.stuck_with_gone_key() || (rv == CKR_TOKEN_WRITE_PROTECTED && self.is_newer()) {
+            return Ok(());
+        }
         let reason = match action {
             Action::LogInWrongly => true,
             Action::LogIn if logged_in => rv == CKR_USER_ALREADY_LOGGED_IN,
@@ -378,6 +382,19 @@ impl Judge<'_> {
         let asked = self.report.asked.object.as_ref();
         let now = asked.and_then(|real| self.truth.objects.get(&real.object.id));
         now.is_some_and(|real| !real.alive)
+    }
+
+    fn stuck_with_gone_key(&self) -> bool {
+        let begun = self.report.begun.as_ref();
+        let key = begun.and_then(|begun| self.truth.objects.get(&begun.key));
+        key.is_some_and(|real| !real.alive)
+    }
+
+    fn is_newer(&self) -> bool {
+        self.report.asked.object.as_ref().is_some_and(|asked| {
+            let now = self.truth.objects.get(&asked.object.id);
+            now.is_some_and(|now| now.object.born > asked.object.born)
+        })
     }
 
     /// An operation that can't move: it has grown past the limit, or what came out was a lie.

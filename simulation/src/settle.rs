@@ -72,6 +72,8 @@ impl Run {
                 match replica {
                     Replica::Proven => settled.proven += 1,
                     Replica::Failed(_) if excepted.contains(&report.id) => settled.excepted += 1,
+                    // It has lied, and is found out.
+                    Replica::Failed(_) if self.has_lied(&member) => settled.excepted += 1,
                     replica => {
                         return Err(format!("object {} on {member}: {replica:?}", report.handle));
                     }
@@ -82,6 +84,10 @@ impl Run {
         token.stop();
         self.world.bury(life);
         Ok(settled)
+    }
+
+    fn has_lied(&self, member: &str) -> bool {
+        self.world.hits().iter().any(|hit| hit.trouble.is_lie() && hit.place.to_string() == member)
     }
 
     /// Every process that still runs works with each member alone.
@@ -170,7 +176,7 @@ impl Run {
                 let at = held.iter().position(|thing| is_replica(thing, real, secret.as_deref()));
                 match at {
                     Some(at) => _ = held.swap_remove(at),
-                    None if excepted.contains(&real.object.id) => {}
+                    None if excepted.contains(&real.object.id) || self.has_lied(&name) => {}
                     None => {
                         let label = label(real.object.template.bytes(CKA_LABEL));
                         return Err(format!("{label:?} is not on {name}"));
