@@ -154,7 +154,14 @@ impl Token {
             .iter()
             .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
             .filter_map(|other| other.lease().ok())
-            .find(|lease| !doubtful || self.is_well(&lease.desk()))
+            .find_map(|mut lease| {
+                if !doubtful || self.is_well(&lease.desk()) {
+                    return Some(lease);
+                }
+                // Something may be half-way in it.
+                lease.spoil();
+                None
+            })
     }
 
     fn follow_with(
