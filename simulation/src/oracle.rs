@@ -373,7 +373,12 @@ impl Judge<'_> {
                 !self.one_works()
             }
             Action::Feed(_) | Action::End => !self.one_works() || self.is_stuck(),
-            _ => self.store_failed() || !self.hits.is_empty() || self.anything_wrong(),
+            _ => {
+                self.store_failed()
+                    || !self.hits.is_empty()
+                    || self.anything_wrong()
+                    || self.comes_between()
+            }
         };
         if reason { Ok(()) } else { Err(format!("failed without a reason: {error}")) }
     }
@@ -382,6 +387,11 @@ impl Judge<'_> {
         let asked = self.report.asked.object.as_ref();
         let now = asked.and_then(|real| self.truth.objects.get(&real.object.id));
         now.is_some_and(|real| !real.alive)
+    }
+
+    /// It comes in the middle of another process's call, which may hold a lease.
+    fn comes_between(&self) -> bool {
+        self.run.processes.iter().filter(|process| process.lock().busy).count() > 1
     }
 
     fn stuck_with_gone_key(&self) -> bool {

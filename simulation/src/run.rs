@@ -240,8 +240,11 @@ impl Run {
     }
 
     fn asked(&self, line: Line) -> Asked {
-        let oracle = self.oracle.lock();
+        let mut oracle = self.oracle.lock();
         let books = self.world.books.lock();
+        if let Err(what) = oracle.truth.follow(&books) {
+            self.violate(&line.to_string(), &what);
+        }
         let begun = self.processes.get(line.process).and_then(|p| p.lock().begun.clone());
         let object = act::object_of(&oracle.truth, line.action, begun.as_ref());
         let secret = object.as_ref().and_then(|real| oracle.truth.secret(&books, real));
