@@ -19,7 +19,11 @@ impl Token {
     /// The handle, on a member, of what an application's handle names.
     pub(crate) fn place(&self, lease: &Lease, held: &Held) -> Answer<Handle> {
         match held {
-            Held::Resident(entry) => self.place_resident(lease, &entry.object),
+            Held::Resident(entry) => {
+                // It may have been renamed since the operation began.
+                let now = self.shelf.by_id(entry.object.id);
+                self.place_resident(lease, now.as_ref().map_or(&entry.object, |now| &now.object))
+            }
             Held::Transient(transient) => self.place_transient(lease.station(), transient),
         }
     }
