@@ -11,7 +11,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
-use tandem_simulation::exhaustive::{SCRIPTS, Search, everywhere};
+use tandem_simulation::exhaustive::{Found, SCRIPTS, Search, everywhere};
 use tandem_simulation::planted::{Bug, by_seeds, hunt};
 use tandem_simulation::setup::{self, Snapshot};
 use tandem_simulation::shrink::{show, shrink};
@@ -92,33 +92,44 @@ fn tell(nests: &Nests, seed: u64) -> u64 {
 }
 
 fn exhaust(pair: &Snapshot, troubles: u32) -> u64 {
-    let (began, mut runs, mut violated) = (Instant::now(), 0, 0);
+    let began = Instant::now();
+    let [next, runs, violated] = [const { AtomicU64::new(0) }; 3];
     println!("every placement of up to {troubles} troubles");
-    for script in SCRIPTS {
-        let start = Instant::now();
-        let found = everywhere(pair, script, Search { troubles, bug: None, limit: u64::MAX });
-        let [answered, failed, died] = found.tally;
-        println!(
-            "  {:38} {:8} runs {:10} calls {:7.1} s   lines: {answered} answered, {failed} failed, {died} died   {} left to be repaired, {} violations",
-            script.name,
-            found.runs,
-            found.calls,
-            start.elapsed().as_secs_f64(),
-            found.excepted,
-            found.violated
-        );
-        for violation in &found.violations {
-            println!("      {} {:?}", violation.what, violation.plan);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(script) =
+                    usize::try_from(next.fetch_add(1, Relaxed)).ok().and_then(|at| SCRIPTS.get(at))
+                {
+                    let search = Search { troubles, bug: None, limit: u64::MAX };
+                    let start = Instant::now();
+                    let found = everywhere(pair, script, search);
+                    tell_script(script.name, &found, start.elapsed().as_secs_f64());
+                    runs.fetch_add(found.runs, Relaxed);
+                    violated.fetch_add(found.violated, Relaxed);
+                }
+            });
         }
-        runs += found.runs;
-        violated += found.violated;
-    }
+    });
+    let violated = violated.into_inner();
     println!(
-        "{} scripts, {runs} placements, {violated} violations in {:.1} s",
+        "{} scripts, {} placements, {violated} violations in {:.1} s",
         SCRIPTS.len(),
+        runs.into_inner(),
         began.elapsed().as_secs_f64()
     );
     violated
+}
+
+fn tell_script(name: &str, found: &Found, seconds: f64) {
+    let Found { runs, calls, tally: [answered, failed, died], excepted, violated, .. } = found;
+    println!(
+        "  {name:38} {runs:8} runs {calls:10} calls {seconds:7.1} s   lines: {answered} answered, {failed} failed, {died} died   \
+         {excepted} left to be repaired, {violated} violations"
+    );
+    for violation in &found.violations {
+        println!("      {} {:?}", violation.what, violation.plan);
+    }
 }
 
 fn swarm(nests: &Nests, from: u64, seeds: u64) -> u64 {
