@@ -363,6 +363,12 @@ impl Judge<'_> {
         if self.stuck_with_gone_key() || (rv == CKR_TOKEN_WRITE_PROTECTED && self.is_newer()) {
             return Ok(());
         }
+        // A process that has only just come, and could read of no member what it can do.
+        if rv == CKR_MECHANISM_INVALID
+            && self.hits.iter().filter(|h| h.trouble.is_store()).count() > 1
+        {
+            return Ok(());
+        }
         let reason = match action {
             Action::LogInWrongly => true,
             Action::LogIn if logged_in => rv == CKR_USER_ALREADY_LOGGED_IN,
