@@ -2,6 +2,7 @@
 //! and go.
 
 use crate::error::Result;
+use crate::log::StoreError;
 use crate::settings::Role;
 use crate::station::Station;
 use crate::token::{Token, note};
@@ -92,18 +93,37 @@ impl Token {
         {
             return Arc::clone(common);
         }
-        let common = Arc::new(self.intersect());
-        *self.common.lock() = Some((generation, Arc::clone(&common)));
+        let (common, unread) = self.intersect();
+        let common = Arc::new(common);
+        let mut known = self.common.lock();
+        match (unread, known.as_ref()) {
+            (None, _) => *known = Some((generation, Arc::clone(&common))),
+            // What could be done before the store went away can still be done.
+            (Some(error), before) => {
+                log::warn!("token {}: {error}", self.settings.label);
+                if let Some((_, before)) = before {
+                    return Arc::clone(before);
+                }
+            }
+        }
         common
     }
 
-    fn intersect(&self) -> Mechanisms {
-        let mut members = self
-            .stations
-            .iter()
-            .filter(|station| matches!(station.settings.role, Role::Active | Role::Standby))
-            .filter_map(|station| self.noted(station));
-        let Some(first) = members.next() else { return BTreeMap::new() };
+    /// What all members can do whose notes can be read, and why some can't.
+    fn intersect(&self) -> (Mechanisms, Option<StoreError>) {
+        let (mut members, mut unread) = (Vec::new(), None);
+        for station in
+            self.stations.iter().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby))
+        {
+            match self.store.note(&note::member(station.name(), "abilities")) {
+                Ok(bytes) => {
+                    members.extend(bytes.and_then(|b| minicbor::decode::<Abilities>(&b).ok()));
+                }
+                Err(error) => unread = Some(error),
+            }
+        }
+        let mut members = members.into_iter();
+        let Some(first) = members.next() else { return (BTreeMap::new(), unread) };
         let common = members.fold(first.mechanisms, |common, member| {
             common
                 .into_iter()
@@ -112,12 +132,13 @@ impl Token {
                 })
                 .collect()
         });
-        common
+        let common = common
             .into_iter()
             .filter(|(kind, info)| {
                 mechanism::layout(*kind).is_some() && info.flags & FUNCTIONS != 0
             })
-            .collect()
+            .collect();
+        (common, unread)
     }
 
     /// The mechanisms that all members have.

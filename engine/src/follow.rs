@@ -58,15 +58,20 @@ impl Token {
     /// Lets every member that can hold keys catch up with the log. Answers what could not be taken.
     pub(crate) fn catch_up(&self) -> Vec<(String, Exception)> {
         let ready: Vec<_> = self.stations.iter().filter(|station| station.is_ready()).collect();
-        ready
-            .into_iter()
+        let exceptions = ready
+            .iter()
             .flat_map(|station| {
                 let name = station.name().to_owned();
                 self.catch_up_one(station)
                     .into_iter()
                     .map(move |exception| (name.clone(), exception))
             })
-            .collect()
+            .collect();
+        // One that turned out to have forgotten us is due at once, and catches up when it is back.
+        for station in ready.into_iter().filter(|station| !station.is_up()) {
+            self.wake(station);
+        }
+        exceptions
     }
 
     /// Lets one member catch up. A member that fails meanwhile is down, and goes on from its position when it is back.
@@ -103,6 +108,9 @@ impl Token {
             let mut lease = station.lease().inspect_err(|fault| {
                 station.judge(*fault);
             })?;
+            lease.check_login().inspect_err(|fault| {
+                station.judge(*fault);
+            })?;
             let mut judge = self.judge_for(station, doubted.is_some());
             let mut follower = Follower {
                 station,
@@ -113,7 +121,16 @@ impl Token {
                 look_first: look_first || doubted.is_some(),
                 doubted,
             };
-            let Err(stop) = self.follow_with(&mut follower, &mut *writing, exceptions)? else {
+            let known = exceptions.len();
+            let followed = self.follow_with(&mut follower, &mut *writing, exceptions)?;
+            if exceptions.len() > known {
+                // What could not be proven may have left an operation half-way in either session.
+                lease.spoil();
+                if let Some(judge) = &mut judge {
+                    judge.spoil();
+                }
+            }
+            let Err(stop) = followed else {
                 station.clean_epoch.store(writing.epoch(), Ordering::Release);
                 return Ok(());
             };
@@ -142,7 +159,14 @@ impl Token {
             .iter()
             .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
             .filter_map(|other| other.lease().ok())
-            .find(|lease| !doubtful || self.is_well(&lease.desk()))
+            .find_map(|mut lease| {
+                if !doubtful || self.is_well(&lease.desk()) {
+                    return Some(lease);
+                }
+                // Something may be half-way in it.
+                lease.spoil();
+                None
+            })
     }
 
     fn follow_with(
@@ -209,7 +233,7 @@ impl Token {
         match record.event() {
             Some(Event::Created(object)) => self.take_created(follower, record, &object),
             Some(Event::Changed { id, template, kek, .. }) => {
-                self.take_changed(follower, id, &template, kek, record.position)
+                self.take_changed(follower, id, &template, kek)
             }
             Some(Event::Destroyed(id)) => {
                 let left = writing
@@ -297,7 +321,7 @@ impl Token {
             return self.bring(follower, &open, None);
         }
         if follower.look_first
-            && let Some(handle) = self.locate(desk, object)?
+            && let Some(handle) = self.locate_first(desk, &self.names_of(object)?)?
         {
             follower.station.set_stray(object.id, None);
             follower.station.set_replica(object.id, handle);
@@ -364,14 +388,13 @@ impl Token {
         }
     }
 
-    /// Sets what was changed by the record at a position.
+    /// Sets what was changed.
     pub(crate) fn take_changed(
         &self,
         follower: &Follower<'_>,
         id: ObjectId,
         template: &Template,
         kek: Option<Kek>,
-        position: Position,
     ) -> Result<Taken> {
         let mut held = template.filtered(|kind| {
             !carry::is_catalogue_only(kind) && !matches!(kind, CKA_SENSITIVE | CKA_EXTRACTABLE)
@@ -396,10 +419,9 @@ impl Token {
         }
         let handle = match follower.station.replica(id) {
             Some(handle) => Some(handle),
-            None => match self.find_changed(desk, object, template, position) {
-                Ok(Ok(handle)) => handle,
-                Ok(Err(fault)) => return Ok(Err(fault.into())),
-                Err(error) => return Err(error),
+            None => match self.find_changed(desk, object, template)? {
+                Ok(handle) => handle,
+                Err(fault) => return Ok(Err(fault.into())),
             },
         };
         if let Some(handle) = handle {
@@ -431,7 +453,6 @@ impl Token {
         desk: &Desk<'_>,
         object: &Object,
         changed: &Template,
-        position: Position,
     ) -> Result<Answer<Option<Handle>>> {
         let mut wider = object.clone();
         for kind in
@@ -439,14 +460,33 @@ impl Token {
         {
             wider.template.remove(kind);
         }
-        let before = self.last_known(object.id, position)?;
-        for object in [Some(object.clone()), before, Some(wider)].into_iter().flatten() {
-            match self.locate(desk, &object) {
-                Ok(None) => {}
-                found => return Ok(found),
+        // By name first: a copy is the same key, and only its name tells which of the two it is.
+        let mut forms = self.forms(object.id, Position::MAX)?;
+        if !self.has_copy(object) {
+            forms.push(wider);
+        }
+        Ok(self.locate_first(desk, &forms))
+    }
+
+    /// True if another object is the same key: then nothing but its name tells them apart.
+    fn has_copy(&self, object: &Object) -> bool {
+        let same = |other: &Object| {
+            other.id != object.id
+                && other.class() == object.class()
+                && other.public == object.public
+                && other.fingerprint == object.fingerprint
+        };
+        self.shelf.find(&Template::new()).iter().any(|entry| same(&entry.object))
+    }
+
+    /// The first of some forms of an object that is found.
+    fn locate_first(&self, desk: &Desk<'_>, forms: &[Object]) -> Answer<Option<Handle>> {
+        for form in forms {
+            if let Some(handle) = self.locate(desk, form)? {
+                return Ok(Some(handle));
             }
         }
-        Ok(Ok(None))
+        Ok(None)
     }
 
     /// Destroys what is left of an object there; `before` is where the log says that it is destroyed.
@@ -459,13 +499,21 @@ impl Token {
         let known = follower.station.replica(id);
         follower.station.forget_replica(id);
         let desk = &follower.desk;
-        let object = self.last_known(id, before)?;
-        let handle = match (known, &object) {
+        let forms = self.forms(id, before)?;
+        let object = forms.first();
+        let handle = match (known, object) {
             (Some(handle), _) => Some(handle),
-            (None, Some(object)) => match self.locate_any(desk, object) {
-                Ok(handle) => handle,
-                Err(fault) => return Ok(Err(fault.into())),
-            },
+            (None, Some(object)) => {
+                // A member that was away for a change as well has it under an older name.
+                let found = self.locate_first(desk, &forms);
+                match found.and_then(|found| match found {
+                    Some(handle) => Ok(Some(handle)),
+                    None => self.locate_any(desk, object),
+                }) {
+                    Ok(handle) => handle,
+                    Err(fault) => return Ok(Err(fault.into())),
+                }
+            }
             (None, None) => None,
         };
         let Some(handle) = handle else {
@@ -476,7 +524,15 @@ impl Token {
                 .ok_or_else(|| Fault::new(Call::Find, CKR_DEVICE_REMOVED).into()));
         };
         // A handle that names nothing any more is no proof that the object is gone: it is looked for by what it is.
-        Ok(destroy_surely(desk, handle, object.as_ref()).map_err(Into::into))
+        Ok(destroy_surely(desk, handle, object).map_err(Into::into))
+    }
+
+    /// An object under every name it had: a replica that was left half-done may have been named before a change.
+    fn names_of(&self, object: &Object) -> Result<Vec<Object>, Failure> {
+        let forms = self.forms(object.id, Position::MAX);
+        let forms = forms.map_err(|e| Failure::Different(e.to_string()))?;
+        let named = |form: Object| Object { template: form.template, ..object.clone() };
+        Ok(std::iter::once(object.clone()).chain(forms.into_iter().map(named)).collect())
     }
 
     /// A replica to be destroyed. It is proven like any other, so that another key of the same name is left alone.

@@ -13,7 +13,8 @@ use crate::journal::Entry as Appended;
 use crate::make::kek_for;
 use crate::object::{Kek, Object};
 use crate::point;
-use crate::prove;
+use crate::prove::{self, Failure};
+use crate::replica::with_twin;
 use crate::session::{Session, check_changes};
 use crate::shelf::Entry;
 use crate::shown::{self, Origin};
@@ -378,9 +379,45 @@ impl Token {
             let key = carry::unwrap(&desk, ring.open, &wrapped, &twin)?;
             let wrapped = carry::wrap(&desk, ring.kek(closed), key);
             let _ = desk.member.destroy(desk.session, key);
-            wrapped
+            let wrapped = wrapped?;
+            let tightened = Object { kek: Some(closed), ..object.clone() };
+            match self.prove_wrapped(&desk, &tightened, ring.kek(closed), &wrapped) {
+                Ok(()) => Ok(wrapped),
+                Err(Failure::Fault(fault)) => Err(fault),
+                Err(Failure::Different(_) | Failure::Left(..)) => {
+                    Err(Fault::new(Call::Wrap, CKR_FUNCTION_FAILED))
+                }
+            }
         })?;
         Ok(Some((closed, bytes)))
+    }
+
+    /// Proves that wrapped bytes are still the key they should be. They are about to be the only ones: what they replace is
+    /// erased.
+    fn prove_wrapped(
+        &self,
+        desk: &Desk<'_>,
+        object: &Object,
+        kek: Handle,
+        wrapped: &[u8],
+    ) -> prove::Proof {
+        let known = object.fingerprint.zip(prove::keyed_method(object));
+        if let (None, Some(public)) = (&known, &object.public) {
+            let twin = carry::twin(object, &[(CKA_SIGN, true)]);
+            let Some(method) = prove::private_method(&twin) else { return Ok(()) };
+            return with_twin(desk, kek, wrapped, &twin, |key| {
+                prove::private(desk, desk, key, &method, public, &self.challenge())
+            });
+        }
+        let Some((expected, method)) = known else { return Ok(()) };
+        let seal = self.seal().map_err(|_| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+        let twin = carry::twin(object, &method.flags());
+        with_twin(desk, kek, wrapped, &twin, |key| {
+            if prove::fingerprint(desk, key, &method, &seal)? == expected {
+                return Ok(());
+            }
+            Err(Failure::Different("it was wrapped as another key".into()))
+        })
     }
 
     /// C_SetAttributeValue on a token object: an event, which every member follows.

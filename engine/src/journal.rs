@@ -31,6 +31,13 @@ pub struct Journal {
     clock: Arc<dyn Clock>,
 }
 
+/// How a record was found.
+enum Looked {
+    Sound(Box<Record>),
+    Missing,
+    Broken,
+}
+
 impl Journal {
     /// A journal over a store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
@@ -105,12 +112,30 @@ impl Journal {
 
     /// The record at a position, checked against the one before it.
     pub fn at(&self, seal: &Seal, position: Position) -> Result<Record> {
+        match self.look_at(seal, position)? {
+            Looked::Sound(record) => Ok(*record),
+            Looked::Missing => Err(damaged(position, "it is missing")),
+            Looked::Broken => Err(damaged(position, BROKEN)),
+        }
+    }
+
+    /// The record at a position, if it is there and its seal is whole. An error says that the store can't be read, which
+    /// says nothing of the record.
+    pub fn sound(&self, seal: &Seal, position: Position) -> Result<Option<Record>> {
+        Ok(match self.look_at(seal, position)? {
+            Looked::Sound(record) => Some(*record),
+            Looked::Missing | Looked::Broken => None,
+        })
+    }
+
+    fn look_at(&self, seal: &Seal, position: Position) -> Result<Looked> {
         let link = self.link_at(position.saturating_sub(1))?;
         let record = self.store.read(position.saturating_sub(1), 1)?.into_iter().next();
-        let record = record
-            .filter(|record| record.position == position)
-            .ok_or_else(|| damaged(position, "it is missing"))?;
-        if seal.holds(&record, &link) { Ok(record) } else { Err(damaged(position, BROKEN)) }
+        Ok(match record.filter(|record| record.position == position) {
+            None => Looked::Missing,
+            Some(record) if seal.holds(&record, &link) => Looked::Sound(Box::new(record)),
+            Some(_) => Looked::Broken,
+        })
     }
 
     /// The link of the record at a position, which the next one follows from; zeroes before the first.

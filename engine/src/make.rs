@@ -52,6 +52,8 @@ impl Token {
     /// Appends events, lets every member follow, and answers the handles when all members that are up have proven the
     /// objects. What a member that is up can't take is undone everywhere.
     pub(crate) fn commit(&self, drafts: Vec<(Object, Option<Vec<u8>>)>) -> Result<Vec<Handle>> {
+        // What needs no maker has asked nobody yet: who is due is tried before it is undone for want of members.
+        self.wake_all();
         let ids: Vec<_> = drafts.iter().map(|(object, _)| object.id).collect();
         let entries: Vec<_> = drafts
             .into_iter()
@@ -92,7 +94,11 @@ impl Token {
     fn undo(&self, ids: &[ObjectId], first: u64) -> Result {
         let entries: Vec<_> = ids.iter().map(|id| Entry::from(Event::Destroyed(*id))).collect();
         let count = u64::try_from(ids.len()).unwrap_or(0);
-        let born: Vec<_> = (first..first.saturating_add(count)).collect();
+        let mut born: Vec<_> = (first..first.saturating_add(count)).collect();
+        // Another process may have changed them already, and their bytes are then in its record.
+        self.shelf.refresh()?;
+        let now = ids.iter().filter_map(|id| self.shelf.by_id(*id)).map(|entry| entry.object.born);
+        born.extend(now.filter(|at| *at >= first.saturating_add(count)));
         self.journal.append(&self.seal()?, self.site()?, &entries, &born)?;
         self.shelf.refresh()?;
         self.catch_up();

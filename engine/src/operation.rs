@@ -92,6 +92,8 @@ impl Activity {
         }
         if let Effect::Ends(verb) = effect {
             self.end(*verb);
+            // Its steps are not replayed for the sake of another operation that goes on.
+            self.asked.retain(|asked| !concerns(&asked.step, *verb));
             return;
         }
         self.kept_bytes =
@@ -341,7 +343,8 @@ impl Session {
         inquiry: &mut Inquiry,
         last: &mut Error,
     ) -> Result<Option<Output>> {
-        for _ in 0..2 {
+        // A handle may be lost, and then the login with which it is found again.
+        for _ in 0..3 {
             let answer = replay(self.token(), activity, station)
                 .and_then(|()| ask_here(self.token(), activity, step, room));
             match answer {
@@ -366,7 +369,7 @@ impl Session {
                 }
             }
         }
-        // Twice lost: what is lost there is more than a session.
+        // Lost again and again: what is lost there is more than a session.
         Ok(None)
     }
 }
@@ -413,7 +416,8 @@ fn replay(token: &Token, activity: &mut Activity, station: &Arc<Station>) -> Ans
     let mut place = station.lease()?;
     for asked in &activity.asked {
         let room = Room::Bytes(released(&asked.output).len().saturating_add(1_024));
-        let real = real_step(token, &place, &asked.step)?;
+        // Looking for a key is proving it, which may have been left half-way.
+        let real = real_step(token, &place, &asked.step).inspect_err(|_| place.spoil())?;
         let output = place.station().member.step(place.session(), &real, room);
         match output {
             Ok(output) if released(&output) == released(&asked.output) => {}

@@ -209,7 +209,30 @@ fn digest(
 }
 
 /// What a public key says of a signature: good, or what its member answers to it.
+///
+/// Some have no better word than an ill one for what is no signature at all. One that is well and says so again has judged.
 fn verify(
+    desk: &Desk<'_>,
+    method: &Method,
+    key: Handle,
+    data: &[u8],
+    signature: &[u8],
+) -> Answer<Result<(), Fault>> {
+    let judge = || verify_once(desk, method, key, data, signature);
+    match judge() {
+        Err(fault) if fault.weight() != Weight::Member => {
+            // It may not have begun to look, and then the operation goes on.
+            let _ = desk.member.cancel(desk.session, Verb::Verify);
+            match judge() {
+                Err(again) if again == fault && desk.member.token().is_ok() => Ok(Err(fault)),
+                judged => judged,
+            }
+        }
+        judged => judged,
+    }
+}
+
+fn verify_once(
     desk: &Desk<'_>,
     method: &Method,
     key: Handle,
@@ -227,10 +250,6 @@ fn verify(
     match desk.member.step(desk.session, &check, Room::Query) {
         Ok(_) => Ok(Ok(())),
         Err(fault) if is_refusal(fault) => Ok(Err(fault)),
-        // Some have no better word for what is no signature at all. One that is well has judged.
-        Err(fault) if fault.weight() != Weight::Member && desk.member.token().is_ok() => {
-            Ok(Err(fault))
-        }
         Err(fault) => Err(fault),
     }
 }
@@ -335,9 +354,14 @@ pub fn telling(object: &Object) -> Template {
     }
 }
 
-/// True if a fault says that the key may not or can't be used so, rather than that the member is ill.
+/// True if a fault says that the key may not or can't be used so, rather than that the member is ill or has no room just
+/// now: that says nothing of the key.
 pub fn is_refusal(fault: Fault) -> bool {
-    matches!(fault.class, Class::Refused | Class::Unable)
+    let no_room = matches!(
+        fault.rv.0,
+        CKR_DEVICE_MEMORY | CKR_HOST_MEMORY | CKR_SESSION_COUNT | CKR_OPERATION_ACTIVE
+    );
+    matches!(fault.class, Class::Refused | Class::Unable) && !no_room
 }
 
 /// How a key answers a fixed question, where its answer depends on nothing else: secret keys, and private keys whose

@@ -21,7 +21,11 @@ impl Token {
     /// The handle, on a member, of what an application's handle names.
     pub(crate) fn place(&self, lease: &Lease, held: &Held) -> Answer<Handle> {
         match held {
-            Held::Resident(entry) => self.place_resident(lease, &entry.object),
+            Held::Resident(entry) => {
+                // It may have been renamed since the operation began.
+                let now = self.shelf.by_id(entry.object.id);
+                self.place_resident(lease, now.as_ref().map_or(&entry.object, |now| &now.object))
+            }
             Held::Transient(transient) => self.place_transient(lease.station(), transient),
         }
     }
@@ -44,11 +48,9 @@ impl Token {
                 station.set_replica(object.id, handle);
                 Ok(handle)
             }
-            // Private objects are not found where our login is gone, which is no loss of theirs.
-            Ok(None) if !is_logged_in(&lease.desk())? => {
-                Err(Fault::new(Call::Find, CKR_USER_NOT_LOGGED_IN))
-            }
             Ok(None) => {
+                // Private objects are not found where our login is gone, which is no loss of theirs.
+                lease.check_login()?;
                 self.suspect(station);
                 station.health(|health| {
                     health.suspect(format!("object {} is missing there, or is another", object.id));
@@ -248,22 +250,28 @@ impl Token {
         }
     }
 
-    /// What an object was before a position of the log, or before it was destroyed, by its sealed records: the catalogue
-    /// forgets what is destroyed.
-    pub(crate) fn last_known(&self, id: ObjectId, before: Position) -> Result<Option<Object>> {
+    /// What an object is or was before a position of the log, the last form first, by its sealed records: the catalogue
+    /// keeps the last form only, and forgets what is destroyed.
+    pub(crate) fn forms(&self, id: ObjectId, before: Position) -> Result<Vec<Object>> {
         let seal = self.seal()?;
-        let mut object = None;
+        let mut forms: Vec<Object> = Vec::new();
         let mentions = self.mentions.lock().of(&*self.store, id)?;
         for position in mentions.into_iter().filter(|position| *position < before) {
             // A record that somebody has changed tells nothing.
-            if let Ok(record) = self.journal.at(&seal, position)
+            if let Some(record) = self.journal.sound(&seal, position)?
                 && let Some(event) = record.event()
-                && !matches!(event, Event::Destroyed(_))
+                && let Some(form) = event.fold(forms.last().cloned(), position)
             {
-                object = event.fold(object, position);
+                forms.push(form);
             }
         }
-        Ok(object)
+        forms.reverse();
+        Ok(forms)
+    }
+
+    /// The last form of an object before a position of the log.
+    pub(crate) fn last_known(&self, id: ObjectId, before: Position) -> Result<Option<Object>> {
+        Ok(self.forms(id, before)?.into_iter().next())
     }
 
     /// Where the event is that holds an object's wrapped bytes, and the bytes.
@@ -361,12 +369,6 @@ impl Token {
             answer => answer,
         }
     }
-}
-
-/// True if the user is logged in where we are.
-fn is_logged_in(desk: &Desk<'_>) -> Answer<bool> {
-    let state = desk.member.state(desk.session)?;
-    Ok(matches!(state, CKS_RO_USER_FUNCTIONS | CKS_RW_USER_FUNCTIONS))
 }
 
 /// Unwraps a twin, works with it and destroys it again.

@@ -136,7 +136,7 @@ impl Token {
         let shown = changes.filtered(|kind| !carry::is_catalogue_only(kind));
         match crate::prove::compare(&follower.desk, handle, &shown) {
             Ok(()) => Ok(Ok(())),
-            Err(_) => self.take_changed(follower, id, &changes, None, Position::MAX),
+            Err(_) => self.take_changed(follower, id, &changes, None),
         }
     }
 }

@@ -444,6 +444,15 @@ impl Lease {
         Desk::new(&*self.station.member, self.session)
     }
 
+    /// Asks whether the user is logged in there. A member that has forgotten our login finds nothing private, and one in
+    /// whose place another token stands takes public objects: neither says so.
+    pub fn check_login(&self) -> Answer {
+        match self.station.member.state(self.session)? {
+            CKS_RW_USER_FUNCTIONS | CKS_RO_USER_FUNCTIONS => Ok(()),
+            _ => Err(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN)),
+        }
+    }
+
     /// True while its session may still be there.
     pub fn is_current(&self) -> bool {
         self.era == self.station.era()

@@ -121,7 +121,8 @@ pub fn act(run: &Arc<Run>, line: Line, running: &Running, asked: &Asked) -> Resu
         }
         Action::Feed(len) => feed(run, line, running, len),
         Action::End => end(run, line, running),
-        _ if asked.object.is_none() => skip,
+        // What is in the log and not yet in the catalogue has no handle.
+        _ if run.handle(asked).is_err() || is_taken(run, line) => skip,
         Action::Copy(_) => {
             let template = Template::new().with(CKA_LABEL, label_of(line).as_str());
             session.copy(about()?, &template).map(|handle| Said::Made(vec![handle]))
@@ -143,6 +144,15 @@ pub fn act(run: &Arc<Run>, line: Line, running: &Running, asked: &Asked) -> Resu
         Action::BeginMac(_) | Action::BeginEncrypt(_) => begin(run, line, running, asked, about()?),
         _ => skip,
     }
+}
+
+/// True where the session signs already: a second operation of the kind is refused.
+fn is_taken(run: &Run, line: Line) -> bool {
+    let process = run.processes.get(line.process);
+    matches!(line.action, Action::Sign(_))
+        && process.is_some_and(|process| {
+            process.lock().begun.as_ref().is_some_and(|begun| begun.verb == Verb::Sign)
+        })
 }
 
 fn make(running: &Running, line: Line, kind: KeyKind) -> Result<Vec<Handle>> {

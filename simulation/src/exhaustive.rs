@@ -22,8 +22,8 @@ pub struct Script {
 }
 
 use Action::{
-    BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, Kill, LogIn, LogOut,
-    Make, Pass, PlugIn, Random, Read, Relabel, Sign, Tighten, Unplug,
+    BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, Kill, LogIn,
+    LogInWrongly, LogOut, Make, Pass, PlugIn, Random, Read, Relabel, Sign, Tighten, Unplug,
 };
 
 const fn script(
@@ -48,6 +48,7 @@ pub const SCRIPTS: &[Script] = &[
     ),
     script("sign while another destroys", &[Make(KeyKind::Ec)], &[Sign(0)], &[Destroy(0)]),
     script("log in", &[Make(KeyKind::Ec), LogOut], &[LogIn], &[]),
+    script("log in wrongly", &[LogOut], &[LogInWrongly, LogIn], &[]),
     script("start anew and sign", &[Make(KeyKind::Ec), Kill], &[Sign(0)], &[]),
     script("log in with another PIN on a member", &[LogOut, ChangePin(1)], &[LogIn, Sign(0)], &[]),
     script("destroy", &[Make(KeyKind::Hmac)], &[Destroy(0)], &[]),
@@ -125,14 +126,20 @@ const KEPT: usize = 20;
 /// The first line in which something may go wrong.
 const FIRST: u32 = 1;
 
-/// Runs a script with up to `troubles` troubles at every place where one can be; at most `limit` runs.
-pub fn everywhere(
-    snapshot: &Snapshot,
-    script: &Script,
-    troubles: u32,
-    bug: Option<Bug>,
-    limit: u64,
-) -> Found {
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// At most so many troubles in one run.
+    pub troubles: u32,
+    /// The bug that is switched on; the search ends when it is found.
+    pub bug: Option<Bug>,
+    /// At most so many runs.
+    pub limit: u64,
+}
+
+/// Runs a script with troubles at every place where one can be.
+pub fn everywhere(snapshot: &Snapshot, script: &Script, search: Search) -> Found {
+    let Search { troubles, bug, limit } = search;
     let mut found = Found::default();
     let mut choices = Choices::default();
     loop {
@@ -157,7 +164,8 @@ pub fn everywhere(
         }
         let Plan::Everywhere { choices: made, .. } = plan else { return found };
         choices = made;
-        if found.runs >= limit || !choices.advance() {
+        let enough = found.runs >= limit || (bug.is_some() && found.violated > 0);
+        if enough || !choices.advance() {
             return found;
         }
     }
@@ -186,7 +194,7 @@ pub fn once(
         run.line(line);
     }
     if !script.aside.is_empty() {
-        run.line(Line { number: 2_000, process: 1, action: Action::Random });
+        run.line(Line { number: 2_000, process: 1, action: Random });
     }
     world.pass(400_000);
     world.set_plan(plan);

@@ -4,8 +4,8 @@ use crate::act::{self, Said};
 use crate::process::{Asked, Begun};
 use crate::run::{Outcome, Run};
 use crate::script::{Action, Line};
+use crate::setup::PIN;
 use crate::toy::crypto;
-use crate::trouble::Place;
 use crate::truth::{Truth, handle_of};
 use crate::world::Hit;
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl Oracle {
     }
 
     /// Judges a line.
-    pub fn judge(&mut self, run: &Run, report: Report) -> Judgement {
+    pub fn judge(&mut self, run: &Run, report: &Report) -> Judgement {
         let hits = run.world.hits_in(report.line.number);
         let books = run.world.books.lock();
         let handles = &mut self.handles;
@@ -73,11 +73,10 @@ impl Oracle {
             }
         }
         drop(books);
-        let effects = self.effects(run, report.line)?;
+        let effects = Self::effects(run, report.line)?;
         self.follow(run)?;
         self.judge_pins(run)?;
-        let judge =
-            Judge { run, report: &report, hits: &hits, effects: &effects, truth: &self.truth };
+        let judge = Judge { run, report, hits: &hits, effects: &effects, truth: &self.truth };
         run.world.tell(|| judge.described());
         let tally = match &report.said {
             Outcome::Answered(Ok(_)) => 0,
@@ -106,7 +105,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn effects(&self, run: &Run, line: Line) -> Result<Effects, String> {
+    fn effects(run: &Run, line: Line) -> Result<Effects, String> {
         let books = run.world.books.lock();
         let mut effects = Effects::default();
         if line.number == 0 {
@@ -198,7 +197,9 @@ impl Judge<'_> {
         let fits = match &self.report.said {
             Outcome::Answered(Ok(Said::Skipped)) => real == [0; 3],
             Outcome::Answered(Ok(_)) => real == wanted && undone == 0,
-            Outcome::Answered(Err(_)) if !self.store_failed() => real == [0; 3],
+            Outcome::Answered(Err(_)) if !self.store_failed() && !self.disturbed() => {
+                real == [0; 3]
+            }
             Outcome::Answered(Err(_)) | Outcome::Died => real == [0; 3] || real == wanted,
         };
         let about = self.report.asked.object.as_ref().map(|real| real.object.id);
@@ -282,7 +283,7 @@ impl Judge<'_> {
 
     fn shown(&self, reading: &Reading) -> Judgement {
         let Some(real) = &self.report.asked.object else { return Ok(()) };
-        let label = real.object.template.get(CKA_LABEL).cloned().unwrap_or(Value::from(""));
+        let label = real.object.template.get(CKA_LABEL).cloned().unwrap_or_else(|| Value::from(""));
         if *reading == Reading::Value(label) || self.store_failed() || self.disturbed() {
             return Ok(());
         }
@@ -358,17 +359,32 @@ impl Judge<'_> {
             return Ok(());
         }
         let logged_in = self.is_logged_in();
+        // What goes on in the session can't move with a key that is gone, nor can a key be used whose record has just come.
+        if self.stuck_with_gone_key() || (rv == CKR_TOKEN_WRITE_PROTECTED && self.is_newer()) {
+            return Ok(());
+        }
+        // A process that has only just come, and could read of no member what it can do.
+        if rv == CKR_MECHANISM_INVALID
+            && self.hits.iter().filter(|h| h.trouble.is_store()).count() > 1
+        {
+            return Ok(());
+        }
         let reason = match action {
             Action::LogInWrongly => true,
             Action::LogIn if logged_in => rv == CKR_USER_ALREADY_LOGGED_IN,
-            Action::LogOut => self.store_failed(),
+            Action::LogIn if rv == CKR_PIN_INCORRECT => self.pins_differ(),
             Action::LogIn => self.store_failed() || !self.one_works(),
-            Action::Find | Action::Read(_) => self.store_failed(),
+            Action::LogOut | Action::Find | Action::Read(_) => self.store_failed(),
             Action::Sign(_) | Action::BeginMac(_) | Action::BeginEncrypt(_) | Action::Random => {
                 !self.one_works()
             }
             Action::Feed(_) | Action::End => !self.one_works() || self.is_stuck(),
-            _ => self.store_failed() || !self.hits.is_empty() || self.anything_wrong(),
+            _ => {
+                self.store_failed()
+                    || !self.hits.is_empty()
+                    || self.anything_wrong()
+                    || self.comes_between()
+            }
         };
         if reason { Ok(()) } else { Err(format!("failed without a reason: {error}")) }
     }
@@ -377,6 +393,24 @@ impl Judge<'_> {
         let asked = self.report.asked.object.as_ref();
         let now = asked.and_then(|real| self.truth.objects.get(&real.object.id));
         now.is_some_and(|real| !real.alive)
+    }
+
+    /// It comes in the middle of another process's call, which may hold a lease.
+    fn comes_between(&self) -> bool {
+        self.run.processes.iter().filter(|process| process.lock().busy).count() > 1
+    }
+
+    fn stuck_with_gone_key(&self) -> bool {
+        let begun = self.report.begun.as_ref();
+        let key = begun.and_then(|begun| self.truth.objects.get(&begun.key));
+        key.is_some_and(|real| !real.alive)
+    }
+
+    fn is_newer(&self) -> bool {
+        self.report.asked.object.as_ref().is_some_and(|asked| {
+            let now = self.truth.objects.get(&asked.object.id);
+            now.is_some_and(|now| now.object.born > asked.object.born)
+        })
     }
 
     /// An operation that can't move: it has grown past the limit, or what came out was a lie.
@@ -390,13 +424,13 @@ impl Judge<'_> {
 
     /// A member at which nothing was or went wrong, and which has proven the key, could have done it.
     fn one_works(&self) -> bool {
-        self.report.asked.works.iter().enumerate().any(|(number, works)| {
-            *works
-                && self
-                    .hits
-                    .iter()
-                    .all(|hit| hit.place != Place::Member(number) || hit.trouble.is_crash())
-        })
+        let sound = self.run.sound();
+        self.report.asked.works.iter().zip(sound).any(|(worked, works)| *worked && works)
+    }
+
+    /// The member that is asked first has another PIN: what it refuses is tried nowhere else.
+    fn pins_differ(&self) -> bool {
+        self.run.world.hsms.iter().any(|hsm| hsm.lock().pin != PIN)
     }
 
     fn anything_wrong(&self) -> bool {

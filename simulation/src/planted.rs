@@ -1,6 +1,10 @@
 //! Bugs that are switched on in the simulation only, to show that it finds them. Each is put between the engine and the
 //! world, so that the engine behaves as if it had the bug.
 
+use crate::exhaustive::{SCRIPTS, Search, everywhere};
+use crate::setup::Snapshot;
+use crate::swarm::{Case, Nests};
+
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -46,4 +50,50 @@ impl Bug {
         Self::StaysStale,
         Self::AcknowledgesEarly,
     ];
+
+    /// The short script in which it would show, and how many troubles that takes at most.
+    pub const fn scene(self) -> (&'static str, u32) {
+        match self {
+            Self::RetriesWrongPin => ("log in wrongly", 0),
+            Self::ForgetsTombstones | Self::KeepsWrapped => ("destroy", 0),
+            Self::ReusesHandles => ("make while another destroys", 1),
+            Self::ReplaysUnchecked => ("encrypt in parts", 2),
+            Self::AdvancesFirst => ("destroy", 1),
+            Self::SkipsProof | Self::TearsAppend => ("make a pair", 1),
+            Self::IgnoresLease | Self::StaysStale => ("make while another makes", 1),
+            Self::MakesAgain | Self::AcknowledgesEarly => ("make a secret key", 1),
+        }
+    }
+}
+
+/// How a bug was found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The bug.
+    pub bug: Bug,
+    /// By what: a script with every single trouble, or the swarm.
+    pub by: String,
+    /// How many runs it took.
+    pub runs: u64,
+    /// What was violated.
+    pub what: String,
+}
+
+/// Looks for a bug by every placement of the troubles it needs in the short script where it would show. `None` if it is
+/// not found.
+pub fn hunt(pair: &Snapshot, bug: Bug) -> Option<Finding> {
+    let (name, troubles) = bug.scene();
+    let script = SCRIPTS.iter().find(|script| script.name == name)?;
+    let found = everywhere(pair, script, Search { troubles, bug: Some(bug), limit: 20_000 });
+    let violation = found.violations.into_iter().next()?;
+    let by = format!("{troubles} in \"{name}\"");
+    Some(Finding { bug, by, runs: found.runs, what: violation.what })
+}
+
+/// Looks for a bug by seeds alone. `None` if so many don't find it.
+pub fn by_seeds(nests: &Nests, bug: Bug, seeds: u64) -> Option<Finding> {
+    (1..=seeds).find_map(|seed| {
+        let what = Case::of(seed).play(nests, Some(bug), false)?.verdict.err()?;
+        Some(Finding { bug, by: format!("seed {seed}"), runs: seed, what })
+    })
 }

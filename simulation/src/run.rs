@@ -149,7 +149,7 @@ impl Run {
             let before = process.lock().begun.clone();
             let answer = self.guard(line, &running, || act::act(self, line, &running, &asked));
             let report = Report { line, asked, begun: before, said: answer };
-            let judged = self.oracle.lock().judge(self, report);
+            let judged = self.oracle.lock().judge(self, &report);
             if let Err(what) = judged {
                 self.violate(&line.to_string(), &what);
             }
@@ -214,7 +214,7 @@ impl Run {
                 running.session.login(User::User, Some(&pin)).map(|()| Said::Nothing)
             });
             let report = Report { line: log_in, asked, begun: None, said };
-            let judged = self.oracle.lock().judge(self, report);
+            let judged = self.oracle.lock().judge(self, &report);
             if let Err(what) = judged {
                 self.violate(&log_in.to_string(), &what);
             }
@@ -240,8 +240,11 @@ impl Run {
     }
 
     fn asked(&self, line: Line) -> Asked {
-        let oracle = self.oracle.lock();
+        let mut oracle = self.oracle.lock();
         let books = self.world.books.lock();
+        if let Err(what) = oracle.truth.follow(&books) {
+            self.violate(&line.to_string(), &what);
+        }
         let begun = self.processes.get(line.process).and_then(|p| p.lock().begun.clone());
         let object = act::object_of(&oracle.truth, line.action, begun.as_ref());
         let secret = object.as_ref().and_then(|real| oracle.truth.secret(&books, real));

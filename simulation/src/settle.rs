@@ -6,7 +6,7 @@ use crate::process::Running;
 use crate::run::{QUIET_MS, Run};
 use crate::setup::{self, PIN};
 use crate::toy::{Thing, crypto};
-use crate::trouble::member_name;
+use crate::trouble::{Place, member_name};
 use crate::truth::{Real, handle_of};
 use std::sync::Arc;
 use tandem_engine::report::{Quiet, Replica};
@@ -72,6 +72,8 @@ impl Run {
                 match replica {
                     Replica::Proven => settled.proven += 1,
                     Replica::Failed(_) if excepted.contains(&report.id) => settled.excepted += 1,
+                    // It has lied, and is found out.
+                    Replica::Failed(_) if self.has_lied(&member) => settled.excepted += 1,
                     replica => {
                         return Err(format!("object {} on {member}: {replica:?}", report.handle));
                     }
@@ -82,6 +84,10 @@ impl Run {
         token.stop();
         self.world.bury(life);
         Ok(settled)
+    }
+
+    fn has_lied(&self, member: &str) -> bool {
+        self.world.hits().iter().any(|hit| hit.trouble.is_lie() && hit.place.to_string() == member)
     }
 
     /// Every process that still runs works with each member alone.
@@ -170,13 +176,35 @@ impl Run {
                 let at = held.iter().position(|thing| is_replica(thing, real, secret.as_deref()));
                 match at {
                     Some(at) => _ = held.swap_remove(at),
-                    None if excepted.contains(&real.object.id) => {}
+                    None if excepted.contains(&real.object.id) || self.has_lied(&name) => {}
                     None => {
                         let label = label(real.object.template.bytes(CKA_LABEL));
                         return Err(format!("{label:?} is not on {name}"));
                     }
                 }
             }
+            // A member that doesn't know its own keys by what they sign can't be told from one that hasn't them.
+            if self
+                .world
+                .hits()
+                .iter()
+                .any(|hit| hit.place == Place::Member(number) && hit.trouble.is_lie())
+            {
+                held.retain(|thing| {
+                    !oracle.truth.objects.values().any(|real| {
+                        let secret = oracle.truth.secret(&books, real);
+                        thing.template.class() == real.object.template.class()
+                            && (secret.is_none() || secret.as_ref() == Some(&thing.secret))
+                    })
+                });
+            }
+            // What a follower could not remove is on its list, and is tried again.
+            held.retain(|thing| {
+                !oracle.truth.objects.values().any(|real| {
+                    excepted.contains(&real.object.id)
+                        && thing.template.class() == real.object.template.class()
+                })
+            });
             if let Some(orphan) = held.first() {
                 let label = label(orphan.template.bytes(CKA_LABEL));
                 let class = orphan.template.class();

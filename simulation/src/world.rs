@@ -137,7 +137,7 @@ impl World {
 
     /// A number that looks random.
     pub fn draw(&self) -> u64 {
-        self.state.lock().chance.next()
+        self.state.lock().chance.number()
     }
 
     /// How many calls the engine has made.
@@ -170,10 +170,10 @@ impl World {
 
     /// A process comes to a line of the script. Answers where it was.
     pub fn begin_line(&self, life: Life, line: u32) {
-        if let Some(moment) = self.state.lock().lives.get_mut(&life) {
-            if moment.0 != line || line == 0 {
-                *moment = (line, 0);
-            }
+        if let Some(moment) = self.state.lock().lives.get_mut(&life)
+            && (moment.0 != line || line == 0)
+        {
+            *moment = (line, 0);
         }
     }
 

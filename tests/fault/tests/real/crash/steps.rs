@@ -42,7 +42,7 @@ pub(crate) fn kill_at_each(wanted: &Wanted, act: Act) {
     succeeded("preparing", &prepare.output().expect("a process"));
     world.keep();
     let stride: usize =
-        std::env::var("TANDEM_FAULT_STRIDE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+        std::env::var("TANDEM_KILL_STRIDE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let steps = count(&world, act, &shim);
     let mut table = "| # | step | what came of it |\n| --- | --- | --- |\n".to_owned();
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();

@@ -14,6 +14,9 @@ pub(crate) const LOST: [&str; 2] = ["CKR_SESSION_HANDLE_INVALID", "CKR_OBJECT_HA
 /// Both.
 pub(crate) const ALL: [&str; 4] = [ILL[0], ILL[1], LOST[0], LOST[1]];
 
+/// Members fail at every third call, unless `TANDEM_FAULT_STRIDE` says otherwise.
+const STRIDE: usize = 3;
+
 /// Lets a member fail at each of its calls: once and not done, once and done nevertheless, and for good.
 pub(crate) fn call(demo: &Demo, scenario: Scenario, member: &str, answers: &[&str]) {
     let world = World::around(Demo::at(demo.dir(), &demo.members().map_vendors()));
@@ -23,8 +26,10 @@ pub(crate) fn call(demo: &Demo, scenario: Scenario, member: &str, answers: &[&st
     world.keep();
     let (expected, calls) = once(&world, scenario, member, "").expect("it works without faults");
     assert!(!calls.is_empty(), "member {member} is asked nothing");
-    let stride: usize =
-        std::env::var("TANDEM_FAULT_STRIDE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let stride: usize = std::env::var("TANDEM_FAULT_STRIDE")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(STRIDE);
     let mut tried = 0;
     let mut failed: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for answer in answers {

@@ -1,0 +1,191 @@
+//! Runs of which a seed decides everything: how many members and processes, what goes wrong and how often, and what the
+//! applications do.
+
+use crate::chance::{Chance, drawn_from};
+use crate::plan::{Moment, Plan, Rates};
+use crate::planted::Bug;
+use crate::run::Run;
+use crate::script::{Action, KeyKind, Line};
+use crate::settle::Settled;
+use crate::setup::{self, Options, Snapshot};
+use crate::trouble::{Kind, Trouble};
+use crate::world::Event;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tandem_engine::error::Result;
+use tandem_engine::settings::Balance;
+
+/// What a seed decides.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The seed.
+    pub seed: u64,
+    /// How the token is set up.
+    pub options: Options,
+    /// How many processes there are.
+    pub processes: usize,
+    /// What they do.
+    pub script: Vec<Line>,
+    /// How often what goes wrong.
+    pub plan: Plan,
+}
+
+/// Paired tokens of two, three and four members.
+pub struct Nests(Vec<Snapshot>);
+
+impl Nests {
+    /// Pairs them.
+    pub fn new() -> Result<Self> {
+        (2..=4)
+            .map(|members| setup::pair(members).map(|(snapshot, _)| snapshot))
+            .collect::<Result<_>>()
+            .map(Self)
+    }
+
+    fn of(&self, members: usize) -> Option<&Snapshot> {
+        self.0.get(members.checked_sub(2)?)
+    }
+}
+
+/// What came of a run.
+pub struct Played {
+    /// What it came to in the end, or what was violated.
+    pub verdict: std::result::Result<Settled, String>,
+    /// What went wrong, and where.
+    pub hits: BTreeMap<Moment, Trouble>,
+    /// Lines that were answered, that failed with a reason, and in which a process died.
+    pub tally: [u64; 3],
+    /// How many calls the engine made.
+    pub calls: u64,
+    /// What happened, if it was written down.
+    pub events: Vec<Event>,
+}
+
+impl Case {
+    /// What a seed decides.
+    pub fn of(seed: u64) -> Self {
+        let mut chance = Chance::new(drawn_from(&[seed, 1]));
+        let members = 2 + chance.index(3);
+        let balances = [Balance::Primary, Balance::RoundRobin, Balance::LeastLoaded];
+        let options = Options {
+            members,
+            balance: balances.get(chance.index(3)).copied().unwrap_or_default(),
+            min_replicas: if chance.per_mille(150) { 2 } else { 1 },
+            replay_bytes_max: if chance.per_mille(200) { 100 } else { 4_096 },
+        };
+        let processes = 1 + chance.index(3);
+        let plan = Plan::Chance(drawn_from(&[seed, 2]), rates(&mut chance));
+        let script = script(&mut chance, members, processes);
+        Self { seed, options, processes, script, plan }
+    }
+
+    /// Plays it.
+    pub fn play(&self, nests: &Nests, bug: Option<Bug>, record: bool) -> Option<Played> {
+        let snapshot = nests.of(self.options.members)?;
+        let world = snapshot.world(drawn_from(&[self.seed, 3]), bug);
+        if record {
+            world.record();
+        }
+        world.set_plan(self.plan.clone());
+        let run: Arc<Run> = Run::new(&world, snapshot, &self.options, self.processes)
+            .with_script(self.script.clone(), false);
+        let verdict = run.play().and_then(|()| run.settle());
+        let tally = run.oracle.lock().tally;
+        let hits = world.hits().into_iter().map(|hit| (hit.moment, hit.trouble)).collect();
+        Some(Played { verdict, hits, tally, calls: world.calls(), events: world.events() })
+    }
+}
+
+fn rates(chance: &mut Chance) -> Rates {
+    let member = [0, 3, 10, 30, 80].get(chance.index(5)).copied().unwrap_or(0);
+    let store = [0, 3, 10, 40].get(chance.index(4)).copied().unwrap_or(0);
+    let mut troubles: Vec<Trouble> = Vec::new();
+    for kind in [Kind::Output, Kind::Unwrap, Kind::Begin, Kind::Write] {
+        for trouble in kind.troubles() {
+            if !troubles.contains(trouble) {
+                troubles.push(*trouble);
+            }
+        }
+    }
+    // A part of what can go wrong, each with its own weight: what is rare among everything is frequent in some seed.
+    let share = 200 + chance.below(800);
+    troubles.retain(|_| chance.per_mille(share));
+    let weights = troubles.into_iter().map(|trouble| (trouble, 1 + chance.below(10))).collect();
+    Rates { member, store, weights }
+}
+
+/// So many lines at least, and so many more at most.
+const LINES: (usize, usize) = (8, 32);
+
+fn script(chance: &mut Chance, members: usize, processes: usize) -> Vec<Line> {
+    let count = LINES.0 + chance.index(LINES.1);
+    let outside = chance.below(250);
+    let pause = [1, 500, 5_000, 400_000].get(chance.index(4)).copied().unwrap_or(1);
+    let taste: Vec<_> = (0..ACTIONS).map(|_| chance.below(5)).collect();
+    let mut script = Vec::new();
+    let mut number = 0;
+    while script.len() < count {
+        number += 1;
+        let process = chance.index(processes);
+        let action = if chance.per_mille(100) {
+            Action::Pass(pause)
+        } else if chance.per_mille(outside) {
+            around(chance, members)
+        } else {
+            asked(chance, &taste)
+        };
+        script.push(Line { number, process, action });
+    }
+    script
+}
+
+fn around(chance: &mut Chance, members: usize) -> Action {
+    let member = chance.index(members);
+    match chance.below(8) {
+        0 | 1 => Action::Unplug(member),
+        2 | 3 => Action::PlugIn(member),
+        4 => Action::Reboot(member),
+        5 => Action::Kill,
+        6 => Action::FillUp(member),
+        _ if chance.per_mille(200) => Action::ChangePin(member),
+        _ => Action::MakeRoom(member),
+    }
+}
+
+/// How many kinds of actions [`asked`] knows.
+const ACTIONS: usize = 21;
+
+fn asked(chance: &mut Chance, taste: &[u64]) -> Action {
+    let n = chance.index(64);
+    let private = chance.per_mille(500);
+    let len = 16 * (1 + chance.index(4));
+    let all: [Action; ACTIONS] = [
+        Action::Make(KeyKind::Rsa),
+        Action::Make(KeyKind::Ec),
+        Action::Make(KeyKind::Aes),
+        Action::Make(KeyKind::Hmac),
+        Action::Make(KeyKind::OpenHmac),
+        Action::Create { private },
+        Action::Copy(n),
+        Action::Relabel(n),
+        Action::Tighten(n),
+        Action::Destroy(n),
+        Action::Sign(n),
+        Action::Sign(n),
+        Action::BeginMac(n),
+        Action::BeginEncrypt(n),
+        Action::Feed(len),
+        Action::Feed(len),
+        Action::End,
+        Action::Find,
+        Action::Read(n),
+        Action::Random,
+        if private { Action::LogOut } else { Action::LogInWrongly },
+    ];
+    let last = ACTIONS - 1;
+    let weight =
+        |at| taste.get(at).map_or(1, |taste| if at == last { *taste } else { 1 + 3 * taste });
+    let weighted: Vec<_> =
+        all.into_iter().enumerate().map(|(at, action)| (action, weight(at))).collect();
+    chance.weighted(&weighted).unwrap_or(Action::Random)
+}

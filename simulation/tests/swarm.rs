@@ -1,0 +1,35 @@
+//! A few hundred seeds: nothing wrong may happen, and after healing all must come together.
+
+use tandem_simulation::shrink::{show, shrink};
+use tandem_simulation::swarm::{Case, Nests};
+
+#[test]
+fn seeds_do_no_harm() {
+    let seeds = 300;
+    let nests = Nests::new().unwrap();
+    let mut failed = 0;
+    for seed in 1..=seeds {
+        let case = Case::of(seed);
+        let played = case.play(&nests, None, false).unwrap();
+        if let Err(what) = played.verdict {
+            failed += 1;
+            if failed <= 12 {
+                let (case, what) = shrink(&nests, &case, None).unwrap_or((case, what));
+                println!("{}", show(&case, &what));
+            }
+        }
+    }
+    assert_eq!(failed, 0, "of {seeds} seeds");
+}
+
+#[test]
+fn a_seed_is_the_same_run_each_time() {
+    let nests = Nests::new().unwrap();
+    for seed in 1..=20 {
+        let case = Case::of(seed);
+        let (once, again) =
+            (case.play(&nests, None, true).unwrap(), case.play(&nests, None, true).unwrap());
+        assert!(once.events.len() > 50);
+        assert_eq!(once.events, again.events, "seed {seed}");
+    }
+}
