@@ -272,9 +272,9 @@ impl Station {
         for session in idle {
             match self.member.state(session) {
                 Ok(_) if era == self.era() => self.idle.lock().push(session),
-                Ok(_) => {}
                 Err(fault) if fault.class == Class::Ill => return Err(fault),
-                Err(_) => {}
+                // Gone, or of another era: no longer kept.
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(())

@@ -73,6 +73,11 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// As if the application's call had begun so long ago.
+    fn began_ago(time: Duration) {
+        BEGAN.set(BEGAN.get().and_then(|began| began.checked_sub(time)));
+    }
+
     #[test]
     fn without_an_application_each_call_has_the_deadline_for_itself() {
         assert_eq!(patience(1, SECOND), SECOND);
@@ -81,7 +86,7 @@ mod tests {
     #[test]
     fn one_deadline_serves_a_whole_call() {
         let _serving = Serving::begin();
-        BEGAN.set(BEGAN.get().map(|began| began - SECOND * 3 / 10));
+        began_ago(SECOND * 3 / 10);
         assert!(patience(1, SECOND) <= SECOND * 7 / 10);
         attempt(1, SECOND, 1);
         assert!(patience(1, SECOND) <= SECOND * 56 / 100, "four fifths of what is left");
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn whoever_comes_late_still_gets_a_little() {
         let _serving = Serving::begin();
-        BEGAN.set(BEGAN.get().map(|began| began - SECOND * 5));
+        began_ago(SECOND * 5);
         attempt(1, SECOND, 1);
         assert_eq!(patience(1, SECOND), SECOND / 10);
     }
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn long_calls_do_not_count() {
         let _serving = Serving::begin();
-        BEGAN.set(BEGAN.get().map(|began| began - SECOND * 5));
+        began_ago(SECOND * 5);
         put_off(SECOND * 5);
         assert!(patience(1, SECOND) > SECOND * 9 / 10);
     }
@@ -116,7 +121,7 @@ mod tests {
     #[test]
     fn a_call_inside_a_call_is_part_of_it() {
         let outer = Serving::begin();
-        BEGAN.set(BEGAN.get().map(|began| began - SECOND / 2));
+        began_ago(SECOND / 2);
         {
             let _inner = Serving::begin();
             assert!(patience(1, SECOND) <= SECOND / 2);
