@@ -39,7 +39,7 @@ programs: setup-test build members ## programs of others on Tandem, against Soft
 lint: setup-lint ## formatting, clippy, dependencies, shell scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	shellcheck $$(git ls-files '*.sh') $(KRYOPTIC)/configure-openssl .ci/run
+	shellcheck -x -P SCRIPTDIR $$(git ls-files '*.sh') $(KRYOPTIC)/configure-openssl .ci/run
 	@if command -v cargo-deny > /dev/null; then cargo deny --locked check; \
 	else echo "cargo deny is missing, so dependencies were not checked: cargo install --locked cargo-deny"; fi
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The cryptoki crate's own tests, from its package. Most of them initialise the token anew.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need cargo pkcs11-tool
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Java's SunPKCS11: keytool's key store on the token, and jarsigner with its key.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need keytool jarsigner jar openssl pkcs11-tool
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # OpenDNSSEC: a zone of 1,000 names signed, its ZSK rolled, and, where P11_MEMBERS names the folder
 # of a virtual token's members, signed again with each member away. Each phase is a case.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need ods-enforcerd ods-signerd ods-hsmutil ldns-verify-zone dnssec-verify
 if [ "$(id -u)" != 0 ]; then

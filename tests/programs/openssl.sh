@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # OpenSSL through the pkcs11 engine: a request, signatures, and a TLS server with the token's key.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need openssl pkcs11-tool
 engine=$(find /usr/lib/*/engines-3 -name 'pkcs11.so' 2> /dev/null | head -n 1)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # GnuTLS's p11tool: keys, certificates and its test signature.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need p11tool openssl
 

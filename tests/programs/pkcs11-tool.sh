@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # OpenSC's pkcs11-tool: its own tests, and keys, data objects and PINs as people handle them.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need pkcs11-tool openssl
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # python-pkcs11's own tests, from its source package, with its binary package.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need python3
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # OpenSSH: the public keys that ssh-keygen reads, and logins to a real sshd on loopback with keys
 # that never leave the token.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need ssh ssh-keygen sshd pkcs11-tool
 
