@@ -20,14 +20,17 @@ pub fn watch() {
     static WATCHING: AtomicBool = AtomicBool::new(false);
 
     extern "C" fn prepare() {
+        tandem_runtime::before_fork();
         park();
     }
     extern "C" fn parent() {
         unpark();
+        tandem_runtime::after_fork();
     }
     extern "C" fn child() {
         // Only an atomic is touched before anything else: what the parent's threads held is out of reach from here on.
         GENERATION.fetch_add(1, Ordering::Relaxed);
+        tandem_runtime::in_child();
         unpark();
     }
 

@@ -1,5 +1,6 @@
 //! The thread that tends the members of a process's tokens.
 
+use crate::rest::Round;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use nix::sys::signal::SigSet;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ impl Caretaker {
             let _ = SigSet::all().thread_block();
             let mut pause = Duration::ZERO;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                let _round = Round::begin();
                 let next_ms = tended.0.iter().map(|token| token.tend()).min();
                 pause = Duration::from_millis(next_ms.unwrap_or(1_000));
             }
