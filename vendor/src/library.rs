@@ -24,6 +24,8 @@ use tandem_values::{Rv, rv::Result};
 /// How long a start or stop waits for calls that are under way. Meanwhile no new call begins, so a call that hangs
 /// must not make the others hang with it.
 const CALLS_WAIT: Duration = Duration::from_secs(2);
+/// After so many refusals in a row a library is not asked to finalise again.
+const ENDS_MAX: u32 = 3;
 /// How long a call waits for a start or stop that is under way.
 const CHANGE_WAIT: Duration = Duration::from_secs(10);
 
@@ -93,6 +95,8 @@ pub(crate) struct Library {
     taken: AtomicBool,
     /// A private copy that did not finalise, and is not used again.
     spent: AtomicBool,
+    /// How often in a row it has refused to finalise.
+    refused_ends: AtomicU32,
     serialize: AtomicBool,
     one_at_a_time: Mutex<()>,
     _mapped: libloading::os::unix::Library,
@@ -122,6 +126,7 @@ impl Library {
             users: AtomicU32::new(0),
             taken: AtomicBool::new(true),
             spent: AtomicBool::new(false),
+            refused_ends: AtomicU32::new(0),
             serialize: AtomicBool::new(false),
             one_at_a_time: Mutex::new(()),
             _mapped: mapped,
@@ -145,6 +150,11 @@ impl Library {
     /// True if it is a copy of this owner's that is not used again.
     pub(crate) fn is_spent_of(&self, owner: Option<&Owner>) -> bool {
         self.owner.as_ref() == owner && self.is_private() && self.spent.load(Ordering::Acquire)
+    }
+
+    /// True if it has refused to finalise so often that it isn't asked again.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Acquire)
     }
 
     /// True if it is one member's own.
@@ -279,19 +289,23 @@ impl Library {
     }
 
     fn end(&self, _: &Shut<'_>) -> Result<(), LoadError> {
-        let up = {
-            let mut life = self.life.write();
-            life.start = None;
-            life.up.take()
-        };
-        let Some(up) = up else { return Ok(()) };
+        let before = std::mem::take(&mut *self.life.write());
+        let Some(up) = before.up else { return Ok(()) };
         self.epoch.fetch_add(1, Ordering::AcqRel);
         match up {
             Up::Theirs => Ok(()),
             Up::Ours => match self.functions.finalise() {
-                Ok(()) | Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED)) => Ok(()),
+                Ok(()) | Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED)) => {
+                    self.refused_ends.store(0, Ordering::Relaxed);
+                    Ok(())
+                }
                 Err(rv) => {
-                    self.spent.store(true, Ordering::Release);
+                    if self.refused_ends.fetch_add(1, Ordering::Relaxed) + 1 >= ENDS_MAX {
+                        self.spent.store(true, Ordering::Release);
+                    } else {
+                        // It is still initialised, and may be finalised the next time.
+                        *self.life.write() = before;
+                    }
                     Err(LoadError::Failed { path: self.path.clone(), rv })
                 }
             },

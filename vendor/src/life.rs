@@ -125,11 +125,18 @@ impl Keeper {
             if library.outlives_a_member() {
                 self.close_sessions();
             }
-            let info = library.restart(world, &self.start);
-            match self.settle_again(world, library, info) {
-                // A private copy that doesn't finalise is left behind, and another takes its place.
-                Err(LoadError::Failed { .. }) if library.is_private() => self.begin(world),
-                settled => settled,
+            match library.restart(world, &self.start) {
+                // A private copy that doesn't finalise is left behind in the end, and another takes its place. Until then
+                // all is as it was.
+                Err(refused @ LoadError::Failed { .. }) if library.is_private() => {
+                    if !library.is_spent() {
+                        return Err(refused);
+                    }
+                    self.let_go(world);
+                    drop(library.leave());
+                    self.begin(world)
+                }
+                info => self.settle_again(world, library, info),
             }
         })
     }
