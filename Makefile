@@ -27,12 +27,11 @@ $(MEMBER): $(addprefix $(KRYOPTIC)/,Cargo.toml Cargo.lock src/lib.rs configure-o
 demo: setup-demo build members ## two real tokens of two vendors become one
 	scripts/demo.sh
 
-# OpenDNSSEC has a test of its own, so it isn't compared here; `make programs` compares it too.
 test: setup-test build members ## every test, with real tokens and real programs
 	cargo test --workspace --release --locked
 	tests/opendnssec.sh
-	tests/programs/compare.sh cryptoki pkcs11-tool java python-pkcs11 p11tool openssl ssh
 
+# Not part of `make test`: it fetches other projects' own tests, and some of those wait by the clock.
 programs: setup-test build members ## programs of others on Tandem, against SoftHSM alone
 	tests/programs/compare.sh
 

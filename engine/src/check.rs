@@ -59,6 +59,13 @@ const fn is_key_length(kind: AttributeType) -> bool {
     )
 }
 
+/// No key that is to be made is of no length: some modules take a zero for a length that wasn't given.
+pub fn lengths(template: &Template) -> Result {
+    let none =
+        [CKA_VALUE_LEN, CKA_MODULUS_BITS].iter().any(|kind| template.number(*kind) == Some(0));
+    if none { Err(CKR_ATTRIBUTE_VALUE_INVALID.into()) } else { Ok(()) }
+}
+
 /// Checks that a template's class and key type, where given, are what the call makes, and sets them.
 pub fn expect(template: &mut Template, class: u64, key_type: Option<u64>) -> Result {
     if template.class().is_some_and(|given| given != class) {

@@ -288,6 +288,7 @@ impl Session {
         for (template, class) in [(&mut public, CKO_PUBLIC_KEY), (&mut private, CKO_PRIVATE_KEY)] {
             *template = check::template(template, Purpose::Make)?;
             check::expect(template, class, Some(key_type))?;
+            check::lengths(template)?;
             shown::complete(template, Origin::Generated(mechanism.kind));
             self.may_make(template)?;
         }
@@ -330,6 +331,7 @@ impl Session {
         self.token().mechanism(mechanism.kind)?;
         let mut template = check::template(template, Purpose::Make)?;
         check::expect(&mut template, class, Some(key_type))?;
+        check::lengths(&template)?;
         shown::complete(&mut template, Origin::Generated(mechanism.kind));
         self.may_make(&template)?;
         self.make_one(&template, |desk, scratch| {
