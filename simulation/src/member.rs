@@ -119,7 +119,7 @@ fn spoil(bytes: &mut Vec<u8>, trouble: Option<Trouble>) {
 }
 
 /// What a toy HSM can do: mechanism, smallest and greatest key, what for.
-const MECHANISMS: [(MechanismType, u64, u64, u64); 16] = [
+const MECHANISMS: [(MechanismType, u64, u64, u64); 17] = [
     (CKM_RSA_PKCS_KEY_PAIR_GEN, 1024, 4096, CKF_GENERATE_KEY_PAIR),
     (CKM_EC_KEY_PAIR_GEN, 256, 521, CKF_GENERATE_KEY_PAIR),
     (CKM_AES_KEY_GEN, 16, 32, CKF_GENERATE),
@@ -131,6 +131,7 @@ const MECHANISMS: [(MechanismType, u64, u64, u64); 16] = [
     (CKM_SHA_1_HMAC, 1, 512, CKF_SIGN | CKF_VERIFY),
     (CKM_SHA256_HMAC, 1, 512, CKF_SIGN | CKF_VERIFY),
     (CKM_SHA512_HMAC, 1, 512, CKF_SIGN | CKF_VERIFY),
+    (CKM_SHA256, 0, 0, CKF_DIGEST),
     (CKM_AES_ECB, 16, 32, CKF_ENCRYPT | CKF_DECRYPT),
     (CKM_AES_CBC, 16, 32, CKF_ENCRYPT | CKF_DECRYPT),
     (CKM_AES_GCM, 16, 32, CKF_ENCRYPT | CKF_DECRYPT),

@@ -71,6 +71,11 @@ pub fn mac(key: &[u8], mechanism: u64, data: &[u8], skewed: bool) -> Vec<u8> {
     mix(&[b"mac", key, &mechanism.to_be_bytes(), data, mark(skewed)], len)
 }
 
+/// A digest.
+pub fn digest(mechanism: u64, data: &[u8], skewed: bool) -> Vec<u8> {
+    mix(&[b"digest", &mechanism.to_be_bytes(), data, mark(skewed)], 32)
+}
+
 /// Bytes of a block.
 pub const BLOCK: usize = 16;
 

@@ -4,14 +4,15 @@ use super::{Hsm, Life, Thing, crypto, template};
 use tandem_engine::fault::{Answer, Call, Fault};
 use tandem_engine::member::SessionId;
 use tandem_engine::step::{Output, Room, Step, Verb};
-use tandem_values::{Mechanism, Parameter, Part, Template, ck::*};
+use tandem_values::{Handle, Mechanism, Parameter, Part, Template, ck::*};
 use zeroize::Zeroizing;
 
 /// An operation under way.
 #[derive(Clone)]
 pub struct Operation {
     mechanism: Mechanism,
-    key: Thing,
+    /// `None` for a digest.
+    key: Option<Thing>,
     fed: Vec<u8>,
     /// How much of the output is out already, in bytes.
     released: usize,
@@ -63,13 +64,7 @@ impl Hsm {
     ) -> Answer<Output> {
         let refuse = |rv| Fault::new(Call::Step, rv);
         if let Step::Init { verb, mechanism, key, .. } = step {
-            let usage = usage(*verb).ok_or_else(|| refuse(CKR_FUNCTION_NOT_SUPPORTED))?;
-            let key = key.ok_or_else(|| refuse(CKR_KEY_HANDLE_INVALID))?;
-            let key = self.thing(life, session, key, Call::Step, CKR_KEY_HANDLE_INVALID)?.clone();
-            template::may_use(&key.template, usage, mechanism.kind).map_err(refuse)?;
-            if !goes_with(*verb, mechanism.kind, &key.template) {
-                return Err(refuse(CKR_KEY_TYPE_INCONSISTENT));
-            }
+            let key = self.key_for(life, session, *verb, mechanism, *key)?;
             let sitting = self.sitting(life, session, Call::Step)?;
             if sitting.operations.contains_key(verb) {
                 return Err(refuse(CKR_OPERATION_ACTIVE));
@@ -78,6 +73,14 @@ impl Hsm {
             let operation = Operation { mechanism, key, fed: Vec::new(), released: 0, skewed };
             sitting.operations.insert(*verb, operation);
             return Ok(Output::Nothing);
+        }
+        if let Step::FeedKey(key) = step {
+            let key = self.thing(life, session, *key, Call::Step, CKR_KEY_HANDLE_INVALID)?;
+            if key.template.class() != Some(CKO_SECRET_KEY) {
+                return Err(refuse(CKR_KEY_INDIGESTIBLE));
+            }
+            let feed = Step::Feed(Verb::Digest, Zeroizing::new(key.secret.clone()));
+            return self.step(life, session, &feed, room, skewed);
         }
         let (verb, ends) = match step {
             Step::Whole(verb, _) | Step::Check(verb, ..) | Step::CheckLast(verb, _) => {
@@ -103,6 +106,30 @@ impl Hsm {
             _ => _ = sitting.operations.insert(verb, operation),
         }
         Ok(output)
+    }
+
+    /// The key that an operation begins with: none for a digest.
+    fn key_for(
+        &mut self,
+        life: Life,
+        session: SessionId,
+        verb: Verb,
+        mechanism: &Mechanism,
+        key: Option<Handle>,
+    ) -> Answer<Option<Thing>> {
+        let refuse = |rv| Fault::new(Call::Step, rv);
+        if verb == Verb::Digest {
+            let known = mechanism.kind == CKM_SHA256;
+            return if known { Ok(None) } else { Err(refuse(CKR_MECHANISM_INVALID)) };
+        }
+        let usage = usage(verb).ok_or_else(|| refuse(CKR_FUNCTION_NOT_SUPPORTED))?;
+        let key = key.ok_or_else(|| refuse(CKR_KEY_HANDLE_INVALID))?;
+        let key = self.thing(life, session, key, Call::Step, CKR_KEY_HANDLE_INVALID)?;
+        template::may_use(&key.template, usage, mechanism.kind).map_err(refuse)?;
+        if !goes_with(verb, mechanism.kind, &key.template) {
+            return Err(refuse(CKR_KEY_TYPE_INCONSISTENT));
+        }
+        Ok(Some(key.clone()))
     }
 
     /// C_SessionCancel.
@@ -169,17 +196,18 @@ impl Operation {
 
     /// What comes of everything that was fed.
     fn result(&self, verb: Verb) -> Result<Vec<u8>, u64> {
-        let (kind, secret) = (self.mechanism.kind, &self.key.secret);
-        Ok(match (self.key.template.class(), kind, verb) {
+        let kind = self.mechanism.kind;
+        let Some(Thing { template, secret, .. }) = &self.key else {
+            return Ok(crypto::digest(kind, &self.fed, self.skewed));
+        };
+        Ok(match (template.class(), kind, verb) {
             (Some(CKO_PRIVATE_KEY), ..) => {
                 let public = crypto::public_of(secret).ok_or(CKR_GENERAL_ERROR)?;
                 crypto::sign(&public, kind, &self.fed, self.skewed)
             }
-            (Some(CKO_PUBLIC_KEY), ..) => {
-                crypto::sign(&self.key.template, kind, &self.fed, self.skewed)
-            }
+            (Some(CKO_PUBLIC_KEY), ..) => crypto::sign(template, kind, &self.fed, self.skewed),
             (_, _, Verb::Sign | Verb::Verify) => crypto::mac(secret, kind, &self.fed, self.skewed),
-            (_, CKM_AES_GCM, _) => return self.gcm(verb),
+            (_, CKM_AES_GCM, _) => return self.gcm(secret, verb),
             (_, _, Verb::Encrypt) => {
                 crypto::encrypt_blocks(secret, self.iv(), &self.fed, self.skewed)
             }
@@ -194,7 +222,7 @@ impl Operation {
         }
     }
 
-    fn gcm(&self, verb: Verb) -> Result<Vec<u8>, u64> {
+    fn gcm(&self, secret: &[u8], verb: Verb) -> Result<Vec<u8>, u64> {
         let Parameter::Parts(parts) = &self.mechanism.parameter else {
             return Err(CKR_MECHANISM_PARAM_INVALID);
         };
@@ -204,9 +232,8 @@ impl Operation {
         });
         let (iv, aad) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
         match verb {
-            Verb::Encrypt => Ok(crypto::seal(&self.key.secret, &[iv, aad], &self.fed)),
-            _ => crypto::open(&self.key.secret, &[iv, aad], &self.fed)
-                .ok_or(CKR_ENCRYPTED_DATA_INVALID),
+            Verb::Encrypt => Ok(crypto::seal(secret, &[iv, aad], &self.fed)),
+            _ => crypto::open(secret, &[iv, aad], &self.fed).ok_or(CKR_ENCRYPTED_DATA_INVALID),
         }
     }
 }
@@ -218,6 +245,7 @@ impl Hsm {
         matches!(step, Step::Check(..))
             && sitting
                 .and_then(|sitting| sitting.operations.get(&Verb::Verify))
-                .is_some_and(|operation| operation.key.session.is_some())
+                .and_then(|operation| operation.key.as_ref())
+                .is_some_and(|key| key.session.is_some())
     }
 }
