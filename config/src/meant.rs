@@ -196,6 +196,8 @@ pub struct Quirks {
     pub heals_by_restart: Option<bool>,
     /// Each member gets a copy of the library of its own.
     pub private_copy: Option<bool>,
+    /// Login and logout wait until no other call is in the library.
+    pub logs_in_alone: Option<bool>,
     /// What a forked child does with a library that its parent had initialised.
     pub after_fork: Option<AfterFork>,
 }
@@ -510,6 +512,7 @@ impl Check<'_> {
                 wraps_multiples_of_eight: quirks.wraps_multiples_of_eight,
                 heals_by_restart: quirks.heals_by_restart,
                 private_copy: quirks.private_copy,
+                logs_in_alone: quirks.logs_in_alone,
                 after_fork: quirks.after_fork,
             },
         })

@@ -242,6 +242,9 @@ pub struct Quirks {
     /// Each member gets a copy of the library of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_copy: Option<bool>,
+    /// Login and logout wait until no other call is in the library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs_in_alone: Option<bool>,
     /// What a forked child does with a library that its parent had initialised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_fork: Option<AfterFork>,

@@ -103,6 +103,7 @@ pub fn member_config(
             wraps_multiples_of_eight: member.quirks.wraps_multiples_of_eight,
             heals_by_restart: member.quirks.heals_by_restart,
             private_copy: member.quirks.private_copy,
+            logs_in_alone: member.quirks.logs_in_alone,
             after_fork: member.quirks.after_fork.map(|after| match after {
                 AfterFork::FreshCopy => vendor::AfterFork::FreshCopy,
                 AfterFork::Initialise => vendor::AfterFork::Initialise,

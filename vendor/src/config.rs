@@ -63,6 +63,8 @@ pub struct Overrides {
     pub heals_by_restart: Option<bool>,
     /// See [`crate::Known::private_copy`].
     pub private_copy: Option<bool>,
+    /// See [`crate::Known::logs_in_alone`].
+    pub logs_in_alone: Option<bool>,
     /// See [`crate::Known::after_fork`].
     pub after_fork: Option<AfterFork>,
 }

@@ -190,6 +190,28 @@ impl Library {
         }
         // Longer than any start takes that doesn't hang.
         let _pass = self.gate.enter(CHANGE_WAIT).ok_or(Rv(CKR_DEVICE_ERROR))?;
+        self.run(epoch, run)
+    }
+
+    /// As [`Library::call`], with no other call in the library meanwhile. CKR_DEVICE_ERROR if one stays in it.
+    pub(crate) fn call_alone<T>(
+        &self,
+        epoch: Option<u64>,
+        run: impl FnOnce(&Functions, u64) -> Result<T>,
+    ) -> Result<T> {
+        if !self.is_of_this_process() {
+            return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
+        }
+        let _shut = self.gate.shut(CALLS_WAIT).ok_or(Rv(CKR_DEVICE_ERROR))?;
+        self.run(epoch, run)
+    }
+
+    /// Past the gate.
+    fn run<T>(
+        &self,
+        epoch: Option<u64>,
+        run: impl FnOnce(&Functions, u64) -> Result<T>,
+    ) -> Result<T> {
         let now = self.epoch();
         if epoch.is_some_and(|epoch| epoch != now) {
             return Err(Rv(CKR_SESSION_HANDLE_INVALID));

@@ -58,6 +58,11 @@ impl VendorMember {
         self.keeper.is_private()
     }
 
+    /// True if no other call is in its library while it logs in or out.
+    pub fn logs_in_alone(&self) -> bool {
+        self.keeper.known().logs_in_alone
+    }
+
     /// A call on the token's slot.
     fn on_token<T>(
         &self,
@@ -91,7 +96,14 @@ impl VendorMember {
         let Some(open) = sessions.get(session) else {
             return Err(Fault::new(call, CKR_SESSION_HANDLE_INVALID));
         };
-        open.library.call(Some(open.epoch), |functions, _| run(functions, &open)).map_err(|rv| {
+        let alone = call == Call::Login && self.logs_in_alone();
+        let run = |functions: &Functions, _| run(functions, &open);
+        let answer = if alone {
+            open.library.call_alone(Some(open.epoch), run)
+        } else {
+            open.library.call(Some(open.epoch), run)
+        };
+        answer.map_err(|rv| {
             if matches!(rv.0, CKR_SESSION_HANDLE_INVALID | CKR_SESSION_CLOSED) {
                 sessions.remove(session);
             }

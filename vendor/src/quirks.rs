@@ -15,6 +15,9 @@ pub struct Known {
     /// of another on the same file. Only for modules that are known to work when loaded from a copy: others may
     /// look for files beside themselves or check their own file, so by default a file is loaded once.
     pub private_copy: bool,
+    /// C_Login and C_Logout wait until no other call is in the library, and let none in: for modules in which they and
+    /// another call can wait for each other for ever.
+    pub logs_in_alone: bool,
     /// What a forked child does.
     pub after_fork: AfterFork,
 }
@@ -29,6 +32,7 @@ impl Known {
             by.wraps_multiples_of_eight.unwrap_or(engine.wraps_multiples_of_eight);
         engine.heals_by_restart = by.heals_by_restart.unwrap_or(engine.heals_by_restart);
         self.private_copy = by.private_copy.unwrap_or(self.private_copy);
+        self.logs_in_alone = by.logs_in_alone.unwrap_or(self.logs_in_alone);
         self.after_fork = by.after_fork.unwrap_or(self.after_fork);
         self
     }
@@ -59,7 +63,8 @@ pub fn known_quirks(library: Option<&LibraryInfo>, module: &Path) -> Known {
     }
     // Kryoptic 1.5.4 and NSS 3.87 work from a copy, and follow the standard's numbers.
     if is("kryoptic", "kryoptic") {
-        return Known { private_copy: true, ..Known::default() };
+        // Its C_Login locks the token and then every session, its C_…Init the session and then the token.
+        return Known { private_copy: true, logs_in_alone: true, ..Known::default() };
     }
     if is("mozilla", "softokn") {
         return Known { private_copy: true, ..Known::default() };
@@ -83,7 +88,8 @@ mod tests {
         assert!(soft.private_copy && soft.engine.wraps_multiples_of_eight);
         let kryoptic = known_quirks(None, Path::new("/x/libkryoptic_pkcs11.so"));
         assert_eq!(kryoptic.engine.kwp, CKM_AES_KEY_WRAP_KWP);
-        assert!(kryoptic.private_copy && !kryoptic.engine.wraps_multiples_of_eight);
+        assert!(kryoptic.private_copy && kryoptic.logs_in_alone);
+        assert!(!kryoptic.engine.wraps_multiples_of_eight);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Module {
         mut words: [CK_ULONG; N],
         forward: &impl Fn(&List, [CK_ULONG; N]) -> Option<CK_RV>,
     ) -> CK_RV {
-        let (number, faults) = self.next(function);
+        let (number, faults, stamp) = self.next(function);
         let mut replaced = None;
         for fault in &faults {
             match fault {
@@ -141,7 +141,7 @@ impl Module {
                 Fault::Delay(time) => std::thread::sleep(*time),
                 Fault::Hang => {
                     self.write(number, function, "hangs");
-                    self.wait_for_another_script();
+                    self.wait_for_another_script(stamp);
                     self.write(number, function, "CKR_DEVICE_ERROR instead, after it hung");
                     return CKR_DEVICE_ERROR;
                 }
@@ -182,8 +182,8 @@ impl Module {
         answer
     }
 
-    /// Counts a call, by the script as it is now.
-    fn next(&self, function: Function) -> (u64, Vec<Fault>) {
+    /// Counts a call, by the script as it is now, which is known by its stamp.
+    fn next(&self, function: Function) -> (u64, Vec<Fault>, Stamp) {
         let mut state = self.state.lock();
         if let Some(path) = &self.script {
             let stamp = stamp(path);
@@ -196,14 +196,14 @@ impl Module {
                 });
             }
         }
-        state.script.next(function)
+        let (number, faults) = state.script.next(function);
+        (number, faults, state.stamp)
     }
 
-    /// What hung answers, with an error, when whatever held it up is mended.
-    fn wait_for_another_script(&self) {
-        let path = self.script.as_deref();
-        let began = path.map(stamp);
-        while began == path.map(stamp) {
+    /// What hung answers, with an error, when whatever held it up is mended: when the script is another than the one by
+    /// which it hangs.
+    fn wait_for_another_script(&self, hung_by: Stamp) {
+        while hung_by == self.script.as_deref().and_then(stamp) {
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -119,6 +119,9 @@ fn quirks(vendor: &VendorMember) -> String {
     if quirks.heals_by_restart {
         said.push("finalised and initialised anew to recover");
     }
+    if vendor.logs_in_alone() {
+        said.push("no other call while it logs in or out");
+    }
     if vendor.is_private() {
         said.push("a copy of the library of its own");
     }
