@@ -19,6 +19,11 @@ impl Inquiry {
         self.doubted.iter().any(|(doubted, _)| Arc::ptr_eq(doubted, station))
     }
 
+    /// The members that answered ill and are well.
+    pub(crate) fn well(&self) -> impl Iterator<Item = &Arc<Station>> {
+        self.doubted.iter().map(|(station, _)| station)
+    }
+
     /// A member has done what was asked: whoever answered ill before was ill.
     pub(crate) fn done(self) {
         for (station, fault) in self.doubted {

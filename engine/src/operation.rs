@@ -273,8 +273,33 @@ impl Session {
                 inquiry.done();
                 Ok(output)
             }
-            Err(error) => Err(inquiry.undone(error)),
+            Err(error) => match self.ask_again(activity, step, room, &inquiry)? {
+                Some(output) => Ok(output),
+                None => Err(inquiry.undone(error)),
+            },
         }
+    }
+
+    /// Nobody could do it: a member that answered ill and is well is asked once more, since what ailed it may have passed
+    /// while the others could do nothing. `None` if it still can't, or if the operation can't move.
+    fn ask_again(
+        &self,
+        activity: &mut Activity,
+        step: &Step<Held>,
+        room: Room,
+        inquiry: &Inquiry,
+    ) -> Result<Option<Output>> {
+        if activity.pinned {
+            return Ok(None);
+        }
+        for station in inquiry.well() {
+            let (mut again, mut last) = (Inquiry::default(), self.token().nobody());
+            let output = self.try_on(activity, station, step, room, &mut again, &mut last)?;
+            if output.is_some() {
+                return Ok(output);
+            }
+        }
+        Ok(None)
     }
 
     fn ask_in_turn(
