@@ -78,7 +78,7 @@ pub struct MemberConfig {
     pub module: PathBuf,
     /// Which of the module's tokens.
     pub token: TokenSelector,
-    /// Environment variables that are set while C_Initialize runs, and put back afterwards. Other threads of
+    /// Environment variables that are set while the module is loaded and while C_Initialize runs. Other threads of
     /// the host may read the environment meanwhile; where a vendor takes its configuration through
     /// [`Initialise::Reserved`] or [`Initialise::Nss`], that is the better way.
     pub environment: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! Environment variables around C_Initialize, for vendors whose module takes its configuration from nowhere else.
+//! Environment variables around the loading of a module and its C_Initialize, for vendors whose module takes its configuration from nowhere else.
 //!
 //! The environment belongs to the whole process. Members start one after the other as far as it is concerned: one
 //! that sets variables is alone, others wait with their C_Initialize, so that no member sees another's. A thread of

@@ -52,7 +52,7 @@ impl Keeper {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed),
             start: Start::from(&config),
             generation: generation(),
-            by_file: known_quirks(None, &config.module).overridden(&config.quirks),
+            by_file: known_quirks(&[], &config.module).overridden(&config.quirks),
             by_library: OnceLock::new(),
             changing: Mutex::new(()),
             place: RwLock::new(None),
@@ -197,7 +197,7 @@ impl Keeper {
         // The library may turn out to be one that gets a private copy, whatever its file is called.
         if let Ok(info) = &info
             && !library.is_private()
-            && known_quirks(Some(info), &self.config.module)
+            && known_quirks(&[&info.manufacturer], &self.config.module)
                 .overridden(&self.config.quirks)
                 .private_copy
         {
@@ -222,7 +222,10 @@ impl Keeper {
     ) -> Result<&'static Library, LoadError> {
         let owner =
             private.then(|| Owner { member: self.config.name.clone(), start: self.start.clone() });
-        let library = world.library(module, owner)?;
+        // p11-kit's client looks where its server is when it is asked for its functions, before C_Initialize.
+        let load = || world.library(module, owner);
+        let library = environment::with(&world.environment, &self.config.environment, load)
+            .ok_or_else(|| self.failed(Rv(CKR_CANT_LOCK)))??;
         library.join(self.config.serialize);
         Ok(library)
     }
@@ -249,9 +252,9 @@ impl Keeper {
         info: Result<LibraryInfo, LoadError>,
     ) -> Result<(), LoadError> {
         let found = info.and_then(|info| {
-            let known = known_quirks(Some(&info), &self.config.module);
+            let (place, maker) = self.find_token(world, library)?;
+            let known = known_quirks(&[&info.manufacturer, &maker], &self.config.module);
             self.by_library.get_or_init(|| known.overridden(&self.config.quirks));
-            let place = self.find_token(world, library)?;
             log::info!(
                 "member {}: {} {}.{} speaks PKCS #11 {}.{}, slot {}{}",
                 self.config.name,
@@ -279,7 +282,12 @@ impl Keeper {
         }
     }
 
-    fn find_token(&self, world: &World, library: &'static Library) -> Result<Place, LoadError> {
+    /// Where its token is, and who made that.
+    fn find_token(
+        &self,
+        world: &World,
+        library: &'static Library,
+    ) -> Result<(Place, String), LoadError> {
         let wanted = || self.config.token.to_string();
         let path = || self.config.module.clone();
         let (found, epoch) = library
@@ -290,7 +298,7 @@ impl Keeper {
         match found {
             Found::One(slot, info) => {
                 self.claim(world, &info)?;
-                Ok(Place { library, slot, epoch })
+                Ok((Place { library, slot, epoch }, info.manufacturer))
             }
             Found::Several => Err(LoadError::Ambiguous { path: path(), wanted: wanted() }),
             Found::None(seen) => Err(LoadError::NoToken { path: path(), wanted: wanted(), seen }),

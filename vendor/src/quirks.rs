@@ -4,7 +4,6 @@ use crate::config::{AfterFork, Overrides};
 use std::path::Path;
 use tandem_engine::member::Quirks;
 use tandem_values::ck::CKM_AES_KEY_WRAP_PAD;
-use tandem_values::info::LibraryInfo;
 
 /// How a module departs from the others, as far as this crate and the engine are concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,17 +37,28 @@ impl Known {
     }
 }
 
-/// What is known of a module: by what its library says of itself, and before it is loaded by its file's name.
+/// What is known of a module: by who made the library and the token, as they say, and before it is loaded by its file's
+/// name.
 ///
 /// Whether to load a private copy must be known before the library can say who made it (C_GetInfo answers
 /// only after C_Initialize), so the name of the file decides at first. When the library then turns out
 /// to be one of those below under another name, the member lets go of it and loads a private copy after all.
-pub fn known_quirks(library: Option<&LibraryInfo>, module: &Path) -> Known {
+pub fn known_quirks(makers: &[&str], module: &Path) -> Known {
     let file = module.file_name().map(|name| name.to_string_lossy().to_lowercase());
+    let called = |name: &str| file.as_ref().is_some_and(|file| file.contains(name));
     let is = |maker: &str, name: &str| {
-        library.is_some_and(|library| library.manufacturer.to_lowercase().contains(maker))
-            || file.as_ref().is_some_and(|file| file.contains(name))
+        makers.iter().any(|made_by| made_by.to_lowercase().contains(maker)) || called(name)
     };
+    let mut known = by_maker(is);
+    if called("p11-kit-client") {
+        // A module on another machine, which its token tells. A connection that broke is made anew by C_Initialize alone.
+        known.private_copy = true;
+        known.engine.heals_by_restart = true;
+    }
+    known
+}
+
+fn by_maker(is: impl Fn(&str, &str) -> bool) -> Known {
     // Measured (`facts.md` g, h, m): SoftHSM 2.6.1.
     if is("softhsm", "softhsm") {
         return Known {
@@ -77,16 +87,12 @@ mod tests {
     use super::*;
     use tandem_values::ck::CKM_AES_KEY_WRAP_KWP;
 
-    fn made_by(manufacturer: &str) -> LibraryInfo {
-        LibraryInfo { manufacturer: manufacturer.into(), ..LibraryInfo::default() }
-    }
-
     #[test]
     fn a_module_is_known_by_its_file_before_it_is_loaded() {
-        let soft = known_quirks(None, Path::new("/usr/lib/softhsm/libsofthsm2.so"));
+        let soft = known_quirks(&[], Path::new("/usr/lib/softhsm/libsofthsm2.so"));
         assert_eq!(soft.engine.kwp, CKM_AES_KEY_WRAP_PAD);
         assert!(soft.private_copy && soft.engine.wraps_multiples_of_eight);
-        let kryoptic = known_quirks(None, Path::new("/x/libkryoptic_pkcs11.so"));
+        let kryoptic = known_quirks(&[], Path::new("/x/libkryoptic_pkcs11.so"));
         assert_eq!(kryoptic.engine.kwp, CKM_AES_KEY_WRAP_KWP);
         assert!(kryoptic.private_copy && kryoptic.logs_in_alone);
         assert!(!kryoptic.engine.wraps_multiples_of_eight);
@@ -95,10 +101,20 @@ mod tests {
     #[test]
     fn a_renamed_module_is_known_by_its_maker() {
         let renamed = Path::new("/x/vendor.so");
-        assert_eq!(known_quirks(None, renamed), Known::default());
-        assert!(known_quirks(Some(&made_by("SoftHSM")), renamed).engine.heals_by_restart);
-        assert!(known_quirks(Some(&made_by("Kryoptic Project")), renamed).private_copy);
-        assert_eq!(known_quirks(Some(&made_by("Acme")), renamed), Known::default());
+        assert_eq!(known_quirks(&[], renamed), Known::default());
+        assert!(known_quirks(&["SoftHSM"], renamed).engine.heals_by_restart);
+        assert!(known_quirks(&["Kryoptic Project"], renamed).private_copy);
+        assert_eq!(known_quirks(&["Acme"], renamed), Known::default());
+    }
+
+    #[test]
+    fn a_module_elsewhere_is_known_by_its_token() {
+        let client = Path::new("/usr/lib/pkcs11/p11-kit-client.so");
+        assert!(known_quirks(&[], client).private_copy);
+        let soft = known_quirks(&["PKCS#11 Kit", "SoftHSM project"], client);
+        assert!(soft.engine.wraps_multiples_of_eight && soft.private_copy);
+        let kryoptic = known_quirks(&["PKCS#11 Kit", "Kryoptic Project"], client);
+        assert!(kryoptic.engine.heals_by_restart && !kryoptic.engine.wraps_multiples_of_eight);
     }
 
     #[test]
@@ -108,7 +124,7 @@ mod tests {
             kwp: Some(CKM_AES_KEY_WRAP_KWP),
             ..Overrides::default()
         };
-        let known = known_quirks(None, Path::new("/x/libsofthsm2.so")).overridden(&stated);
+        let known = known_quirks(&[], Path::new("/x/libsofthsm2.so")).overridden(&stated);
         assert!(!known.private_copy && known.engine.heals_by_restart);
         assert_eq!(known.engine.kwp, CKM_AES_KEY_WRAP_KWP);
     }
