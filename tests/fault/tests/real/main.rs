@@ -12,4 +12,5 @@
 mod common;
 mod crash;
 mod faults;
+mod kills;
 mod storm;
