@@ -2,7 +2,7 @@
 
 use crate::document::{Document, Path};
 use crate::typed;
-pub use crate::typed::{AfterFork, Balance, Hold, Kwp, Level, RequireBackup, Role};
+pub use crate::typed::{AfterFork, Balance, Hold, Kwp, Level, RequireBackup, Role, SessionObjects};
 use crate::{Error, Warning};
 use std::collections::BTreeMap;
 use std::path::{Path as File, PathBuf};
@@ -86,6 +86,8 @@ pub struct Token {
     pub hold: Hold,
     /// Which member does the work.
     pub balance: Balance,
+    /// What becomes of session objects when their member fails.
+    pub session_objects: SessionObjects,
     /// What becomes of keys that are not backed up.
     pub require_backup: RequireBackup,
     /// How many members must have proven a new key; at least 1, at most the members that hold keys.
@@ -196,6 +198,8 @@ pub struct Quirks {
     pub heals_by_restart: Option<bool>,
     /// Each member gets a copy of the library of its own.
     pub private_copy: Option<bool>,
+    /// A process that is killed while it makes a key may leave an object without name and material.
+    pub leaves_half_made: Option<bool>,
     /// Login and logout wait until no other call is in the library.
     pub logs_in_alone: Option<bool>,
     /// What a forked child does with a library that its parent had initialised.
@@ -385,6 +389,7 @@ impl Check<'_> {
             group,
             hold,
             balance: typed.balance.unwrap_or_default(),
+            session_objects: typed.session_objects.unwrap_or_default(),
             require_backup,
             min_replicas: usize::try_from(min_replicas).unwrap_or(usize::MAX),
             allow_init: typed.allow_init.unwrap_or(false),
@@ -512,6 +517,7 @@ impl Check<'_> {
                 wraps_multiples_of_eight: quirks.wraps_multiples_of_eight,
                 heals_by_restart: quirks.heals_by_restart,
                 private_copy: quirks.private_copy,
+                leaves_half_made: quirks.leaves_half_made,
                 logs_in_alone: quirks.logs_in_alone,
                 after_fork: quirks.after_fork,
             },

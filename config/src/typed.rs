@@ -67,6 +67,9 @@ pub struct Token {
     /// Which member does the work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
+    /// What becomes of session objects when their member fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_objects: Option<SessionObjects>,
     /// Whether applications may initialise the token and set PINs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_init: Option<bool>,
@@ -112,6 +115,17 @@ pub enum Balance {
     RoundRobin,
     /// The first that is up, in the order of the file.
     Primary,
+}
+
+/// What becomes of session objects when their member fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionObjects {
+    /// They are wrapped once when they are made, and go on elsewhere.
+    #[default]
+    Mirrored,
+    /// They are never wrapped, and end with their member.
+    Pinned,
 }
 
 /// `[token.policy]`
@@ -239,6 +253,9 @@ pub struct Quirks {
     /// After its storage vanished it works again only when finalised and initialised anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heals_by_restart: Option<bool>,
+    /// A process that is killed while it makes a key may leave an object without name and material.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaves_half_made: Option<bool>,
     /// Each member gets a copy of the library of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_copy: Option<bool>,

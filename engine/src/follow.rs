@@ -176,6 +176,11 @@ impl Token {
         exceptions: &mut Vec<Exception>,
     ) -> Result<Result<(), Stop>> {
         let mut position = writing.following()?.position;
+        if follower.look_first
+            && let Err(fault) = self.remove_nameless(&follower.desk, follower.station)
+        {
+            return Ok(Err(Stop { position, fault }));
+        }
         let mut link = self.journal.link_at(position)?;
         loop {
             let records = self.store.read(position, BATCH)?;
@@ -321,7 +326,7 @@ impl Token {
             return self.bring(follower, &open, None);
         }
         if follower.look_first
-            && let Some(handle) = self.locate_first(desk, &self.names_of(object)?)?
+            && let Some(handle) = self.find_begun(desk, object)?
         {
             follower.station.set_stray(object.id, None);
             follower.station.set_replica(object.id, handle);
@@ -477,6 +482,23 @@ impl Token {
                 && other.fingerprint == object.fingerprint
         };
         self.shelf.find(&Template::new()).iter().any(|entry| same(&entry.object))
+    }
+
+    /// What is there already of an object that another process may have begun to bring.
+    fn find_begun(&self, desk: &Desk<'_>, object: &Object) -> Result<Option<Handle>, Failure> {
+        let names = self.names_of(object)?;
+        let found = self.locate_first(desk, &names);
+        let in_doubt = match &found {
+            Ok(found) => found.is_none(),
+            Err(fault) => fault.may_be_the_request(),
+        };
+        if in_doubt
+            && desk.member.quirks().leaves_half_made
+            && self.remove_valueless(desk, object)?
+        {
+            return Ok(self.locate_first(desk, &names)?);
+        }
+        Ok(found?)
     }
 
     /// The first of some forms of an object that is found.

@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 pub mod fault;
 mod follow;
+mod half_made;
 pub mod health;
 pub mod held;
 mod import;

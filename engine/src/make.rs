@@ -18,6 +18,7 @@ use crate::object::{Kek, Object, ObjectId};
 use crate::point;
 use crate::prove::{self, Failure};
 use crate::session::Session;
+use crate::settings::SessionObjects;
 use crate::shown::{self, Origin};
 use crate::station::Station;
 use crate::token::Token;
@@ -451,6 +452,9 @@ pub(crate) fn draft_of_key(
         return Ok(Draft { object, wrapped: None, scratch: handle });
     }
     object.public = public.or_else(|| public_of(&object.template));
+    if !object.is_token() && token.settings.session_objects == SessionObjects::Pinned {
+        return Ok(Draft { object, wrapped: None, scratch: handle });
+    }
     let wrapped = match Token::wrap_fresh(desk, station, &mut object, handle) {
         Ok(wrapped) => Some(wrapped),
         Err(_) if !object.is_token() && station.ring().is_none() => None,

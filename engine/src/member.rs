@@ -31,6 +31,8 @@ pub struct Quirks {
     pub wraps_multiples_of_eight: bool,
     /// After its storage vanished the module works again only when finalised and initialised anew.
     pub heals_by_restart: bool,
+    /// A process that is killed while it makes a key may leave an object without name and material on the token.
+    pub leaves_half_made: bool,
 }
 
 impl Default for Quirks {
@@ -39,6 +41,7 @@ impl Default for Quirks {
             kwp: tandem_values::ck::CKM_AES_KEY_WRAP_KWP,
             wraps_multiples_of_eight: false,
             heals_by_restart: false,
+            leaves_half_made: false,
         }
     }
 }

@@ -223,7 +223,9 @@ impl Token {
         let home = self.transients.home(transient.owner, station)?;
         let desk = Desk::new(&*station.member, home);
         let handle = match (transient.object.kek, &transient.wrapped, station.ring()) {
-            (None, _, _) => {
+            (None, _, _)
+                if !matches!(transient.object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) =>
+            {
                 let template = carry::public(&transient.object).with(CKA_TOKEN, false);
                 desk.member.create(desk.session, &template)?
             }

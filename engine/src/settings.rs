@@ -77,6 +77,16 @@ pub struct RecoverySettings {
     pub threshold: u8,
 }
 
+/// What becomes of session objects when their member fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionObjects {
+    /// They are wrapped once when they are made, and go on elsewhere.
+    #[default]
+    Mirrored,
+    /// They are never wrapped, and end with their member.
+    Pinned,
+}
+
 /// What the operator decided about a virtual token.
 #[derive(Clone)]
 pub struct Settings {
@@ -86,6 +96,8 @@ pub struct Settings {
     pub hold: Hold,
     /// Which member does the work.
     pub balance: Balance,
+    /// What becomes of session objects when their member fails.
+    pub session_objects: SessionObjects,
     /// The rule about keys that are not backed up.
     pub require_backup: RequireBackup,
     /// How many members must have proven a new key before its handle is returned. At least 1.

@@ -4,7 +4,7 @@ use crate::pin::Pins;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_config::meant::{
-    self, AfterFork, Balance, Hold, Init, Kwp, RequireBackup, Role, Selector,
+    self, AfterFork, Balance, Hold, Init, Kwp, RequireBackup, Role, Selector, SessionObjects,
 };
 use tandem_engine::settings;
 use tandem_values::ck::{CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD};
@@ -22,6 +22,10 @@ pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
             Balance::LeastLoaded => settings::Balance::LeastLoaded,
             Balance::RoundRobin => settings::Balance::RoundRobin,
             Balance::Primary => settings::Balance::Primary,
+        },
+        session_objects: match token.session_objects {
+            SessionObjects::Mirrored => settings::SessionObjects::Mirrored,
+            SessionObjects::Pinned => settings::SessionObjects::Pinned,
         },
         require_backup: match token.require_backup {
             RequireBackup::Off => settings::RequireBackup::Off,
@@ -103,6 +107,7 @@ pub fn member_config(
             wraps_multiples_of_eight: member.quirks.wraps_multiples_of_eight,
             heals_by_restart: member.quirks.heals_by_restart,
             private_copy: member.quirks.private_copy,
+            leaves_half_made: member.quirks.leaves_half_made,
             logs_in_alone: member.quirks.logs_in_alone,
             after_fork: member.quirks.after_fork.map(|after| match after {
                 AfterFork::FreshCopy => vendor::AfterFork::FreshCopy,

@@ -11,7 +11,7 @@ use tandem_engine::member::Member;
 use tandem_engine::report::{PairReport, Quiet};
 
 use tandem_engine::settings::{
-    Balance, Hold, MemberSettings, RecoverySettings, RequireBackup, Role, Settings,
+    Balance, Hold, MemberSettings, RecoverySettings, RequireBackup, Role, SessionObjects, Settings,
 };
 use tandem_engine::token::{Parts, Token};
 use tandem_values::Secret;
@@ -47,6 +47,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             label: "simulated".into(),
             hold: Hold::Resident,
             balance: options.balance,
+            session_objects: SessionObjects::Mirrored,
             require_backup: RequireBackup::Off,
             min_replicas: options.min_replicas,
             allow_init: true,

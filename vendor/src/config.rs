@@ -61,6 +61,8 @@ pub struct Overrides {
     pub wraps_multiples_of_eight: Option<bool>,
     /// See `tandem_engine::member::Quirks::heals_by_restart`.
     pub heals_by_restart: Option<bool>,
+    /// See `tandem_engine::member::Quirks::leaves_half_made`.
+    pub leaves_half_made: Option<bool>,
     /// See [`crate::Known::private_copy`].
     pub private_copy: Option<bool>,
     /// See [`crate::Known::logs_in_alone`].

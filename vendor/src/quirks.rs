@@ -30,6 +30,7 @@ impl Known {
         engine.wraps_multiples_of_eight =
             by.wraps_multiples_of_eight.unwrap_or(engine.wraps_multiples_of_eight);
         engine.heals_by_restart = by.heals_by_restart.unwrap_or(engine.heals_by_restart);
+        engine.leaves_half_made = by.leaves_half_made.unwrap_or(engine.leaves_half_made);
         self.private_copy = by.private_copy.unwrap_or(self.private_copy);
         self.logs_in_alone = by.logs_in_alone.unwrap_or(self.logs_in_alone);
         self.after_fork = by.after_fork.unwrap_or(self.after_fork);
@@ -66,6 +67,7 @@ fn by_maker(is: impl Fn(&str, &str) -> bool) -> Known {
                 kwp: CKM_AES_KEY_WRAP_PAD,
                 wraps_multiples_of_eight: true,
                 heals_by_restart: true,
+                leaves_half_made: true,
             },
             private_copy: true,
             ..Known::default()

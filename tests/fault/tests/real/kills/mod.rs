@@ -39,6 +39,11 @@ fn nor_where_both_are_kryoptic() {
     killed_at_random(&Wanted::over(&[Vendor::Kryoptic, Vendor::Kryoptic]));
 }
 
+#[test]
+fn nor_where_both_are_softhsm() {
+    killed_at_random(&Wanted::over(&[Vendor::SoftHsm, Vendor::SoftHsm]));
+}
+
 /// The process that is killed. Does nothing when it is not started by a test.
 #[test]
 #[ignore = "a process of the other tests"]
@@ -111,7 +116,7 @@ fn look(world: &World, session: &Session) {
         token = look_at_token(session);
     }
     let there: Vec<_> =
-        world.members().iter().map(|name| (*name, look_at_member(world, name))).collect();
+        world.members().iter().map(|name| (*name, on_member(world, name))).collect();
     same("after all lives", &token, &there);
     let names: BTreeSet<String> =
         token.iter().map(|object| String::from_utf8_lossy(&object.id).into_owned()).collect();
@@ -139,8 +144,20 @@ fn look(world: &World, session: &Session) {
     );
 }
 
+/// What a member holds, but for secrets without name and value that SoftHSM leaves when it is killed while it makes them:
+/// nothing tells them from somebody's key, so Tandem leaves them alone.
+fn on_member(world: &World, name: &str) -> View {
+    let mut view = look_at_member(world, name);
+    if world.demo.vendor(name) == Vendor::SoftHsm {
+        view.retain(|object| {
+            !(object.class == "CKO_SECRET_KEY" && object.id.is_empty() && object.label.is_empty())
+        });
+    }
+    view
+}
+
 fn settled(world: &World, token: &View) -> bool {
-    world.members().iter().all(|name| look_at_member(world, name) == *token)
+    world.members().iter().all(|name| on_member(world, name) == *token)
 }
 
 /// An acknowledged key works, and its public half verifies what it makes.

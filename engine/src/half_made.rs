@@ -1,0 +1,148 @@
+//! What a module leaves on its token when its process is killed while it makes an object there.
+//!
+//! SoftHSM writes the file of an object many times before the object is whole: first it has neither name nor material, then a
+//! name and no value. One that was killed in between leaves such an object for ever: no search by name finds the first,
+//! and the second stands in the way of the copy that it was to be.
+
+use crate::carry;
+use crate::desk::Desk;
+use crate::fault::{Answer, Class};
+use crate::object::Object;
+use crate::prove::Failure;
+use crate::replica::is_hidden;
+use crate::station::Station;
+use crate::token::Token;
+use tandem_values::template::Reading;
+use tandem_values::{Template, Value, ck::*};
+
+/// Class and type, name, and what a key pair or data can't be without; the value last.
+const TELLING: [u64; 10] = [
+    CKA_CLASS,
+    CKA_KEY_TYPE,
+    CKA_ID,
+    CKA_LABEL,
+    CKA_MODULUS,
+    CKA_EC_PARAMS,
+    CKA_EC_POINT,
+    CKA_APPLICATION,
+    CKA_OBJECT_ID,
+    CKA_VALUE,
+];
+
+impl Token {
+    /// Removes nameless objects that a process that is no more had begun to make. Only for the one process that writes to
+    /// the member, and before it makes anything there.
+    pub(crate) fn remove_nameless(&self, desk: &Desk<'_>, station: &Station) -> Answer {
+        if !desk.member.quirks().leaves_half_made {
+            return Ok(());
+        }
+        for candidate in desk.member.find(desk.session, &Template::new())? {
+            if station.is_replica(candidate) {
+                continue;
+            }
+            match desk.member.read(desk.session, candidate, &TELLING) {
+                Ok(readings) if is_empty_shell(&readings) => {
+                    say_removed(desk, "an object with neither name nor material");
+                    desk.member.destroy(desk.session, candidate)?;
+                }
+                // Not even what it is can be read of it.
+                Err(fault) if fault.rv.0 == CKR_ATTRIBUTE_VALUE_INVALID => {
+                    say_removed(desk, "an object without anything");
+                    desk.member.destroy(desk.session, candidate)?;
+                }
+                Err(fault) if matches!(fault.class, Class::Ill | Class::Lost) => return Err(fault),
+                // It is somebody's, or it can't be told whose it is.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what bears an object's name and class and can't be used at all. Only where the copy of that object on this
+    /// member was begun by a process that is no more. Answers whether there was any.
+    pub(crate) fn remove_valueless(&self, desk: &Desk<'_>, object: &Object) -> Answer<bool> {
+        let mut removed = false;
+        for candidate in desk.member.find(desk.session, &carry::search(object))? {
+            if is_hidden(desk, candidate)? {
+                continue;
+            }
+            if let Err(Failure::Fault(fault)) = self.prove_in_place(desk, candidate, object)
+                && (fault.class == Class::Refused || fault.may_be_the_request())
+                && self.is_well(desk)
+            {
+                say_removed(desk, &format!("a copy of object {} without a value", object.id));
+                desk.member.destroy(desk.session, candidate)?;
+                removed = true;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn say_removed(desk: &Desk<'_>, what: &str) {
+    log::warn!(
+        "member {}: {what} is removed, which a process that ended had begun to make",
+        desk.name()
+    );
+}
+
+/// True if these attributes, [`TELLING`], are of an object that is nobody's: a key pair shows what it is made of whatever
+/// its name, and data is what it says. A secret key shows nothing, so of that it is not known.
+fn is_empty_shell(readings: &[Reading]) -> bool {
+    let [class, key_type, told @ .., value] = readings else { return false };
+    let known = match (number(class), number(key_type)) {
+        // The value of a private key is not shown, whether it has one or not.
+        (Some(CKO_PRIVATE_KEY | CKO_PUBLIC_KEY), Some(CKK_RSA | CKK_EC)) => true,
+        (None | Some(CKO_DATA), None) => says_nothing(value),
+        _ => false,
+    };
+    known && told.iter().all(says_nothing)
+}
+
+const fn number(reading: &Reading) -> Option<u64> {
+    match reading {
+        Reading::Value(Value::Number(number)) => Some(*number),
+        _ => None,
+    }
+}
+
+fn says_nothing(reading: &Reading) -> bool {
+    match reading {
+        Reading::Value(Value::Bytes(bytes)) => bytes.is_empty(),
+        Reading::Value(_) | Reading::Sensitive => false,
+        Reading::Invalid => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(class: Reading, key_type: Reading, told: &[Reading]) -> bool {
+        let mut readings = vec![class, key_type];
+        readings.extend_from_slice(told);
+        readings.resize(TELLING.len(), Reading::Invalid);
+        is_empty_shell(&readings)
+    }
+
+    fn of(number: u64) -> Reading {
+        Reading::Value(Value::Number(number))
+    }
+
+    fn bytes(bytes: &[u8]) -> Reading {
+        Reading::Value(Value::Bytes(bytes.to_vec().into()))
+    }
+
+    #[test]
+    fn only_what_nobody_can_use_is_a_shell() {
+        assert!(shell(of(CKO_PUBLIC_KEY), of(CKK_EC), &[bytes(b""), bytes(b"")]));
+        assert!(shell(Reading::Invalid, Reading::Invalid, &[]));
+        assert!(shell(of(CKO_DATA), Reading::Invalid, &[bytes(b""), bytes(b"")]));
+        assert!(!shell(of(CKO_PUBLIC_KEY), of(CKK_EC), &[bytes(b"id")]), "it has a name");
+        let point = [bytes(b""), bytes(b""), Reading::Invalid, Reading::Invalid, bytes(b"point")];
+        assert!(!shell(of(CKO_PUBLIC_KEY), of(CKK_EC), &point), "it has a point");
+        assert!(!shell(of(CKO_SECRET_KEY), of(CKK_AES), &[bytes(b""), bytes(b"")]));
+        assert!(!shell(of(CKO_PRIVATE_KEY), of(CKK_ML_DSA), &[bytes(b"")]), "not known");
+        assert!(!shell(of(CKO_PRIVATE_KEY), of(CKK_RSA), &[Reading::Sensitive]));
+    }
+}

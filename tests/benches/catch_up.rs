@@ -1,0 +1,180 @@
+//! How fast a member catches up that was away while thousands of keys were made and some destroyed, with signing going on:
+//! against a bare loop of the vendor calls that every key takes, in the same run. Prints ratios and judges nothing.
+//!
+//! `TANDEM_BENCH_KEYS` says how many keys are made while it is away (4,000 unless given); a quarter of them is destroyed.
+
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark")]
+
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::session::Session;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+use tandem_tests::keys::{DIGEST, Kind, P256};
+use tandem_tests::{Application, Demo, Vendor, Wanted, initialised, value};
+
+/// How many threads sign meanwhile.
+const SIGNERS: usize = 2;
+
+fn main() {
+    let keys: usize =
+        std::env::var("TANDEM_BENCH_KEYS").ok().and_then(|text| text.parse().ok()).unwrap_or(4_000);
+    println!(
+        "| member that was away | keys | Tandem, ms a key | bare loop, ms a key | ratio | signatures meanwhile | failed |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for vendors in [[Vendor::SoftHsm, Vendor::Kryoptic], [Vendor::Kryoptic, Vendor::SoftHsm]] {
+        catch_up(&Wanted::over(&vendors), keys);
+    }
+}
+
+/// Member `b` is away while keys are made on `a`.
+fn catch_up(wanted: &Wanted, keys: usize) {
+    let (_dir, demo) = Demo::make(wanted);
+    // SAFETY: no other thread of this program reads the environment now.
+    unsafe { std::env::set_var("TANDEM_CONFIG", demo.config()) };
+    let vendor = demo.vendor("b");
+    demo.take_away("b");
+    let application = initialised();
+    let session = application.log_in();
+    let destroyed = keys / 4;
+    for number in 0..keys {
+        let made = Kind::P256.make(&session, &format!("key-{number}")).expect("a key");
+        if number < destroyed {
+            session.destroy_object(made.key).expect("a key that goes");
+            session.destroy_object(made.public.expect("a pair")).expect("a key that goes");
+        }
+    }
+    let kept = keys - destroyed;
+    let (over, signed, failed) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (ours, bare) = scope(|scope| {
+        for _ in 0..SIGNERS {
+            let session = application.open(true);
+            let (over, signed, failed) = (&over, &signed, &failed);
+            scope.spawn(move || sign(&session, over, signed, failed));
+        }
+        let began = Instant::now();
+        demo.bring_back("b");
+        wait_for(&demo);
+        let ours = began.elapsed();
+        let bare = bare_loop(vendor, kept);
+        over.store(true, Ordering::Release);
+        (ours, bare)
+    });
+    let each = |time: Duration| {
+        time.as_secs_f64() * 1_000.0 / f64::from(u32::try_from(kept).expect("a number"))
+    };
+    println!(
+        "| {vendor} | {kept} of {keys} | {:.2} | {:.2} | {:.2} | {} | {} |",
+        each(ours),
+        each(bare),
+        ours.as_secs_f64() / bare.as_secs_f64(),
+        signed.into_inner(),
+        failed.into_inner()
+    );
+    finish(application, session);
+}
+
+fn finish(application: Application, session: Session) {
+    drop(session);
+    application.finalize();
+}
+
+fn sign(session: &Session, over: &AtomicBool, signed: &AtomicUsize, failed: &AtomicUsize) {
+    let key = Kind::P256.find(session, &last_key(session)).expect("a key").key;
+    while !over.load(Ordering::Acquire) {
+        let counter =
+            if session.sign(&Mechanism::Ecdsa, key, &DIGEST).is_ok() { signed } else { failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A key that is there: any.
+fn last_key(session: &Session) -> String {
+    let found =
+        session.find_objects(&[Attribute::Class(ObjectClass::PRIVATE_KEY)]).expect("a search");
+    let last = *found.last().expect("a key");
+    String::from_utf8(value(session, last, AttributeType::Id)).expect("a name")
+}
+
+/// Waits until every follower is where the log is.
+fn wait_for(demo: &Demo) {
+    let store = rusqlite::Connection::open_with_flags(
+        demo.database(),
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+    )
+    .expect("the log");
+    let behind =
+        "SELECT (SELECT max(position) FROM records) - (SELECT min(position) FROM followers)";
+    while store.query_row(behind, [], |row| row.get::<_, i64>(0)).expect("positions") > 0 {
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// What the vendor's own calls take: unwrap a private key onto the token, create its public object, sign with the one and
+/// verify with the other.
+fn bare_loop(vendor: Vendor, count: usize) -> Duration {
+    let (_dir, fresh) = Demo::make(&Wanted::over(&[vendor, vendor]));
+    let session = fresh.direct("a");
+    let kek = session
+        .generate_key(
+            &Mechanism::AesKeyGen,
+            &[Attribute::ValueLen(32.into()), Attribute::Wrap(true), Attribute::Unwrap(true)],
+        )
+        .expect("a key");
+    let wrap = match vendor {
+        Vendor::SoftHsm => Mechanism::AesKeyWrapPad,
+        // Its number for RFC 5649 is one that the crate has no name for; this takes as long.
+        Vendor::Kryoptic => Mechanism::AesCbcPad([7; 16]),
+    };
+    let (public, private) = session
+        .generate_key_pair(
+            &Mechanism::EccKeyPairGen,
+            &[Attribute::EcParams(P256.to_vec())],
+            &[Attribute::Extractable(true), Attribute::Sensitive(true), Attribute::Sign(true)],
+        )
+        .expect("a pair");
+    let wrapped = session.wrap_key(&wrap, kek, private).expect("a wrapped key");
+    let point = value(&session, public, AttributeType::EcPoint);
+    let began = Instant::now();
+    for number in 0..count {
+        one(&session, &wrap, kek, &wrapped, &point, &format!("bare-{number}"));
+    }
+    began.elapsed()
+}
+
+fn one(
+    session: &Session,
+    wrap: &Mechanism<'_>,
+    kek: cryptoki::object::ObjectHandle,
+    wrapped: &[u8],
+    point: &[u8],
+    name: &str,
+) {
+    let common = [
+        Attribute::Token(true),
+        Attribute::KeyType(KeyType::EC),
+        Attribute::Label(name.into()),
+        Attribute::Id(name.into()),
+    ];
+    let private = [
+        Attribute::Class(ObjectClass::PRIVATE_KEY),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::Sign(true),
+    ];
+    let public = [
+        Attribute::Class(ObjectClass::PUBLIC_KEY),
+        Attribute::EcParams(P256.to_vec()),
+        Attribute::EcPoint(point.to_vec()),
+        Attribute::Verify(true),
+    ];
+    let key = session
+        .unwrap_key(wrap, kek, wrapped, &[&common[..], &private].concat())
+        .expect("an unwrapped key");
+    let public = session.create_object(&[&common[..], &public].concat()).expect("a public key");
+    let signature = session.sign(&Mechanism::Ecdsa, key, &DIGEST).expect("a signature");
+    session.verify(&Mechanism::Ecdsa, public, &DIGEST, &signature).expect("it verifies");
+}
