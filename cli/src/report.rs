@@ -556,7 +556,7 @@ impl MemberLine {
             pin: if member.pin_source.is_some() { "own" } else { "application" },
             condition: status.map(|status| condition(status.condition)),
             reason: status.map(|status| status.reason.clone()).unwrap_or_default(),
-            serial: own.or(paired.map(|paired| &paired.serial)).cloned(),
+            serial: own.or_else(|| paired.map(|paired| &paired.serial)).cloned(),
             position: status.map_or(0, |status| status.position),
             ring: paired.is_some(),
         }

@@ -47,7 +47,12 @@ impl Token {
     }
 
     pub(crate) fn member_status(&self, station: &Arc<Station>) -> Result<MemberStatus> {
-        let following = self.store.following(station.name())?;
+        // What was known of a token that has left says nothing of the one that is there now.
+        let following = if station.counts() {
+            self.store.following(station.name())?
+        } else {
+            Following::default()
+        };
         // Asked anew: a member that has gone since is not shown as if it were there.
         let (mut condition, mut reason) = station.condition();
         let token = match station.is_up().then(|| station.member.token()) {

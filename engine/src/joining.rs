@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::fault::Fault;
+use crate::health::Health;
 use crate::journal::Entry;
 use crate::log::Position;
 use crate::login::Login;
@@ -301,7 +302,7 @@ impl Token {
         if self.shelf.is_empty() {
             self.take_in_log()?;
         }
-        station.health(|health| health.renew());
+        station.health(Health::renew);
         station.set_standing(Standing::Member(since));
         self.heed_roster();
         Ok(())

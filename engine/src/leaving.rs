@@ -9,7 +9,7 @@ use crate::report::{LeaveReport, ObjectReport, Progress, Replica};
 use crate::ring::Ring;
 use crate::roll::Roster;
 use crate::station::Station;
-use crate::strangers::everything;
+use crate::strangers::{everything, named};
 use crate::token::Token;
 use std::sync::Arc;
 use tandem_values::{Secret, Template, ck::*};
@@ -47,7 +47,7 @@ impl Token {
                 self.is_not_alone_with(name)?;
             }
             if belongings == Belongings::Wiped {
-                self.is_reachable(name, station.as_ref(), counted)?;
+                Self::is_reachable(name, station.as_ref(), counted)?;
             }
             if counted {
                 self.append(Event::Left(name.to_owned()))?;
@@ -106,7 +106,7 @@ impl Token {
         ))
     }
 
-    fn is_reachable(&self, name: &str, station: Option<&Arc<Station>>, counted: bool) -> Result {
+    fn is_reachable(name: &str, station: Option<&Arc<Station>>, counted: bool) -> Result {
         let why = match station {
             None => "it is not in the configuration".to_owned(),
             Some(station) if counted && !station.is_ready() => station.condition().1,
@@ -179,15 +179,9 @@ fn is_alone(object: &ObjectReport, name: &str) -> bool {
 
 /// An object as people know it.
 fn describe(object: &ObjectReport) -> String {
-    let label = object.template.bytes(CKA_LABEL).unwrap_or_default();
-    let id: String = object
-        .template
-        .bytes(CKA_ID)
-        .unwrap_or_default()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let class = object.template.class().map(tandem_values::names::class);
-    let class = class.map_or_else(|| "object".to_owned(), |class| class.to_string());
-    format!("{class} \"{}\" id {id}", String::from_utf8_lossy(label))
+    named(
+        object.template.class(),
+        object.template.bytes(CKA_LABEL).unwrap_or_default(),
+        object.template.bytes(CKA_ID).unwrap_or_default(),
+    )
 }

@@ -107,22 +107,22 @@ pub(crate) fn everything(desk: &Desk<'_>) -> Answer<BTreeSet<Handle>> {
 fn describe(desk: &Desk<'_>, handle: Handle) -> String {
     let kinds = [CKA_CLASS, CKA_LABEL, CKA_ID];
     let readings = desk.member.read(desk.session, handle, &kinds).unwrap_or_default();
-    let mut class = "object".to_owned();
-    let mut shown = String::new();
+    let (mut class, mut label, mut id) = (None, Vec::new(), Vec::new());
     for (kind, reading) in kinds.into_iter().zip(readings) {
         match (kind, reading) {
-            (CKA_CLASS, Reading::Value(Value::Number(number))) => {
-                class = names::class(number).to_string();
-            }
-            (CKA_LABEL, Reading::Value(Value::Bytes(label))) if !label.is_empty() => {
-                shown = format!("{shown} \"{}\"", String::from_utf8_lossy(&label));
-            }
-            (CKA_ID, Reading::Value(Value::Bytes(id))) if !id.is_empty() => {
-                let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-                shown = format!("{shown} id {hex}");
-            }
+            (CKA_CLASS, Reading::Value(Value::Number(number))) => class = Some(number),
+            (CKA_LABEL, Reading::Value(Value::Bytes(bytes))) => label = bytes.to_vec(),
+            (CKA_ID, Reading::Value(Value::Bytes(bytes))) => id = bytes.to_vec(),
             _ => {}
         }
     }
-    format!("{class}{shown}")
+    named(class, &label, &id)
+}
+
+/// Class, label and id in a sentence.
+pub(crate) fn named(class: Option<u64>, label: &[u8], id: &[u8]) -> String {
+    let class = class.map_or_else(|| "object".into(), names::class);
+    let label = String::from_utf8_lossy(label);
+    let id = id.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    format!("{class} \"{label}\" id {id}")
 }

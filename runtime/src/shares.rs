@@ -138,42 +138,6 @@ pub fn left_in(folder: &Path) -> bool {
     entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("share-"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tandem_values::Secret;
-
-    fn shares(words: &str) -> Vec<Share> {
-        let share = |number| Share { number, words: Secret::new(format!("{words} {number}")) };
-        (1..=3).map(share).collect()
-    }
-
-    #[test]
-    fn shares_are_written_apart_and_never_over_others() {
-        let around = tempfile::tempdir().unwrap();
-        let folder = around.path().join("shares");
-        let sink = ShareFolder::new(&folder, "demo");
-        let first = sink.write(&shares("old")).unwrap();
-        let second = sink.write(&shares("new")).unwrap();
-        assert_eq!(first[0], folder.join("share-1.txt"));
-        assert_eq!(second[0], folder.join("share-1-2.txt"));
-        let text = std::fs::read_to_string(&first[0]).unwrap();
-        assert_eq!(text.lines().last(), Some("old 1"));
-        assert_eq!(folder.metadata().unwrap().mode() & 0o777, 0o700);
-        for file in first.iter().chain(&second) {
-            assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
-        }
-        assert!(left_in(&folder) && !left_in(around.path()));
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
-        let sink = ShareFolder::new("/nowhere/shares", "demo");
-        let error = sink.write(&shares("x")).unwrap_err();
-        assert!(error.contains("mkdir -m 0700 /nowhere/shares"), "{error}");
-    }
-}
-
 /// Reads shares for a ring: every file that is named, and every file of a folder that is named. An error names the file
 /// that is wrong, and never repeats a word of it.
 pub fn gather(places: &[PathBuf], recovery: Option<&Recovery>) -> Result<Vec<Secret>, String> {
@@ -246,3 +210,39 @@ fn read(file: &Path) -> Result<Secret, String> {
 
 /// The longest file that may be a share, in bytes: thirty words, what is said of them, and room.
 const SHARE_BYTES_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_values::Secret;
+
+    fn shares(words: &str) -> Vec<Share> {
+        let share = |number| Share { number, words: Secret::new(format!("{words} {number}")) };
+        (1..=3).map(share).collect()
+    }
+
+    #[test]
+    fn shares_are_written_apart_and_never_over_others() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("shares");
+        let sink = ShareFolder::new(&folder, "demo");
+        let first = sink.write(&shares("old")).unwrap();
+        let second = sink.write(&shares("new")).unwrap();
+        assert_eq!(first[0], folder.join("share-1.txt"));
+        assert_eq!(second[0], folder.join("share-1-2.txt"));
+        let text = std::fs::read_to_string(&first[0]).unwrap();
+        assert_eq!(text.lines().last(), Some("old 1"));
+        assert_eq!(folder.metadata().unwrap().mode() & 0o777, 0o700);
+        for file in first.iter().chain(&second) {
+            assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
+        }
+        assert!(left_in(&folder) && !left_in(around.path()));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let sink = ShareFolder::new("/nowhere/shares", "demo");
+        let error = sink.write(&shares("x")).unwrap_err();
+        assert!(error.contains("mkdir -m 0700 /nowhere/shares"), "{error}");
+    }
+}
