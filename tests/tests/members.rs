@@ -127,7 +127,9 @@ fn a_member_is_replaced_when_no_other_is_left() {
         assert!(demo.tandem(&["verify"]).status.success());
         for name in ["a", "b"] {
             let direct = demo.direct(name);
-            keys.iter().for_each(|key| key.is_there(&direct, name));
+            for key in &keys {
+                key.is_there(&direct, name);
+            }
         }
     });
 }
