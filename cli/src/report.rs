@@ -7,8 +7,10 @@ use crate::keytype;
 use serde::Serialize;
 use std::path::PathBuf;
 use tandem_config::meant;
+use tandem_engine::reconcile::{self, Action};
 use tandem_engine::report::{
-    Condition, JoinReport, LeaveReport, MemberStatus, ObjectReport, PairReport, Replica, Status,
+    Condition, JoinReport, LeaveReport, MemberStatus, ObjectReport, Outcome, PairReport,
+    Reconciliation, Replica, Status,
 };
 use tandem_engine::ring::{self, Ring};
 use tandem_engine::token::show_uuid;
@@ -503,6 +505,103 @@ impl LeftReport {
             configured,
             wiped: report.wiped,
         }
+    }
+}
+
+/// `tandem reconcile`
+#[derive(Serialize)]
+pub(crate) struct ReconcileReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// True if the steps were done, not only planned.
+    pub(crate) executed: bool,
+    /// What is to be done, or was.
+    pub(crate) steps: Vec<StepLine>,
+    /// Members that could not be looked at.
+    pub(crate) away: Vec<AwayLine>,
+    /// What members hold that is not Tandem's.
+    pub(crate) strangers: Vec<StrangersLine>,
+}
+
+/// One step.
+#[derive(Serialize)]
+pub(crate) struct StepLine {
+    /// The member.
+    pub(crate) member: String,
+    /// `bring`, `prove`, `remove` or `look`.
+    pub(crate) action: &'static str,
+    /// The object's identity.
+    pub(crate) object: String,
+    /// Its class, label and id.
+    pub(crate) name: String,
+    /// Why.
+    pub(crate) reason: &'static str,
+    /// `planned`, `done`, `failed`, or `left` to people.
+    pub(crate) outcome: &'static str,
+    /// Why it failed; otherwise empty.
+    pub(crate) failure: String,
+}
+
+/// A member that could not be looked at.
+#[derive(Serialize)]
+pub(crate) struct AwayLine {
+    /// The member.
+    pub(crate) member: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// What a member holds that is not Tandem's.
+#[derive(Serialize)]
+pub(crate) struct StrangersLine {
+    /// The member.
+    pub(crate) member: String,
+    /// How many objects.
+    pub(crate) objects: usize,
+}
+
+impl ReconcileReport {
+    pub(crate) fn of(token: String, found: &Reconciliation) -> Self {
+        let step = |step: &reconcile::Step| StepLine {
+            member: step.member.clone(),
+            action: match step.action {
+                Action::Bring => "bring",
+                Action::Look => "look",
+                Action::Prove => "prove",
+                Action::Remove => "remove",
+            },
+            object: step.object.to_string(),
+            name: found.name(step.object).to_owned(),
+            reason: step.reason,
+            outcome: "planned",
+            failure: String::new(),
+        };
+        let away = |(member, reason): &(String, String)| AwayLine {
+            member: member.clone(),
+            reason: reason.clone(),
+        };
+        let strangers = |(member, objects): &(String, usize)| StrangersLine {
+            member: member.clone(),
+            objects: *objects,
+        };
+        Self {
+            token,
+            executed: false,
+            steps: found.steps.iter().map(step).collect(),
+            away: found.away.iter().map(away).collect(),
+            strangers: found.strangers.iter().map(strangers).collect(),
+        }
+    }
+}
+
+impl StepLine {
+    /// Notes what came of a step.
+    pub(crate) fn came_to((line, outcome): (&mut Self, &Outcome)) {
+        (line.outcome, line.failure) = match outcome {
+            Outcome::Done => ("done", String::new()),
+            Outcome::Failed(reason) => ("failed", reason.clone()),
+            Outcome::Left => ("left", String::new()),
+        };
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Follower<'a> {
     pub(crate) look_first: bool,
     /// The token held objects of ours when it was brought in: look before making, all the way.
     look_always: bool,
-    progress: &'a dyn Progress,
+    pub(crate) progress: &'a dyn Progress,
     /// The record at which this member has failed once and answered again.
     doubted: Option<Position>,
 }

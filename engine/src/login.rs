@@ -37,6 +37,11 @@ impl Login {
         matches!(self.user, Some(User::So))
     }
 
+    /// The PIN with which members that come back are logged in.
+    pub(crate) const fn pin(&self) -> Option<&Secret> {
+        self.pin.as_ref()
+    }
+
     /// Who is logged in.
     pub(crate) const fn user(&self) -> Option<User> {
         self.user

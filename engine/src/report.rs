@@ -1,7 +1,9 @@
 //! What the engine tells operators: progress while it works, and reports afterwards. Plain data; `cli` shows it.
 
 use crate::object::ObjectId;
+use crate::reconcile::Step;
 use crate::ring::{Paired, Ring, Route};
+use std::collections::BTreeMap;
 use tandem_values::Handle;
 use tandem_values::info::{LibraryInfo, TokenInfo};
 
@@ -148,4 +150,28 @@ pub struct LeaveReport {
     pub members: Vec<String>,
     /// How many objects and keys of the ring were destroyed there; `None` if it was not to be wiped.
     pub wiped: Option<u64>,
+}
+
+/// What was found when members were held against the log, and what is to be done.
+#[derive(Clone, Debug)]
+pub struct Reconciliation {
+    /// The plan.
+    pub steps: Vec<Step>,
+    /// How people call the objects of the plan.
+    pub names: BTreeMap<ObjectId, String>,
+    /// Members that could not be looked at, with the reason.
+    pub away: Vec<(String, String)>,
+    /// How many objects each member holds that are not Tandem's.
+    pub strangers: Vec<(String, usize)>,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It could not be done: why.
+    Failed(String),
+    /// It is for people to do.
+    Left,
 }

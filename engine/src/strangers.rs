@@ -73,7 +73,7 @@ impl Token {
         Ok(strangers)
     }
 
-    fn forms_of(&self, object: &Object) -> Result<Vec<Object>> {
+    pub(crate) fn forms_of(&self, object: &Object) -> Result<Vec<Object>> {
         self.names_of(object).map_err(|failure| Error::new(CKR_DEVICE_ERROR, failure.to_string()))
     }
 
