@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Keys(command::keys::Args),
     /// Prove every replica of every key anew
     Verify(command::verify::Args),
+    /// Hold what members really have against the log, and bring, prove and remove what is to be
+    Reconcile(command::reconcile::Args),
     /// Check everything that Tandem needs, and say what to do about what is wrong
     Doctor(command::doctor::Args),
     /// The members of the virtual tokens

@@ -7,9 +7,14 @@ use crate::keytype;
 use serde::Serialize;
 use std::path::PathBuf;
 use tandem_config::meant;
-use tandem_engine::report::{Condition, MemberStatus, ObjectReport, PairReport, Replica, Status};
+use tandem_engine::reconcile::{self, Action};
+use tandem_engine::report::{
+    Condition, JoinReport, LeaveReport, MemberStatus, ObjectReport, Outcome, PairReport,
+    Reconciliation, Replica, Status,
+};
 use tandem_engine::ring::{self, Ring};
 use tandem_engine::token::show_uuid;
+use tandem_runtime::Live;
 use tandem_values::ck::{
     CKA_ID, CKA_LABEL, CKO_CERTIFICATE, CKO_DATA, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKO_SECRET_KEY,
 };
@@ -176,6 +181,7 @@ pub(crate) const fn condition(condition: Condition) -> &'static str {
         Condition::WrongPin => "wrong-pin",
         Condition::Fenced => "fenced",
         Condition::Drained => "drained",
+        Condition::Outside => "outside",
     }
 }
 
@@ -356,19 +362,12 @@ pub(crate) struct AttackLine {
 
 impl PairingReport {
     pub(crate) fn of(token: String, report: &PairReport, shares: Vec<PathBuf>) -> Self {
-        let route = |route: &ring::Route| RouteLine {
-            from: route.from.clone(),
-            to: route.to.clone(),
-            kind: route.kind.clone(),
-            proven: route.failure.is_none(),
-            reason: route.failure.clone().unwrap_or_default(),
-        };
         Self {
             token,
             changed: report.changed,
             ring: RingLine::of(&report.ring),
-            routes: report.ring.routes.iter().map(route).collect(),
-            attacks: attacks(&report.ring),
+            routes: report.ring.routes.iter().map(RouteLine::of).collect(),
+            attacks: attacks(&report.ring.members),
             shares,
             adopted: report.adopted,
             adopted_partly: report.adopted_partly,
@@ -376,15 +375,27 @@ impl PairingReport {
     }
 }
 
+impl RouteLine {
+    fn of(route: &ring::Route) -> Self {
+        Self {
+            from: route.from.clone(),
+            to: route.to.clone(),
+            kind: route.kind.clone(),
+            proven: route.failure.is_none(),
+            reason: route.failure.clone().unwrap_or_default(),
+        }
+    }
+}
+
 /// Every attack on every member.
-fn attacks(ring: &Ring) -> Vec<AttackLine> {
+fn attacks(members: &[ring::Paired]) -> Vec<AttackLine> {
     let line = |member: &ring::Paired, attack: &ring::Attack| AttackLine {
         member: member.name.clone(),
         attack: attack.name.clone(),
         refused: attack.refused,
         answer: attack.answer.clone(),
     };
-    ring.members
+    members
         .iter()
         .flat_map(|member| member.attacks.iter().map(move |attack| line(member, attack)))
         .collect()
@@ -419,6 +430,181 @@ pub(crate) struct MemberChange {
     pub(crate) changed: bool,
 }
 
+/// `tandem member add` and `tandem member replace`
+#[derive(Serialize)]
+pub(crate) struct JoinedReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// The member's name.
+    pub(crate) member: String,
+    /// `added` or `replaced`: what was asked for.
+    pub(crate) done: &'static str,
+    /// False if it held the ring before, on this token, and at most had to be brought up.
+    pub(crate) changed: bool,
+    /// Its token's serial number.
+    pub(crate) serial: String,
+    /// Its position in the log.
+    pub(crate) position: u64,
+    /// Objects that it holds and has proven.
+    pub(crate) proven: u64,
+    /// Objects that it could not take.
+    pub(crate) exceptions: Vec<ExceptionLine>,
+    /// What can be carried between it and the others; empty if nothing was changed.
+    pub(crate) routes: Vec<RouteLine>,
+    /// The known attacks on it.
+    pub(crate) attacks: Vec<AttackLine>,
+}
+
+impl JoinedReport {
+    pub(crate) fn of(token: String, done: &'static str, report: &JoinReport) -> Self {
+        let exception = |(object, reason): &(tandem_engine::object::ObjectId, String)| {
+            ExceptionLine { object: object.to_string(), reason: reason.clone() }
+        };
+        Self {
+            token,
+            member: report.member.name.clone(),
+            done,
+            changed: report.changed,
+            serial: report.member.serial.clone(),
+            position: report.status.position,
+            proven: report.status.proven,
+            exceptions: report.status.exceptions.iter().map(exception).collect(),
+            routes: report.routes.iter().map(RouteLine::of).collect(),
+            attacks: attacks(std::slice::from_ref(&report.member)),
+        }
+    }
+}
+
+/// `tandem member remove`
+#[derive(Serialize)]
+pub(crate) struct LeftReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// The member's name.
+    pub(crate) member: String,
+    /// False if it had left before.
+    pub(crate) changed: bool,
+    /// The members that are left, by name.
+    pub(crate) members: Vec<String>,
+    /// How many members must prove a new key.
+    pub(crate) min_replicas: usize,
+    /// True if its section is still in the configuration.
+    pub(crate) configured: bool,
+    /// How many objects and keys of the ring were destroyed there; null if it was not to be wiped.
+    pub(crate) wiped: Option<u64>,
+}
+
+impl LeftReport {
+    pub(crate) fn of(live: Live<'_>, member: &str, configured: bool, report: &LeaveReport) -> Self {
+        Self {
+            token: live.token.label(),
+            member: member.to_owned(),
+            changed: report.changed,
+            members: report.members.clone(),
+            min_replicas: live.config.min_replicas,
+            configured,
+            wiped: report.wiped,
+        }
+    }
+}
+
+/// `tandem reconcile`
+#[derive(Serialize)]
+pub(crate) struct ReconcileReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// True if the steps were done, not only planned.
+    pub(crate) executed: bool,
+    /// What is to be done, or was.
+    pub(crate) steps: Vec<StepLine>,
+    /// Members that could not be looked at.
+    pub(crate) away: Vec<AwayLine>,
+    /// What members hold that is not Tandem's.
+    pub(crate) strangers: Vec<StrangersLine>,
+}
+
+/// One step.
+#[derive(Serialize)]
+pub(crate) struct StepLine {
+    /// The member.
+    pub(crate) member: String,
+    /// `bring`, `prove`, `remove` or `look`.
+    pub(crate) action: &'static str,
+    /// The object's identity.
+    pub(crate) object: String,
+    /// Its class, label and id.
+    pub(crate) name: String,
+    /// Why.
+    pub(crate) reason: &'static str,
+    /// `planned`, `done`, `failed`, or `left` to people.
+    pub(crate) outcome: &'static str,
+    /// Why it failed; otherwise empty.
+    pub(crate) failure: String,
+}
+
+/// A member that could not be looked at.
+#[derive(Serialize)]
+pub(crate) struct AwayLine {
+    /// The member.
+    pub(crate) member: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// What a member holds that is not Tandem's.
+#[derive(Serialize)]
+pub(crate) struct StrangersLine {
+    /// The member.
+    pub(crate) member: String,
+    /// How many objects.
+    pub(crate) objects: usize,
+}
+
+impl ReconcileReport {
+    pub(crate) fn of(token: String, found: &Reconciliation) -> Self {
+        let step = |step: &reconcile::Step| StepLine {
+            member: step.member.clone(),
+            action: match step.action {
+                Action::Bring => "bring",
+                Action::Look => "look",
+                Action::Prove => "prove",
+                Action::Remove => "remove",
+            },
+            object: step.object.to_string(),
+            name: found.name(step.object).to_owned(),
+            reason: step.reason,
+            outcome: "planned",
+            failure: String::new(),
+        };
+        let away = |(member, reason): &(String, String)| AwayLine {
+            member: member.clone(),
+            reason: reason.clone(),
+        };
+        let strangers = |(member, objects): &(String, usize)| StrangersLine {
+            member: member.clone(),
+            objects: *objects,
+        };
+        Self {
+            token,
+            executed: false,
+            steps: found.steps.iter().map(step).collect(),
+            away: found.away.iter().map(away).collect(),
+            strangers: found.strangers.iter().map(strangers).collect(),
+        }
+    }
+}
+
+impl StepLine {
+    /// Notes what came of a step.
+    pub(crate) fn came_to((line, outcome): (&mut Self, &Outcome)) {
+        (line.outcome, line.failure) = match outcome {
+            Outcome::Done => ("done", String::new()),
+            Outcome::Failed(reason) => ("failed", reason.clone()),
+            Outcome::Left => ("left", String::new()),
+        };
+    }
+}
+
 /// A member as it is configured, and how it is.
 #[derive(Serialize)]
 pub(crate) struct MemberLine {
@@ -438,10 +624,19 @@ pub(crate) struct MemberLine {
     pub(crate) condition: Option<&'static str>,
     /// Why, if it isn't up; otherwise empty.
     pub(crate) reason: String,
+    /// Its token's serial number, as the log knows it or as it says itself; null if neither is known.
+    pub(crate) serial: Option<String>,
+    /// Its position in the log.
+    pub(crate) position: u64,
+    /// True if the log counts it among the members that hold the key ring.
+    pub(crate) ring: bool,
 }
 
 impl MemberLine {
-    pub(crate) fn of(member: &meant::Member, status: Option<&MemberStatus>) -> Self {
+    pub(crate) fn of(member: &meant::Member, token: &Status) -> Self {
+        let status = token.members.iter().find(|status| status.name == member.name);
+        let paired = token.ring.as_ref().and_then(|ring| ring.member(&member.name));
+        let own = status.and_then(|status| status.token.as_ref()).map(|token| &token.serial);
         Self {
             name: member.name.clone(),
             module: member.module.clone(),
@@ -460,6 +655,9 @@ impl MemberLine {
             pin: if member.pin_source.is_some() { "own" } else { "application" },
             condition: status.map(|status| condition(status.condition)),
             reason: status.map(|status| status.reason.clone()).unwrap_or_default(),
+            serial: own.or_else(|| paired.map(|paired| &paired.serial)).cloned(),
+            position: status.map_or(0, |status| status.position),
+            ring: paired.is_some(),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Token {
             pin_len_min: token.pin_len_min,
             pin_len_max: token.pin_len_max,
         };
-        let name = note::member(station.name(), "abilities");
+        let name = note::member(station.name(), note::ABILITIES);
         let Ok(bytes) = minicbor::to_vec(&abilities) else { return };
         match self.store.note(&name) {
             Ok(Some(known)) if known == bytes => {}
@@ -76,7 +76,7 @@ impl Token {
     }
 
     fn noted(&self, station: &Station) -> Option<Abilities> {
-        let bytes = self.store.note(&note::member(station.name(), "abilities")).ok()??;
+        let bytes = self.store.note(&note::member(station.name(), note::ABILITIES)).ok()??;
         minicbor::decode(&bytes).ok()
     }
 
@@ -113,9 +113,9 @@ impl Token {
     fn intersect(&self) -> (Mechanisms, Option<StoreError>) {
         let (mut members, mut unread) = (Vec::new(), None);
         for station in
-            self.stations.iter().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby))
+            self.members().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby))
         {
-            match self.store.note(&note::member(station.name(), "abilities")) {
+            match self.store.note(&note::member(station.name(), note::ABILITIES)) {
                 Ok(bytes) => {
                     members.extend(bytes.and_then(|b| minicbor::decode::<Abilities>(&b).ok()));
                 }

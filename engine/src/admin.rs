@@ -31,7 +31,8 @@ impl Token {
     }
 
     fn init_members(&self, pin: Option<&Secret>, label: &str) -> Result {
-        self.all_up()?;
+        // A token outside the ring may be anybody's: it is not erased with the others, and nothing is left apart.
+        self.all_up(self.stations.iter())?;
         let mut done = 0_usize;
         for station in &self.stations {
             station.leave();
@@ -92,6 +93,7 @@ impl Token {
         self.store.set_note(note::FRESH, Some(b"1"))?;
         self.shelf.clear();
         *self.ring.write() = None;
+        self.heed_roster();
         for station in &self.stations {
             self.note_abilities(station);
         }
@@ -113,9 +115,9 @@ impl Token {
     }
 
     /// Every member must be there: what only some of them took would leave them apart.
-    fn all_up(&self) -> Result {
+    fn all_up<'a>(&self, mut wanted: impl Iterator<Item = &'a Arc<Station>>) -> Result {
         self.wake_all();
-        match self.stations.iter().find(|station| !station.is_up()) {
+        match wanted.find(|station| !station.is_up()) {
             None => Ok(()),
             Some(away) => Err(Error::new(
                 CKR_DEVICE_REMOVED,
@@ -154,10 +156,9 @@ impl Token {
     }
 
     fn set_pins(&self, user: User, old: Option<&Secret>, new: Option<&Secret>) -> Result {
-        self.all_up()?;
+        self.all_up(self.members())?;
         let mut done: Vec<&Arc<Station>> = Vec::new();
-        for station in self.stations.iter().filter(|s| user == User::So || s.settings.pin.is_none())
-        {
+        for station in self.members().filter(|s| user == User::So || s.settings.pin.is_none()) {
             match change_pin(station, old, new) {
                 Ok(()) => done.push(station),
                 Err(fault) => {
@@ -206,10 +207,8 @@ impl Session {
             return Err(CKR_USER_NOT_LOGGED_IN.into());
         }
         token.may_init()?;
-        token.all_up()?;
-        if let Some(out) =
-            token.stations.iter().find(|station| station.logged_in() != Some(User::So))
-        {
+        token.all_up(token.members())?;
+        if let Some(out) = token.members().find(|station| station.logged_in() != Some(User::So)) {
             return Err(Error::new(
                 CKR_DEVICE_REMOVED,
                 format!(
@@ -219,7 +218,7 @@ impl Session {
             ));
         }
         let mut done = false;
-        for station in &token.stations {
+        for station in token.members() {
             let own = station.settings.pin.as_ref().map(|source| source.pin()).transpose();
             let own = own.map_err(|reason| {
                 Error::new(CKR_DEVICE_ERROR, format!("member {}: {reason}", station.name()))

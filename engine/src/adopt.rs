@@ -236,7 +236,7 @@ impl Token {
         if !copied {
             object.holders = Some(on.iter().map(|(name, _)| name.clone()).collect());
         }
-        let whole = copied || on.len() == self.stations.len();
+        let whole = copied || on.len() == self.members().count();
         if !whole {
             log::warn!(
                 "object {} ({:?}) is on {} only and can't be copied: it is used there, and lost with that member",

@@ -2,7 +2,7 @@
 
 use crate::log::Position;
 use crate::object::{Kek, Object, ObjectId};
-use crate::ring::Ring;
+use crate::ring::{Joined, Ring};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use tandem_values::Template;
@@ -36,7 +36,16 @@ pub enum Event {
     /// An object was destroyed: a tombstone.
     #[n(3)]
     Destroyed(#[n(0)] ObjectId),
+    /// A member has the key ring now, on this token: a new one, or one whose token was replaced.
+    #[n(4)]
+    Joined(#[n(0)] Box<Joined>),
+    /// The member of this name has the key ring no longer, as far as the token is concerned.
+    #[n(5)]
+    Left(#[n(0)] String),
 }
+
+/// The numbers of the events about the ring's members, as they are encoded.
+const ABOUT_MEMBERS: std::ops::RangeInclusive<u32> = 4..=5;
 
 impl Event {
     /// The object that this is about; `None` for the ring.
@@ -44,7 +53,7 @@ impl Event {
         match self {
             Self::Created(object) => Some(object.id),
             Self::Changed { id, .. } | Self::Destroyed(id) => Some(*id),
-            Self::Paired(_) => None,
+            Self::Paired(_) | Self::Joined(_) | Self::Left(_) => None,
         }
     }
 
@@ -65,7 +74,7 @@ impl Event {
                 object
             }),
             Self::Destroyed(_) => None,
-            Self::Paired(_) => before,
+            Self::Paired(_) | Self::Joined(_) | Self::Left(_) => before,
         }
     }
 }
@@ -130,8 +139,48 @@ impl Record {
         minicbor::decode(&self.body).ok()
     }
 
+    /// The event, if it is about the ring's members. Others are told by their number and not decoded.
+    pub fn event_about_members(&self) -> Option<Event> {
+        let mut decoder = minicbor::Decoder::new(&self.body);
+        let number = decoder.array().and_then(|_| decoder.u32()).ok()?;
+        ABOUT_MEMBERS.contains(&number).then(|| self.event()).flatten()
+    }
+
     /// The hash that stands for wrapped bytes, or for none.
     pub fn hash_wrapped(wrapped: Option<&[u8]>) -> Hash {
         wrapped.map_or([0; 32], |bytes| Sha256::digest(bytes).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::Paired;
+
+    fn record(event: &Event) -> Record {
+        Record {
+            position: 1,
+            site: [0; 16],
+            counter: 1,
+            epoch: 1,
+            at_ms: 0,
+            body: minicbor::to_vec(event).unwrap(),
+            wrapped: None,
+            wrapped_hash: [0; 32],
+            link: [0; 32],
+            mac: [0; 32],
+        }
+    }
+
+    #[test]
+    fn events_about_members_are_told_from_others_by_their_number() {
+        let member = Paired { name: "c".into(), serial: "1".into(), attacks: Vec::new() };
+        let joined = Event::Joined(Box::new(Joined { member, routes: Vec::new() }));
+        for event in [joined, Event::Left("c".into())] {
+            assert_eq!(record(&event).event_about_members(), Some(event));
+        }
+        let destroyed = Event::Destroyed(ObjectId([4; 16]));
+        assert_eq!(record(&destroyed).event_about_members(), None);
+        assert_eq!(record(&destroyed).event(), Some(destroyed));
     }
 }

@@ -11,10 +11,11 @@ use crate::log::{Lease as Writing, Position};
 use crate::object::{Kek, Object, ObjectId};
 use crate::prove::Failure;
 use crate::replica::is_hidden;
+use crate::report::{Progress, Quiet};
 use crate::ring::RingHandles;
 use crate::seal::Seal;
 use crate::station::{Lease, Station};
-use crate::token::Token;
+use crate::token::{Token, note};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tandem_values::template::Reading;
@@ -44,6 +45,9 @@ pub(crate) struct Follower<'a> {
     seal: Seal,
     /// Something may have been left half-done by a process that died: look before making.
     pub(crate) look_first: bool,
+    /// The token held objects of ours when it was brought in: look before making, all the way.
+    look_always: bool,
+    pub(crate) progress: &'a dyn Progress,
     /// The record at which this member has failed once and answered again.
     doubted: Option<Position>,
 }
@@ -77,14 +81,25 @@ impl Token {
     /// Lets one member catch up. A member that fails meanwhile is down, and goes on from its position when it is back.
     pub(crate) fn catch_up_one(&self, station: &Arc<Station>) -> Vec<Exception> {
         let mut exceptions = Vec::new();
-        match self.follow(station, &mut exceptions) {
+        match self.follow(station, &mut exceptions, &Quiet) {
             Ok(()) => {}
             Err(error) => log::warn!("member {} could not catch up: {error}", station.name()),
         }
         exceptions
     }
 
-    fn follow(&self, station: &Arc<Station>, exceptions: &mut Vec<Exception>) -> Result {
+    /// Follows the log to its end, unless another process is at it. An error says why the member stopped on the way.
+    pub(crate) fn follow(
+        &self,
+        station: &Arc<Station>,
+        exceptions: &mut Vec<Exception>,
+        progress: &dyn Progress,
+    ) -> Result {
+        // Another process may just have taken it out of the ring: nothing is brought there any more.
+        self.heed_roster();
+        if !station.counts() {
+            return Ok(());
+        }
         let head = self.store.head()?.position;
         let following = self.store.following(station.name())?;
         if following.position >= head && !self.is_due(station, &following) {
@@ -102,6 +117,7 @@ impl Token {
         let clean = station.clean_epoch.load(Ordering::Acquire);
         let look_first = clean.checked_add(1) != Some(writing.epoch());
         station.clean_epoch.store(u64::MAX, Ordering::Release);
+        let look_always = self.store.note(&note::member(station.name(), note::LOOK))?.is_some();
         let mut doubted = None;
         loop {
             // A member that has no session for us is down: up, it would stay behind until the next change.
@@ -118,7 +134,9 @@ impl Token {
                 judge: judge.as_ref().map_or_else(|| lease.desk(), Lease::desk),
                 ring,
                 seal: self.seal()?,
-                look_first: look_first || doubted.is_some(),
+                look_first: look_first || look_always || doubted.is_some(),
+                look_always,
+                progress,
                 doubted,
             };
             let known = exceptions.len();
@@ -131,6 +149,9 @@ impl Token {
                 }
             }
             let Err(stop) = followed else {
+                if look_always {
+                    self.store.set_note(&note::member(station.name(), note::LOOK), None)?;
+                }
                 station.clean_epoch.store(writing.epoch(), Ordering::Release);
                 return Ok(());
             };
@@ -198,9 +219,10 @@ impl Token {
                     writing.advance(record.position.saturating_sub(1))?;
                     return Ok(Err(Stop { position: record.position, fault }));
                 }
+                follower.progress.step();
             }
             writing.advance(last)?;
-            follower.look_first = false;
+            follower.look_first = follower.look_always;
             position = last;
         }
     }
@@ -252,7 +274,7 @@ impl Token {
                 }
                 self.take_destroyed(follower, id, record.position)
             }
-            Some(Event::Paired(_)) | None => Ok(Ok(())),
+            Some(Event::Paired(_) | Event::Joined(_) | Event::Left(_)) | None => Ok(Ok(())),
         }
     }
 
@@ -502,7 +524,7 @@ impl Token {
     }
 
     /// The first of some forms of an object that is found.
-    fn locate_first(&self, desk: &Desk<'_>, forms: &[Object]) -> Answer<Option<Handle>> {
+    pub(crate) fn locate_first(&self, desk: &Desk<'_>, forms: &[Object]) -> Answer<Option<Handle>> {
         for form in forms {
             if let Some(handle) = self.locate(desk, form)? {
                 return Ok(Some(handle));
@@ -550,7 +572,7 @@ impl Token {
     }
 
     /// An object under every name it had: a replica that was left half-done may have been named before a change.
-    fn names_of(&self, object: &Object) -> Result<Vec<Object>, Failure> {
+    pub(crate) fn names_of(&self, object: &Object) -> Result<Vec<Object>, Failure> {
         let forms = self.forms(object.id, Position::MAX);
         let forms = forms.map_err(|e| Failure::Different(e.to_string()))?;
         let named = |form: Object| Object { template: form.template, ..object.clone() };
@@ -579,8 +601,7 @@ impl Token {
 
     /// Members on which an object is, as their positions and exceptions tell.
     pub(crate) fn proven_on(&self, id: ObjectId, born: Position) -> Vec<String> {
-        self.stations
-            .iter()
+        self.members()
             .filter(|station| {
                 self.store.following(station.name()).is_ok_and(|following| {
                     following.position >= born

@@ -12,6 +12,7 @@ pub struct Health {
     wrong_pin: Option<String>,
     fenced: Option<String>,
     drained: bool,
+    outside: bool,
     suspect: Option<String>,
     failures: usize,
 }
@@ -30,7 +31,7 @@ impl Health {
 
     /// True unless somebody must do something before it may be tried at all.
     const fn is_wanted(&self) -> bool {
-        self.wrong_pin.is_none() && self.fenced.is_none() && !self.drained
+        self.wrong_pin.is_none() && self.fenced.is_none() && !self.drained && !self.outside
     }
 
     /// True if it is down and its back-off is over: one caller may try it.
@@ -117,6 +118,21 @@ impl Health {
         self.drained
     }
 
+    /// The log does not count it among the members that hold the key ring: it is left alone until it does.
+    pub const fn set_outside(&mut self, outside: bool) {
+        self.outside = outside;
+    }
+
+    /// True if the log does not count it among the members.
+    pub const fn is_outside(&self) -> bool {
+        self.outside
+    }
+
+    /// What was observed of it is of another token, or of before it was brought in.
+    pub fn renew(&mut self) {
+        *self = Self { outside: self.outside, ..Self::default() };
+    }
+
     /// It answers, but something there is not as it should be: it works when nobody else can.
     pub fn suspect(&mut self, reason: String) {
         self.suspect = Some(reason);
@@ -134,11 +150,23 @@ impl Health {
 
     /// True if another PIN, and nothing else, would make it fit for work.
     pub const fn wants_pin(&self) -> bool {
-        self.wrong_pin.is_some() && self.down.is_none() && self.fenced.is_none() && !self.drained
+        self.wrong_pin.is_some()
+            && self.down.is_none()
+            && self.fenced.is_none()
+            && !self.drained
+            && !self.outside
     }
 
     /// What to show of it: its condition and why.
     pub fn condition(&self) -> (Condition, String) {
+        if self.outside {
+            return (Condition::Outside, String::new());
+        }
+        self.observed()
+    }
+
+    /// The same, whether it counts or not.
+    pub fn observed(&self) -> (Condition, String) {
         match (&self.fenced, &self.wrong_pin, &self.down) {
             (Some(reason), ..) => (Condition::Fenced, reason.clone()),
             (None, Some(reason), _) => (Condition::WrongPin, reason.clone()),
@@ -199,6 +227,18 @@ mod tests {
         assert_eq!(health.condition().0, Condition::Drained);
         health.drain(false);
         assert!(health.is_due(u64::MAX));
+    }
+
+    #[test]
+    fn a_member_outside_the_ring_is_left_alone_until_it_joins() {
+        let mut health = Health::default();
+        health.refuse_pin("CKR_PIN_INCORRECT".into());
+        health.set_outside(true);
+        assert!(!health.is_up() && !health.wants_pin() && !health.is_due(u64::MAX));
+        assert_eq!(health.condition().0, Condition::Outside);
+        health.set_outside(false);
+        health.forgive_pin();
+        assert!(health.is_up());
     }
 
     #[test]

@@ -39,15 +39,20 @@ impl Token {
         Ok(Status {
             label: self.label(),
             serial: self.serial()?,
-            ring: self.known_ring()?,
+            ring: self.known_ring()?.map(Arc::unwrap_or_clone),
             head: self.store.head()?.position,
             objects: u64::try_from(self.shelf.len()).unwrap_or(u64::MAX),
             members,
         })
     }
 
-    fn member_status(&self, station: &Arc<Station>) -> Result<MemberStatus> {
-        let following = self.store.following(station.name())?;
+    pub(crate) fn member_status(&self, station: &Arc<Station>) -> Result<MemberStatus> {
+        // What was known of a token that has left says nothing of the one that is there now.
+        let following = if station.counts() {
+            self.store.following(station.name())?
+        } else {
+            Following::default()
+        };
         // Asked anew: a member that has gone since is not shown as if it were there.
         let (mut condition, mut reason) = station.condition();
         let token = match station.is_up().then(|| station.member.token()) {
@@ -86,8 +91,7 @@ impl Token {
         self.shelf.refresh()?;
         let user = self.login.read().is_user();
         let followings = self
-            .stations
-            .iter()
+            .members()
             .map(|station| Ok((station, self.store.following(station.name())?)))
             .collect::<Result<Vec<_>>>()?;
         let entries = self.shelf.find(&Template::new());
@@ -113,12 +117,13 @@ impl Token {
         self.try_again();
         self.catch_up();
         let entries = self.shelf.find(&Template::new());
-        let steps = entries.len().saturating_mul(self.stations.len());
+        let members: Vec<_> = self.members().cloned().collect();
+        let steps = entries.len().saturating_mul(members.len());
         progress.stage("proving every replica", u64::try_from(steps).unwrap_or(0));
         let mut reports = Vec::with_capacity(entries.len());
         for entry in entries {
-            let mut replicas = Vec::with_capacity(self.stations.len());
-            for station in &self.stations {
+            let mut replicas = Vec::with_capacity(members.len());
+            for station in &members {
                 let following = self.store.following(station.name())?;
                 let known = replica(station, &entry, &following);
                 let found =
@@ -128,7 +133,7 @@ impl Token {
             }
             reports.push(report(&entry, replicas));
         }
-        for station in &self.stations {
+        for station in &members {
             let sound = reports.iter().all(|report| {
                 let own = report.replicas.iter().find(|(name, _)| name == station.name());
                 own.is_none_or(|(_, found)| matches!(found, Replica::Proven | Replica::NotHeld))

@@ -37,6 +37,11 @@ impl Login {
         matches!(self.user, Some(User::So))
     }
 
+    /// The PIN with which members that come back are logged in.
+    pub(crate) const fn pin(&self) -> Option<&Secret> {
+        self.pin.as_ref()
+    }
+
     /// Who is logged in.
     pub(crate) const fn user(&self) -> Option<User> {
         self.user
@@ -74,23 +79,27 @@ impl Token {
         Ok(())
     }
 
-    /// Logs in on the members: on one first, then on the others.
+    /// Logs in on the members: on one first, then on the others. An error if nobody answered.
     pub(crate) fn enter(&self, user: User, pin: Option<&Secret>) -> Result {
+        let Some(fault) = self.enter_members(user, pin)? else { return Ok(()) };
+        let rv = if fault.class == Class::Ill { CKR_DEVICE_ERROR } else { fault.rv.0 };
+        Err(Error::new(
+            rv,
+            format!(
+                "token {}: no member let us log in; the last said {fault}; see `tandem status`",
+                self.settings.label
+            ),
+        ))
+    }
+
+    /// The same, where the last fault is an answer if nobody answered.
+    pub(crate) fn enter_members(&self, user: User, pin: Option<&Secret>) -> Result<Option<Fault>> {
         for station in &self.stations {
             self.wake(station);
         }
         let first = match self.enter_first(user, pin)? {
             First::Taken(first) => first,
-            First::Nobody(fault) => {
-                let rv = if fault.class == Class::Ill { CKR_DEVICE_ERROR } else { fault.rv.0 };
-                return Err(Error::new(
-                    rv,
-                    format!(
-                        "token {}: no member let us log in; the last said {fault}; see `tandem status`",
-                        self.settings.label
-                    ),
-                ));
-            }
+            First::Nobody(fault) => return Ok(Some(fault)),
         };
         if user == User::User
             && let (Some(station), Ok(Some(ring))) = (self.stations.get(first), self.known_ring())
@@ -104,7 +113,7 @@ impl Token {
                 let _ = self.enter_other(station, user, pin);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn enter_first(&self, user: User, pin: Option<&Secret>) -> Result<First> {
@@ -207,12 +216,13 @@ impl Token {
                 ),
             ));
         };
-        *self.ring.write() = Some(Arc::new(ring.clone()));
-        for station in &self.stations {
-            if station.logged_in() == Some(User::User) && station.ring().is_none() {
-                self.find_ring(station, &ring);
-            }
-        }
+        self.tell_outsiders();
+        self.unlock_with(&ring)
+    }
+
+    /// The same, with the ring at hand.
+    pub(crate) fn unlock_with(&self, ring: &Arc<Ring>) -> Result {
+        self.use_ring(ring);
         if self.seal.read().is_none() {
             return Err(Error::new(
                 CKR_DEVICE_ERROR,
@@ -229,29 +239,32 @@ impl Token {
         Ok(())
     }
 
-    /// The ring that the log's first record names.
-    pub(crate) fn known_ring(&self) -> Result<Option<Ring>> {
-        let Some(record) = self.store.read(0, 1)?.into_iter().next() else { return Ok(None) };
-        match record.event() {
-            Some(crate::event::Event::Paired(ring)) => Ok(Some(*ring)),
-            _ => Err(crate::journal::damaged(record.position, "it should name the key ring")),
+    /// Finds the ring on every member that is logged in, which opens the seal.
+    pub(crate) fn use_ring(&self, ring: &Arc<Ring>) {
+        *self.ring.write() = Some(Arc::clone(ring));
+        for station in self.members() {
+            if station.logged_in() == Some(User::User) && station.ring().is_none() {
+                self.find_ring(station, ring);
+            }
         }
     }
 
     /// Finds the ring's keys on a member and opens the seal with them.
     pub(crate) fn find_ring(&self, station: &Arc<Station>, ring: &Ring) {
-        let found = (|| -> Result<()> {
-            let lease = station.lease()?;
-            let handles = pair::find(&lease.desk(), ring)?;
-            let seal = Seal::derive(&lease.desk(), handles.log)?;
-            self.trust_seal(&lease, handles.log, &seal)?;
-            station.set_ring(Some(handles));
-            self.seal.write().get_or_insert(seal);
-            Ok(())
-        })();
-        if let Err(error) = found {
+        if let Err(error) = self.look_for_ring(station, ring) {
             station.fail_because(&error.to_string());
         }
+    }
+
+    /// The same, where it is for the caller to say what comes of a failure.
+    pub(crate) fn look_for_ring(&self, station: &Arc<Station>, ring: &Ring) -> Result {
+        let lease = station.lease()?;
+        let handles = pair::find(&lease.desk(), ring)?;
+        let seal = Seal::derive(&lease.desk(), handles.log)?;
+        self.trust_seal(&lease, handles.log, &seal)?;
+        station.set_ring(Some(handles));
+        self.seal.write().get_or_insert(seal);
+        Ok(())
     }
 
     /// Makes sure that a seal is not a slip of the member that derived it: the log's first record bears it, or the member
@@ -269,7 +282,7 @@ impl Token {
     }
 
     /// Checks the whole log against its seals, and uses nothing of what was tampered with.
-    fn check_log(&self) -> Result {
+    pub(crate) fn check_log(&self) -> Result {
         let broken = self.journal.check(&self.seal()?)?;
         for position in &broken {
             log::error!(

@@ -23,6 +23,12 @@ impl Mentions {
         Ok(self.of.get(&id).cloned().unwrap_or_default())
     }
 
+    /// Every object that the log ever spoke of.
+    pub(crate) fn all(&mut self, log: &(impl Log + ?Sized)) -> Result<Vec<ObjectId>> {
+        self.catch_up(log)?;
+        Ok(self.of.keys().copied().collect())
+    }
+
     fn catch_up(&mut self, log: &(impl Log + ?Sized)) -> Result {
         let head = log.head()?.position;
         if head < self.read_to {

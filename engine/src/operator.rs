@@ -15,7 +15,7 @@ impl Token {
         if self.is_drained(station)? {
             return Ok(false);
         }
-        let mut others = self.stations.iter().filter(|other| {
+        let mut others = self.members().filter(|other| {
             !Arc::ptr_eq(other, station)
                 && matches!(other.settings.role, Role::Active | Role::Standby)
         });
@@ -56,7 +56,7 @@ impl Token {
         Ok(self.store.note(&note::member(station.name(), note::DRAINED))?.is_some())
     }
 
-    fn named_station(&self, name: &str) -> Result<&Arc<Station>> {
+    pub(crate) fn named_station(&self, name: &str) -> Result<&Arc<Station>> {
         self.station(name).ok_or_else(|| {
             let names: Vec<_> = self.stations.iter().map(|station| station.name()).collect();
             Error::new(

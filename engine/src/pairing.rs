@@ -5,7 +5,6 @@
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::journal::Entry;
-use crate::login::Login;
 use crate::member::User;
 use crate::pair::{self, Pairing};
 use crate::report::{PairReport, Progress, Quiet};
@@ -30,16 +29,10 @@ impl Token {
         progress: &dyn Progress,
         hand_out: HandOut<'_>,
     ) -> Result<PairReport> {
-        let _turn = self.login_turn.lock();
-        if self.login.read().user().is_some() {
-            return Err(CKR_USER_ALREADY_LOGGED_IN.into());
-        }
-        *self.login.write() = Login::user_with(pin);
-        let done = self
-            .enter(User::User, Some(pin))
-            .and_then(|()| self.pair_logged_in(progress, Some(hand_out)));
-        self.end_login();
-        done
+        self.as_user(pin, || {
+            self.enter(User::User, Some(pin))?;
+            self.pair_logged_in(progress, Some(hand_out))
+        })
     }
 
     fn pair_logged_in(
@@ -49,19 +42,15 @@ impl Token {
     ) -> Result<PairReport> {
         let (ring, changed) = match self.known_ring()? {
             Some(ring) => (ring, false),
-            None => (self.make_ring(progress, hand_out)?, true),
+            None => (Arc::new(self.make_ring(progress, hand_out)?), true),
         };
-        *self.ring.write() = Some(Arc::new(ring.clone()));
-        for station in &self.stations {
-            if station.logged_in() == Some(User::User) && station.ring().is_none() {
-                self.find_ring(station, &ring);
-            }
-        }
+        self.use_ring(&ring);
         self.seal()?;
         self.shelf.refresh()?;
         self.catch_up();
         let adopted = self.adopt(progress)?;
         self.catch_up();
+        let ring = Arc::unwrap_or_clone(ring);
         Ok(PairReport { ring, changed, adopted: adopted.all, adopted_partly: adopted.partly })
     }
 

@@ -1,7 +1,9 @@
 //! What the engine tells operators: progress while it works, and reports afterwards. Plain data; `cli` shows it.
 
 use crate::object::ObjectId;
-use crate::ring::Ring;
+use crate::reconcile::Step;
+use crate::ring::{Paired, Ring, Route};
+use std::collections::BTreeMap;
 use tandem_values::Handle;
 use tandem_values::info::{LibraryInfo, TokenInfo};
 
@@ -37,6 +39,8 @@ pub enum Condition {
     Fenced,
     /// The operator wants no work for it.
     Drained,
+    /// It is in the configuration, and the log does not count it among the members that hold the key ring.
+    Outside,
 }
 
 /// A member, for `tandem status`.
@@ -120,4 +124,54 @@ pub struct PairReport {
     pub adopted: u64,
     /// Of these, the ones that could not be copied to every member.
     pub adopted_partly: u64,
+}
+
+/// What bringing in a member came to.
+#[derive(Clone, Debug)]
+pub struct JoinReport {
+    /// The member, with the attacks that were tried on it when it joined.
+    pub member: Paired,
+    /// What can be carried between it and the others; empty if nothing was changed.
+    pub routes: Vec<Route>,
+    /// False if it held the ring before, on this token.
+    pub changed: bool,
+    /// False if another process brought it up in part.
+    pub alone: bool,
+    /// How it is now.
+    pub status: MemberStatus,
+}
+
+/// What taking a member out came to.
+#[derive(Clone, Debug)]
+pub struct LeaveReport {
+    /// False if it had left before.
+    pub changed: bool,
+    /// The members that are left, by name.
+    pub members: Vec<String>,
+    /// How many objects and keys of the ring were destroyed there; `None` if it was not to be wiped.
+    pub wiped: Option<u64>,
+}
+
+/// What was found when members were held against the log, and what is to be done.
+#[derive(Clone, Debug)]
+pub struct Reconciliation {
+    /// The plan.
+    pub steps: Vec<Step>,
+    /// How people call the objects of the plan.
+    pub names: BTreeMap<ObjectId, String>,
+    /// Members that could not be looked at, with the reason.
+    pub away: Vec<(String, String)>,
+    /// How many objects each member holds that are not Tandem's.
+    pub strangers: Vec<(String, usize)>,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It could not be done: why.
+    Failed(String),
+    /// It is for people to do.
+    Left,
 }

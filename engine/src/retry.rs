@@ -74,6 +74,7 @@ impl Token {
             if !self.may_be_taken(follower.station.name(), *id) {
                 continue;
             }
+            follower.progress.step();
             let taken = self.take_again(follower, *id, reason)?;
             if let Some(fault) = ill_or_lost(&taken)
                 && !self.is_well(&follower.desk)

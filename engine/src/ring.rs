@@ -140,6 +140,17 @@ pub struct Route {
     pub failure: Option<String>,
 }
 
+/// A member that came to hold the ring after the pairing, and what was found of it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Joined {
+    /// The member.
+    #[n(0)]
+    pub member: Paired,
+    /// What can be carried between it and the members that were there then, and to itself.
+    #[n(1)]
+    pub routes: Vec<Route>,
+}
+
 /// The handles of a ring's keys on one member, for as long as the member's module runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingHandles {
@@ -198,6 +209,24 @@ impl Ring {
     /// The label of a key of the ring on the members: hidden from applications by it.
     pub fn label(id: &[u8; 16], key: RingKey) -> String {
         format!("tandem:{}:{}", uuid::Uuid::from_bytes(*id).as_simple(), key.name())
+    }
+
+    /// The member of a name.
+    pub fn member(&self, name: &str) -> Option<&Paired> {
+        self.members.iter().find(|member| member.name == name)
+    }
+
+    /// A member has joined: it takes the place of the one of the same name.
+    pub(crate) fn join(&mut self, joined: Joined) {
+        self.leave(&joined.member.name);
+        self.members.push(joined.member);
+        self.routes.extend(joined.routes);
+    }
+
+    /// A member has left, and what was known of it goes with it.
+    pub(crate) fn leave(&mut self, name: &str) {
+        self.members.retain(|member| member.name != name);
+        self.routes.retain(|route| route.from != name && route.to != name);
     }
 
     /// A key's entry.

@@ -38,7 +38,7 @@ impl Token {
             return Ok(());
         }
         for station in
-            self.stations.iter().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby))
+            self.members().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby))
         {
             let mut failures =
                 tried(&ring, prefix, odd).filter(|route| route.to == station.name()).peekable();

@@ -123,6 +123,19 @@ pub enum ShareError {
         /// The other.
         second: usize,
     },
+    /// A share of another ring.
+    #[error(
+        "share {place} (in the order given) is of set {set}, and the recovery of this ring is set {expected}: it opens another \
+         ring; leave it out"
+    )]
+    OfAnother {
+        /// The share.
+        place: usize,
+        /// The set it is of.
+        set: u16,
+        /// The set of the ring's recovery.
+        expected: u16,
+    },
     /// A split that can't be.
     #[error(
         "{threshold} of {shares} shares is no split: at least 1 share is needed, and no more than there are"
@@ -166,6 +179,26 @@ pub enum ShareError {
     /// No share at all.
     #[error("no share was given")]
     Nothing,
+}
+
+impl ShareError {
+    /// The shares that it is about, counted from 1 as they were given; none if it is about all of them.
+    pub fn places(&self) -> Vec<usize> {
+        match *self {
+            Self::Conflict { first, second, .. } | Self::Duplicate { first, second, .. } => {
+                vec![first, second]
+            }
+            Self::Damaged { place }
+            | Self::Foreign { place, .. }
+            | Self::Length { place, .. }
+            | Self::Mistyped { place, .. }
+            | Self::OfAnother { place, .. }
+            | Self::Swapped { place, .. }
+            | Self::Unknown { place, .. }
+            | Self::Version { place, .. } => vec![place],
+            Self::Terms { .. } | Self::TooFew { .. } | Self::Nothing => Vec::new(),
+        }
+    }
 }
 
 impl From<ShareError> for crate::error::Error {
@@ -257,6 +290,20 @@ pub fn combine<'a>(shares: impl IntoIterator<Item = &'a Secret>) -> Result<Combi
         .recover(points.values().map(|(_, point)| point))
         .map_err(|_| too_few)?;
     Ok(Combined { set, secret: Secret::new(secret) })
+}
+
+/// Finds the first share that is not of this set, or no share at all.
+pub fn belong<'a>(
+    shares: impl IntoIterator<Item = &'a Secret>,
+    expected: u16,
+) -> Result<(), ShareError> {
+    for (place, words) in (1..).zip(shares) {
+        let set = text::read(words, place)?.set;
+        if set != expected {
+            return Err(ShareError::OfAnother { place, set, expected });
+        }
+    }
+    Ok(())
 }
 
 /// A share as `blahaj` takes it. Number 0 would be the secret itself, so nobody made such a share.

@@ -12,6 +12,7 @@ use crate::report::Condition;
 use crate::retry::Patience;
 use crate::ring::RingHandles;
 use crate::settings::MemberSettings;
+use crate::standing::{Standing, outside};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub struct Station {
     pub(crate) patience: Mutex<Patience>,
     /// Copies that failed their proof and could not be removed.
     strays: Mutex<HashMap<ObjectId, Handle>>,
+    /// What it is to the token.
+    pub(crate) standing: Mutex<Standing>,
 }
 
 #[derive(Default)]
@@ -84,6 +87,7 @@ impl Station {
             clean_epoch: AtomicU64::new(u64::MAX),
             patience: Mutex::default(),
             strays: Mutex::default(),
+            standing: Mutex::default(),
         }
     }
 
@@ -105,7 +109,13 @@ impl Station {
 
     /// What to show of it.
     pub fn condition(&self) -> (Condition, String) {
-        self.health.lock().condition()
+        let told = self.health.lock().condition();
+        if told.0 == Condition::Outside { outside(self.name()) } else { told }
+    }
+
+    /// The time on the steady clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.steady_ms()
     }
 
     /// Runs on the health record.

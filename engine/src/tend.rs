@@ -48,6 +48,7 @@ impl Token {
         if self.heeded.swap(generation, Ordering::AcqRel) == generation {
             return;
         }
+        self.heed_roster();
         for station in &self.stations {
             self.heed_fence(station);
             self.heed_enabling(station);

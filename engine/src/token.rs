@@ -10,6 +10,7 @@ use crate::member::Member;
 use crate::mentions::Mentions;
 use crate::object::ObjectId;
 use crate::ports::{Clock, Entropy};
+use crate::roll::Roll;
 use crate::seal::{Seal, Site};
 use crate::session::Session;
 use crate::settings::{MemberSettings, Settings};
@@ -60,6 +61,7 @@ pub struct Token {
     pub(crate) login_turn: Mutex<()>,
     pub(crate) seal: Arc<RwLock<Option<Seal>>>,
     pub(crate) mentions: Mutex<Mentions>,
+    pub(crate) roll: Mutex<Roll>,
     /// The key ring, known from the first login on.
     pub(crate) ring: RwLock<Option<Arc<crate::ring::Ring>>>,
     pub(crate) transients: Transients,
@@ -92,6 +94,16 @@ pub(crate) mod note {
 
     /// The identity of a ring whose making was begun.
     pub(crate) const BEGUN: &str = "begun";
+
+    /// Set while a member follows whose token held objects of ours before it was brought in.
+    pub(crate) const LOOK: &str = "look";
+
+    /// Every note about a member that a new one of its name has no use for.
+    pub(crate) const OF_MEMBER: [&str; 6] =
+        [ABILITIES, DRAINED, ENABLED, FENCED, LOOK, REFUSED_PIN];
+
+    /// What a member can do.
+    pub(crate) const ABILITIES: &str = "abilities";
 
     /// Why a member is kept out.
     pub(crate) const FENCED: &str = "fenced";
@@ -130,6 +142,7 @@ impl Token {
             login_turn: Mutex::new(()),
             seal,
             mentions: Mutex::default(),
+            roll: Mutex::default(),
             ring: RwLock::new(None),
             transients: Transients::default(),
             sessions: Mutex::default(),
@@ -232,8 +245,7 @@ impl Token {
         if paired || self.has_user_pin() {
             info.flags |= CKF_USER_PIN_INITIALIZED;
         }
-        for (min, max) in self.stations.iter().filter_map(|station| self.noted_pin_lengths(station))
-        {
+        for (min, max) in self.members().filter_map(|station| self.noted_pin_lengths(station)) {
             info.pin_len_min = info.pin_len_min.max(min);
             // Zero is a module's way of saying that it has no limit.
             if max != 0 {

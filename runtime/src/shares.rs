@@ -1,11 +1,14 @@
-//! Shares of a recovery written to a folder, one file for each.
+//! Shares of a recovery written to a folder, one file for each, and read back.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use tandem_engine::shares::Share;
+use tandem_engine::ring::Recovery;
+use tandem_engine::shares::{self, Share, ShareError};
 use tandem_engine::token::ShareSink;
+use tandem_values::Secret;
+use zeroize::Zeroizing;
 
 /// Where shares are written.
 pub struct ShareFolder {
@@ -134,6 +137,79 @@ pub fn left_in(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("share-"))
 }
+
+/// Reads shares for a ring: every file that is named, and every file of a folder that is named. An error names the file
+/// that is wrong, and never repeats a word of it.
+pub fn gather(places: &[PathBuf], recovery: Option<&Recovery>) -> Result<Vec<Secret>, String> {
+    let mut files = Vec::new();
+    for place in places {
+        files.extend(files_at(place)?);
+    }
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let shares: Vec<Secret> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+    let checked = recovery.map_or(Ok(()), |recovery| shares::belong(&shares, recovery.set));
+    let checked = checked.and_then(|()| shares::combine(&shares).map(drop));
+    checked.map(|()| shares).map_err(|error| name(&error, &files, places))
+}
+
+/// Says which files an error is about.
+fn name(error: &ShareError, files: &[PathBuf], places: &[PathBuf]) -> String {
+    let at = |place: usize| files.get(place.checked_sub(1)?);
+    let mut named: Vec<_> =
+        error.places().into_iter().filter_map(at).map(|file| file.display().to_string()).collect();
+    if named.is_empty() {
+        named = places.iter().map(|place| place.display().to_string()).collect();
+    }
+    format!("{}: {error}", named.join(", "))
+}
+
+/// A file itself, or the files of a folder in order of their names, but for hidden ones.
+fn files_at(place: &Path) -> Result<Vec<PathBuf>, String> {
+    let shown = place.display();
+    let unread = |error: std::io::Error| format!("the shares in {shown} can't be read ({error})");
+    if !place.metadata().map_err(unread)?.is_dir() {
+        return Ok(vec![place.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in place.read_dir().map_err(unread)? {
+        let entry = entry.map_err(unread)?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if !hidden && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{shown} holds no file: name the folder with the files of the shares"));
+    }
+    Ok(files)
+}
+
+/// The words of a share, without the lines that say what it is.
+fn read(file: &Path) -> Result<Secret, String> {
+    let shown = file.display();
+    let unread = |error: std::io::Error| format!("the share {shown} can't be read ({error})");
+    let mut open = File::open(file).map_err(unread)?;
+    let mut text = Zeroizing::new(vec![0; SHARE_BYTES_MAX]);
+    let mut len = 0;
+    loop {
+        match open.read(text.get_mut(len..).unwrap_or_default()).map_err(unread)? {
+            0 => break,
+            more => len = len.saturating_add(more),
+        }
+    }
+    if len == SHARE_BYTES_MAX {
+        return Err(format!("{shown} is too long for a share: take it out of the folder"));
+    }
+    let lines = text.get(..len).unwrap_or_default().split(|byte| *byte == b'\n');
+    let words = lines.filter(|line| !line.starts_with(b"#"));
+    Ok(Secret::new(words.collect::<Vec<_>>().join(&b' ')))
+}
+
+/// The longest file that may be a share, in bytes: thirty words, what is said of them, and room.
+const SHARE_BYTES_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {

@@ -117,7 +117,9 @@ impl Oracle {
                 Some(Event::Created(object)) => effects.created.push(object.id),
                 Some(Event::Changed { id, .. }) => effects.changed.push(id),
                 Some(Event::Destroyed(id)) => effects.destroyed.push(id),
-                Some(Event::Paired(_)) | None => return Err("a strange record".into()),
+                Some(Event::Paired(_) | Event::Joined(_) | Event::Left(_)) | None => {
+                    return Err("a strange record".into());
+                }
             }
         }
         Ok(effects)

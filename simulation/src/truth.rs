@@ -85,7 +85,7 @@ impl Truth {
                 };
                 real.alive = false;
             }
-            Some(Event::Paired(_)) => {}
+            Some(Event::Paired(_) | Event::Joined(_) | Event::Left(_)) => {}
             None => return Err(format!("record {} can't be read", record.position)),
         }
         Ok(())

@@ -1,9 +1,19 @@
 //! `tandem member`: the members of the virtual tokens.
 
 use crate::context::{self, Context};
-use crate::error::Result;
-use crate::report::{MemberChange, MemberLine, MembersReport, TokenMembers};
+use crate::error::{Error, Result};
+use crate::progress::Bar;
+use crate::report::{
+    JoinedReport, LeftReport, MemberChange, MemberLine, MembersReport, TokenMembers,
+};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tandem_engine::joining::Bringing;
+use tandem_engine::leaving::Belongings;
+use tandem_engine::report::JoinReport;
 use tandem_engine::token::Token;
+use tandem_runtime::{Live, shares};
+use tandem_values::Secret;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -15,6 +25,12 @@ pub(crate) struct Args {
 enum Command {
     /// List the members: what the configuration says of them, and how they are
     List,
+    /// Bring in a new member, whose section is in the configuration already; run it again if it was interrupted
+    Add(Bring),
+    /// Bring in a member anew whose token was replaced by an empty one; run it again if it was interrupted
+    Replace(Bring),
+    /// Take a member out: nothing waits for it any more
+    Remove(Remove),
     /// Give a member no work, in any process, until it is enabled: before its maintenance
     Drain {
         /// The member's name
@@ -27,9 +43,33 @@ enum Command {
     },
 }
 
+#[derive(clap::Args)]
+struct Bring {
+    /// The member's name
+    name: String,
+    /// The folder with the files of the recovery's shares, or one of the files; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    shares: Vec<PathBuf>,
+    /// Leave what its token holds and is not Tandem's as it is, rather than refuse the token
+    #[arg(long)]
+    keep_foreign: bool,
+}
+
+#[derive(clap::Args)]
+struct Remove {
+    /// The member's name
+    name: String,
+    /// Destroy Tandem's objects and the keys of the ring on it
+    #[arg(long)]
+    wipe: bool,
+}
+
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     match &args.command {
         Command::List => list(context),
+        Command::Add(bring) => self::bring(context, bring, "added", Token::add_member),
+        Command::Replace(bring) => self::bring(context, bring, "replaced", Token::replace_member),
+        Command::Remove(args) => remove(context, args),
         Command::Drain { name } => change(context, name, "drained", Token::drain),
         Command::Enable { name } => change(context, name, "enabled", Token::enable),
     }
@@ -55,18 +95,58 @@ fn list(context: &mut Context<'_>) -> Result<bool> {
     let mut tokens = Vec::new();
     for live in context.tokens(&runtime)? {
         let status = context::status(live)?;
-        let members = live
-            .config
-            .members
-            .iter()
-            .map(|member| {
-                let status = status.members.iter().find(|status| status.name == member.name);
-                MemberLine::of(member, status)
-            })
-            .collect();
+        let members =
+            live.config.members.iter().map(|member| MemberLine::of(member, &status)).collect();
         tokens.push(TokenMembers { label: live.token.label(), members });
     }
     runtime.stop();
     context.screen.report(&MembersReport { tokens })?;
+    Ok(true)
+}
+
+/// What brings a member in.
+type Way =
+    fn(&Arc<Token>, &Secret, &str, &Bringing<'_>) -> tandem_engine::error::Result<JoinReport>;
+
+fn bring(context: &mut Context<'_>, args: &Bring, done: &'static str, way: Way) -> Result<bool> {
+    let runtime = context.look()?;
+    let live = context.token(&runtime)?;
+    let ring = live.token.status()?.ring;
+    let recovery = ring.as_ref().and_then(|ring| ring.recovery.as_ref());
+    let shares = shares::gather(&args.shares, recovery).map_err(Error::Failed)?;
+    let pin = context.pin(live.config)?;
+    let bar = Bar::new(context.screen.json());
+    let bringing = Bringing { shares: &shares, keep_foreign: args.keep_foreign, progress: &bar };
+    let joined = way(live.token, &pin, &args.name, &bringing);
+    bar.clear();
+    let joined = joined.map_err(|error| explained(live, &args.name, &error))?;
+    let report = JoinedReport::of(live.token.label(), done, &joined);
+    runtime.stop();
+    context.screen.report(&report)?;
+    Ok(report.exceptions.is_empty())
+}
+
+/// Where the member's module can't be loaded the reason is the loader's, with what to do.
+fn explained(live: Live<'_>, name: &str, error: &tandem_engine::error::Error) -> Error {
+    let vendor =
+        live.config.members.iter().zip(live.members).find(|(member, _)| member.name == name);
+    match vendor.and_then(|(_, vendor)| vendor.problem()) {
+        Some(problem) => Error::failed(format!("member {name}: {problem}; {}", problem.remedy())),
+        None => Error::failed(error.to_string()),
+    }
+}
+
+fn remove(context: &mut Context<'_>, args: &Remove) -> Result<bool> {
+    let runtime = context.look()?;
+    let live = context.token(&runtime)?;
+    let pin = context.pin(live.config)?;
+    let belongings = if args.wipe { Belongings::Wiped } else { Belongings::Left };
+    let bar = Bar::new(context.screen.json());
+    let left = live.token.remove_member(&pin, &args.name, belongings, &bar);
+    bar.clear();
+    let configured = live.config.members.iter().any(|member| member.name == args.name);
+    let report = LeftReport::of(live, &args.name, configured, &left?);
+    runtime.stop();
+    context.screen.report(&report)?;
     Ok(true)
 }

@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod keys;
 pub(crate) mod member;
 pub(crate) mod pair;
+pub(crate) mod reconcile;
 pub(crate) mod status;
 pub(crate) mod verify;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Status(args) => status::run(&mut context, &args),
         Command::Keys(args) => keys::run(&mut context, &args),
         Command::Verify(args) => verify::run(&mut context, &args),
+        Command::Reconcile(args) => reconcile::run(&mut context, &args),
         Command::Doctor(args) => doctor::run(&mut context, &args),
         Command::Member(args) => member::run(&mut context, &args),
         Command::Completions(args) => completions::run(&mut context, &args),

@@ -1,8 +1,9 @@
-//! `tandem member list` for people.
+//! `tandem member` for people.
 
-use super::{Judgement, Show, judged, table};
+use super::pairing::{show_attacks, show_routes};
+use super::{Judgement, Show, count, judged, table};
 use crate::error::Result;
-use crate::report::{MemberChange, MembersReport};
+use crate::report::{JoinedReport, LeftReport, MemberChange, MembersReport};
 use crate::screen::Screen;
 use comfy_table::Cell;
 
@@ -10,7 +11,18 @@ impl Show for MembersReport {
     fn show(&self, screen: &mut Screen) -> Result {
         for token in &self.tokens {
             screen.line(&token.label)?;
-            let header = ["member", "role", "condition", "PIN", "deadline", "token", "module"];
+            let header = [
+                "member",
+                "role",
+                "condition",
+                "key ring",
+                "follows",
+                "serial",
+                "PIN",
+                "deadline",
+                "token",
+                "module",
+            ];
             let mut rows = table(screen, &header);
             for member in &token.members {
                 let condition = match member.condition {
@@ -26,6 +38,9 @@ impl Show for MembersReport {
                     Cell::new(&member.name),
                     Cell::new(member.role),
                     condition,
+                    if member.ring { Cell::new("yes") } else { judged("no", Judgement::Fair) },
+                    Cell::new(member.position),
+                    Cell::new(member.serial.as_deref().unwrap_or_default()),
                     Cell::new(member.pin),
                     Cell::new(deadline),
                     Cell::new(&member.selector),
@@ -46,6 +61,66 @@ impl Show for MemberChange {
         } else {
             screen.line(format!(
                 "member {member} of {token} was {done} already; nothing is changed"
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+impl Show for JoinedReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        let (member, token, serial) = (&self.member, &self.token, &self.serial);
+        show_routes(&self.routes, screen)?;
+        let objects =
+            count(usize::try_from(self.proven).unwrap_or(usize::MAX), "object", "objects");
+        if self.changed {
+            show_attacks(std::slice::from_ref(member), &self.attacks, screen)?;
+            screen.line(format!(
+                "member {member} of {token} is {} (token {serial}) and holds {objects}, each proven",
+                self.done
+            ))?;
+        } else {
+            screen.line(format!(
+                "member {member} of {token} holds the key ring on the token {serial} already: nothing was {}. It holds {objects}; \
+                 `tandem verify` proves each anew",
+                self.done
+            ))?;
+        }
+        for exception in &self.exceptions {
+            screen.line(format!("it could not take {}: {}", exception.object, exception.reason))?;
+        }
+        Ok(())
+    }
+}
+
+impl Show for LeftReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        let (member, token) = (&self.member, &self.token);
+        if self.changed {
+            screen.line(format!(
+                "member {member} of {token} is removed; its members are {}",
+                self.members.join(", ")
+            ))?;
+        } else {
+            screen.line(format!("member {member} of {token} was removed already"))?;
+        }
+        match self.wiped {
+            Some(wiped) => screen.line(format!(
+                "{} of Tandem on its token were destroyed, the keys of the ring among them",
+                count(usize::try_from(wiped).unwrap_or(usize::MAX), "object", "objects")
+            ))?,
+            None => screen.line(
+                "What its token holds is left as it is; erase the token with its vendor's tools before it leaves the house",
+            )?,
+        }
+        if self.configured {
+            screen.line(format!("Delete the section of {member} from the configuration."))?;
+        }
+        if self.members.len() < self.min_replicas {
+            screen.line(format!(
+                "min_replicas = {}, and {} left: no key can be made until you add a member or lower it",
+                self.min_replicas,
+                count(self.members.len(), "member is", "members are")
             ))?;
         }
         Ok(())

@@ -4,6 +4,7 @@ mod doctor;
 mod keys;
 mod members;
 mod pairing;
+mod reconcile;
 pub(crate) mod shares;
 mod status;
 

@@ -2,7 +2,7 @@
 
 use super::{Judgement, Show, judged, table};
 use crate::error::Result;
-use crate::report::{DemoReport, PairingReport};
+use crate::report::{AttackLine, DemoReport, PairingReport, RouteLine};
 use crate::screen::Screen;
 use comfy_table::Cell;
 
@@ -13,8 +13,8 @@ impl Show for PairingReport {
         } else {
             screen.line(format!("{} was paired before; nothing was changed", self.token))?;
         }
-        self.show_routes(screen)?;
-        self.show_attacks(screen)?;
+        show_routes(&self.routes, screen)?;
+        show_attacks(&self.ring.members, &self.attacks, screen)?;
         self.show_adopted(screen)?;
         if let (Some(threshold), Some(shares)) = (self.ring.threshold, self.ring.shares) {
             screen.line(format!("Recovery: any {threshold} of {shares} shares."))?;
@@ -30,80 +30,6 @@ impl Show for PairingReport {
 }
 
 impl PairingReport {
-    /// What can be carried: a row for each type of key, a column for each way.
-    fn show_routes(&self, screen: &mut Screen) -> Result {
-        let mut ways: Vec<(&str, &str)> = Vec::new();
-        let mut kinds: Vec<&str> = Vec::new();
-        for route in &self.routes {
-            let way = (route.from.as_str(), route.to.as_str());
-            if !ways.contains(&way) {
-                ways.push(way);
-            }
-            if !kinds.contains(&route.kind.as_str()) {
-                kinds.push(&route.kind);
-            }
-        }
-        if ways.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<String> = ways.iter().map(|(from, to)| format!("{from} → {to}")).collect();
-        let header: Vec<&str> =
-            std::iter::once("key").chain(names.iter().map(String::as_str)).collect();
-        let mut rows = table(screen, &header);
-        for kind in kinds {
-            let mut cells = vec![Cell::new(kind)];
-            cells.extend(ways.iter().map(|(from, to)| {
-                let mut routes = self.routes.iter();
-                match routes.find(|it| it.kind == kind && it.from == *from && it.to == *to) {
-                    None => Cell::new(""),
-                    Some(route) if route.proven => judged("proven", Judgement::Good),
-                    Some(_) => judged("no", Judgement::Fair),
-                }
-            }));
-            rows.add_row(cells);
-        }
-        screen.line(rows.to_string())?;
-        self.show_reasons(screen)
-    }
-
-    /// Why not, each reason once.
-    fn show_reasons(&self, screen: &mut Screen) -> Result {
-        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for route in self.routes.iter().filter(|route| !route.proven) {
-            match reasons.iter_mut().find(|(reason, _)| *reason == route.reason) {
-                None => reasons.push((&route.reason, vec![&route.kind])),
-                Some((_, kinds)) if kinds.contains(&route.kind.as_str()) => {}
-                Some((_, kinds)) => kinds.push(&route.kind),
-            }
-        }
-        for (reason, kinds) in reasons {
-            screen.line(format!("no {}: {reason}", kinds.join(", ")))?;
-        }
-        Ok(())
-    }
-
-    /// How many attacks each member refuses; by name the ones that one doesn't.
-    fn show_attacks(&self, screen: &mut Screen) -> Result {
-        if self.attacks.is_empty() {
-            return Ok(());
-        }
-        let mut rows = table(screen, &["member", "known attacks on its locked keys"]);
-        for member in &self.ring.members {
-            let tried: Vec<_> = self.attacks.iter().filter(|it| it.member == *member).collect();
-            let broken: Vec<_> = tried.iter().filter(|attack| !attack.refused).collect();
-            let judgement = if broken.is_empty() {
-                judged(format!("all {} refused", tried.len()), Judgement::Good)
-            } else {
-                let first = format!("NOT REFUSED: {} of {}", broken.len(), tried.len());
-                let named = broken.iter().map(|it| format!("{} ({})", it.attack, it.answer));
-                let lines: Vec<_> = std::iter::once(first).chain(named).collect();
-                judged(lines.join("\n"), Judgement::Bad)
-            };
-            rows.add_row(vec![Cell::new(member), judgement]);
-        }
-        screen.line(rows.to_string())
-    }
-
     fn show_adopted(&self, screen: &mut Screen) -> Result {
         if self.adopted == 0 {
             return Ok(());
@@ -135,4 +61,82 @@ impl Show for DemoReport {
             .line(format!("Token {}, user PIN 123456, SO PIN 12345678. To use it:", self.token))?;
         screen.line(format!("  export TANDEM_CONFIG={}", self.config.display()))
     }
+}
+
+/// What can be carried: a row for each type of key, a column for each way.
+pub(super) fn show_routes(all: &[RouteLine], screen: &mut Screen) -> Result {
+    let mut ways: Vec<(&str, &str)> = Vec::new();
+    let mut kinds: Vec<&str> = Vec::new();
+    for route in all {
+        let way = (route.from.as_str(), route.to.as_str());
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+        if !kinds.contains(&route.kind.as_str()) {
+            kinds.push(&route.kind);
+        }
+    }
+    if ways.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = ways.iter().map(|(from, to)| format!("{from} → {to}")).collect();
+    let header: Vec<&str> =
+        std::iter::once("key").chain(names.iter().map(String::as_str)).collect();
+    let mut rows = table(screen, &header);
+    for kind in kinds {
+        let mut cells = vec![Cell::new(kind)];
+        cells.extend(ways.iter().map(|(from, to)| {
+            let mut routes = all.iter();
+            match routes.find(|it| it.kind == kind && it.from == *from && it.to == *to) {
+                None => Cell::new(""),
+                Some(route) if route.proven => judged("proven", Judgement::Good),
+                Some(_) => judged("no", Judgement::Fair),
+            }
+        }));
+        rows.add_row(cells);
+    }
+    screen.line(rows.to_string())?;
+    show_reasons(all, screen)
+}
+
+/// Why not, each reason once.
+fn show_reasons(all: &[RouteLine], screen: &mut Screen) -> Result {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for route in all.iter().filter(|route| !route.proven) {
+        match reasons.iter_mut().find(|(reason, _)| *reason == route.reason) {
+            None => reasons.push((&route.reason, vec![&route.kind])),
+            Some((_, kinds)) if kinds.contains(&route.kind.as_str()) => {}
+            Some((_, kinds)) => kinds.push(&route.kind),
+        }
+    }
+    for (reason, kinds) in reasons {
+        screen.line(format!("no {}: {reason}", kinds.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// How many attacks each member refuses; by name the ones that one doesn't.
+pub(super) fn show_attacks(
+    members: &[String],
+    attacks: &[AttackLine],
+    screen: &mut Screen,
+) -> Result {
+    if attacks.is_empty() {
+        return Ok(());
+    }
+    let mut rows = table(screen, &["member", "known attacks on its locked keys"]);
+    for member in members {
+        let tried: Vec<_> = attacks.iter().filter(|it| it.member == *member).collect();
+        let broken: Vec<_> = tried.iter().filter(|attack| !attack.refused).collect();
+        let judgement = if broken.is_empty() {
+            judged(format!("all {} refused", tried.len()), Judgement::Good)
+        } else {
+            let first = format!("NOT REFUSED: {} of {}", broken.len(), tried.len());
+            let named = broken.iter().map(|it| format!("{} ({})", it.attack, it.answer));
+            let lines: Vec<_> = std::iter::once(first).chain(named).collect();
+            judged(lines.join("\n"), Judgement::Bad)
+        };
+        rows.add_row(vec![Cell::new(member), judgement]);
+    }
+    screen.line(rows.to_string())
 }

@@ -1,18 +1,16 @@
 //! Making a ring on every member.
 
 use super::at::{At, wrong};
-use super::attack::attack;
 use super::chance::Chance;
 use super::find::{self, RingId};
 use super::install::{Parcel, install};
-use super::probe::{self, probe};
 use super::scratch::Scratch;
-use super::{recipe, recovery, transport};
+use super::{recipe, recovery, transport, trial};
 use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::ports::Entropy;
 use crate::report::Progress;
-use crate::ring::{Paired, Ring, RingEntry, RingHandles, RingKey};
+use crate::ring::{Ring, RingEntry, RingHandles, RingKey};
 use crate::settings::RecoverySettings;
 use crate::shares::Share;
 use tandem_values::Handle;
@@ -61,22 +59,7 @@ fn ring(desks: &[Desk<'_>], pairing: &Pairing<'_>) -> Result<(Ring, Vec<Share>)>
     recovery::prove(last, &ring, &shares)?;
 
     let places: Vec<_> = desks.iter().copied().zip(handles).collect();
-    let links = u64::try_from(desks.len().saturating_mul(3)).unwrap_or(0);
-    pairing.progress.stage("wrapping here, unwrapping there", links);
-    for (from, to) in places.iter().zip(places.iter().cycle().skip(1)) {
-        for kek in [RingKey::Private, RingKey::Secret, RingKey::Open] {
-            probe::link(from, to, kek, &chance)?;
-            pairing.progress.step();
-        }
-    }
-    pairing.progress.stage("trying known attacks", u64::try_from(desks.len()).unwrap_or(0));
-    for (desk, handles) in &places {
-        let serial = desk.member.token().at(desk, "reading the token's serial number")?.serial;
-        let attacks = attack(desk, handles)?;
-        ring.members.push(Paired { name: desk.name().to_owned(), serial, attacks });
-        pairing.progress.step();
-    }
-    ring.routes = probe(&places, &chance, pairing.progress);
+    trial::all(&mut ring, &places, &chance, pairing.progress)?;
     Ok((ring, shares))
 }
 

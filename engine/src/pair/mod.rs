@@ -23,11 +23,13 @@ mod recipe;
 mod recovery;
 mod scratch;
 mod transport;
+mod trial;
 
 pub use attack::attack;
 pub use check::CHECK_IV;
 pub use find::{RingId, find, is_ring_label, look, missing, remove, rings, tidy, verify};
 pub use make::{Pairing, make, new_id};
 pub use open::open;
-pub use probe::probe;
+pub use probe::{Place, probe};
 pub(crate) use recipe::close;
+pub use trial::join;

@@ -18,18 +18,28 @@ use tandem_values::{Handle, Template, Value, ck::*};
 use zeroize::Zeroizing;
 
 /// A member and the ring on it.
-type Place<'a> = (Desk<'a>, RingHandles);
+pub type Place<'a> = (Desk<'a>, RingHandles);
 
-/// Tries every kind of key on every way between members. What doesn't go is a route with a reason, not an error.
-pub fn probe(places: &[Place<'_>], entropy: &dyn Entropy, progress: &dyn Progress) -> Vec<Route> {
-    let cells = places.len().saturating_mul(places.len()).saturating_mul(kind::ALL.len());
+/// Tries every kind of key on the ways that are wanted. What doesn't go is a route with a reason, not an error.
+pub fn probe(
+    places: &[Place<'_>],
+    wanted: impl Fn(&Desk<'_>, &Desk<'_>) -> bool,
+    entropy: &dyn Entropy,
+    progress: &dyn Progress,
+) -> Vec<Route> {
+    let ways: Vec<(_, Vec<_>)> = places
+        .iter()
+        .map(|from| (from, places.iter().filter(|to| wanted(&from.0, &to.0)).collect()))
+        .collect();
+    let count: usize = ways.iter().map(|(_, to)| to.len()).sum();
+    let cells = count.saturating_mul(kind::ALL.len());
     progress.stage("trying what can be carried where", u64::try_from(cells).unwrap_or(0));
     let mut routes = Vec::with_capacity(cells);
-    for from in places {
+    for (from, ways) in ways {
         for kind in kind::ALL {
             // One key goes all ways: making RSA keys takes the longest.
             let sample = Sample::make(from, kind, kind.kek());
-            for to in places {
+            for to in &ways {
                 let gone = match &sample {
                     Ok(sample) => sample.arrive(from, to, entropy),
                     Err(reason) => Err(reason.clone()),
