@@ -63,7 +63,7 @@ fn unknown_keys() {
     );
     assert_eq!(
         token("colour = \"blue\""),
-        "/t.toml:4: token.colour: this key is unknown; known here are label, state, group, hold, balance, \
+        "/t.toml:4: token.colour: this key is unknown; known here are label, state, group, hold, balance, session_objects, \
          allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, recovery, member"
     );
     assert_eq!(
@@ -85,7 +85,7 @@ fn unknown_keys() {
 fn keys_of_later_versions_are_unknown() {
     assert_eq!(
         token("[token.stock]\nkinds = []"),
-        "/t.toml:4: token.stock: this key is unknown; known here are label, state, group, hold, balance, \
+        "/t.toml:4: token.stock: this key is unknown; known here are label, state, group, hold, balance, session_objects, \
          allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, recovery, member"
     );
 }
