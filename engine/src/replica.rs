@@ -233,8 +233,11 @@ impl Token {
                 let template = carry::locked(&transient.object).with(CKA_TOKEN, false);
                 carry::unwrap(&desk, ring.kek(kek), wrapped, &template)?
             }
-            // It could not be wrapped when it was made: it lives and dies where it is.
-            _ => return Err(Fault::new(Call::Unwrap, CKR_KEY_NOT_WRAPPABLE)),
+            // It was not wrapped when it was made: it lives and dies where it is. This member is not to blame.
+            _ => {
+                let away = Fault::new(Call::Find, CKR_DEVICE_REMOVED);
+                return Err(Fault { class: Class::Unable, ..away });
+            }
         };
         transient.set_place(station, handle);
         Ok(handle)

@@ -2,8 +2,8 @@
 //! end when a member's storage goes away in their middle.
 
 use cryptoki::error::RvError::{
-    BufferTooSmall, DataLenRange, EncryptedDataInvalid, EncryptedDataLenRange, SignatureInvalid,
-    SignatureLenRange,
+    BufferTooSmall, DataLenRange, DeviceRemoved, EncryptedDataInvalid, EncryptedDataLenRange,
+    KeyUnextractable, SignatureInvalid, SignatureLenRange,
 };
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
@@ -12,6 +12,8 @@ use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use cryptoki_sys::*;
 use std::ptr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tandem_tests::keys::{DIGEST, Kind};
 use tandem_tests::openssl::{aes_256_cbc, hmac_sha256, sha256};
 use tandem_tests::{Demo, Raw, USER_PIN, Wanted, alone, application, call, name_of, pin, refused};
@@ -291,6 +293,30 @@ fn asking_for_a_length_or_with_too_short_a_buffer_ends_nothing() {
         assert_eq!(len, 32);
         assert_eq!(call!(raw, C_DigestFinal(s, place, &raw mut len)), CKR_OK);
         assert_eq!(out[..32], sha256(&DIGEST));
+    });
+}
+
+#[test]
+fn a_pinned_session_key_ends_with_its_member() {
+    let wanted = Wanted::mixed().with("balance=primary").with("session_objects=pinned");
+    alone(&wanted, |demo| {
+        let (_application, session) = application();
+        let (cbc, blocks) = (Mechanism::AesCbc(IV), &message()[..64]);
+        let expected = aes_256_cbc(&KEY, &IV, blocks);
+        let key = import(&session, KeyType::AES, false);
+        assert_eq!(session.encrypt(&cbc, key, blocks).expect("C_Encrypt"), expected);
+        let onto_the_token = session.copy_object(key, &[Attribute::Token(true)]);
+        refused("copying it onto the token", onto_the_token, &[KeyUnextractable]);
+        let drained = demo.tandem(&["member", "drain", "a"]);
+        assert!(drained.status.success(), "{drained:?}");
+        let until = Instant::now() + Duration::from_secs(20);
+        while session.encrypt(&cbc, key, blocks).is_ok() && Instant::now() < until {
+            sleep(Duration::from_millis(50));
+        }
+        refused("its member is drained", session.encrypt(&cbc, key, blocks), &[DeviceRemoved]);
+        // Another is made where there is somebody to make it.
+        let other = import(&session, KeyType::AES, false);
+        assert_eq!(session.encrypt(&cbc, other, blocks).expect("C_Encrypt"), expected);
     });
 }
 
