@@ -25,7 +25,7 @@ const TROUBLES: [&str; 6] = [
     "every 30 return CKR_DEVICE_ERROR",
     "every 25 return-after CKR_GENERAL_ERROR",
     "every 60 lose-sessions",
-    "every 20 delay 150",
+    "every 20 delay 30",
     "return CKR_DEVICE_REMOVED",
 ];
 
@@ -97,7 +97,7 @@ fn start(world: &World, number: usize) -> Child {
 
 /// Waits for the first word that a life writes into its ledger.
 fn wait_until_at_work(world: &World, number: usize, process: &mut Child) {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_secs(120);
     while Ledger::read(world, number).is_empty() {
         let ended = process.try_wait().expect("a child");
         assert!(ended.is_none(), "it ended by itself: {ended:?}\n{}", world.demo.log());
