@@ -198,7 +198,7 @@ impl Token {
     ) -> Result<Result<(), Stop>> {
         let mut position = writing.following()?.position;
         if follower.look_first
-            && let Err(fault) = self.remove_nameless(&follower.desk, follower.station)
+            && let Err(fault) = Self::remove_nameless(&follower.desk, follower.station)
         {
             return Ok(Err(Stop { position, fault }));
         }

@@ -32,7 +32,7 @@ const TELLING: [u64; 10] = [
 impl Token {
     /// Removes nameless objects that a process that is no more had begun to make. Only for the one process that writes to
     /// the member, and before it makes anything there.
-    pub(crate) fn remove_nameless(&self, desk: &Desk<'_>, station: &Station) -> Answer {
+    pub(crate) fn remove_nameless(desk: &Desk<'_>, station: &Station) -> Answer {
         if !desk.member.quirks().leaves_half_made {
             return Ok(());
         }

@@ -95,13 +95,16 @@ fn start(world: &World, number: usize) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a process")
 }
 
-/// Waits for the first word that a life writes into its ledger.
+/// Waits for the first word that a life writes into its ledger. One that says nothing doesn't outlive the test.
 fn wait_until_at_work(world: &World, number: usize, process: &mut Child) {
     let until = Instant::now() + Duration::from_secs(120);
     while Ledger::read(world, number).is_empty() {
         let ended = process.try_wait().expect("a child");
         assert!(ended.is_none(), "it ended by itself: {ended:?}\n{}", world.demo.log());
-        assert!(Instant::now() < until, "it does not begin to work\n{}", world.demo.log());
+        if Instant::now() > until {
+            let _ = process.kill();
+            panic!("it does not begin to work\n{}", world.demo.log());
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
 }
