@@ -58,16 +58,22 @@ impl Token {
         Ok(())
     }
 
-    /// Removes what bears an object's name and class and can't be used at all. Only where the copy of that object on this
+    /// Removes what bears an object's name and class and has no value to be used by: a key that merely may not be used so is
+    /// somebody's. Only where the copy of that object on this
     /// member was begun by a process that is no more. Answers whether there was any.
     pub(crate) fn remove_valueless(&self, desk: &Desk<'_>, object: &Object) -> Answer<bool> {
+        let search = carry::search(object);
+        if self.shelf.find(&search).iter().any(|entry| entry.object.id != object.id) {
+            // What fails as this one may be the other of that name.
+            return Ok(false);
+        }
         let mut removed = false;
-        for candidate in desk.member.find(desk.session, &carry::search(object))? {
+        for candidate in desk.member.find(desk.session, &search)? {
             if is_hidden(desk, candidate)? {
                 continue;
             }
             if let Err(Failure::Fault(fault)) = self.prove_in_place(desk, candidate, object)
-                && (fault.class == Class::Refused || fault.may_be_the_request())
+                && (fault.rv.0 == CKR_KEY_SIZE_RANGE || fault.may_be_the_request())
                 && self.is_well(desk)
             {
                 say_removed(desk, &format!("a copy of object {} without a value", object.id));
