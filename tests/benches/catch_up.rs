@@ -35,6 +35,9 @@ fn catch_up(wanted: &Wanted, keys: usize) {
     // SAFETY: no other thread of this program reads the environment now.
     unsafe { std::env::set_var("TANDEM_CONFIG", demo.config()) };
     let vendor = demo.vendor("b");
+    // Made now: it sets a variable, which no other thread may read meanwhile.
+    let (_fresh_dir, fresh) = Demo::make(&Wanted::over(&[vendor, vendor]));
+    let direct = fresh.direct("a");
     demo.take_away("b");
     let application = initialised();
     let session = application.log_in();
@@ -58,7 +61,7 @@ fn catch_up(wanted: &Wanted, keys: usize) {
         demo.bring_back("b");
         wait_for(&demo);
         let ours = began.elapsed();
-        let bare = bare_loop(vendor, kept);
+        let bare = bare_loop(&direct, vendor, kept);
         over.store(true, Ordering::Release);
         (ours, bare)
     });
@@ -114,9 +117,7 @@ fn wait_for(demo: &Demo) {
 
 /// What the vendor's own calls take: unwrap a private key onto the token, create its public object, sign with the one and
 /// verify with the other.
-fn bare_loop(vendor: Vendor, count: usize) -> Duration {
-    let (_dir, fresh) = Demo::make(&Wanted::over(&[vendor, vendor]));
-    let session = fresh.direct("a");
+fn bare_loop(session: &Session, vendor: Vendor, count: usize) -> Duration {
     let kek = session
         .generate_key(
             &Mechanism::AesKeyGen,
@@ -136,10 +137,10 @@ fn bare_loop(vendor: Vendor, count: usize) -> Duration {
         )
         .expect("a pair");
     let wrapped = session.wrap_key(&wrap, kek, private).expect("a wrapped key");
-    let point = value(&session, public, AttributeType::EcPoint);
+    let point = value(session, public, AttributeType::EcPoint);
     let began = Instant::now();
     for number in 0..count {
-        one(&session, &wrap, kek, &wrapped, &point, &format!("bare-{number}"));
+        one(session, &wrap, kek, &wrapped, &point, &format!("bare-{number}"));
     }
     began.elapsed()
 }
