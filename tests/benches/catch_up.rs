@@ -101,17 +101,16 @@ fn last_key(session: &Session) -> String {
     String::from_utf8(value(session, last, AttributeType::Id)).expect("a name")
 }
 
-/// Waits until every follower is where the log is.
+/// Waits until every follower is where the log is. The tool asks, in a process of its own: the database must not be opened
+/// twice in one process by two copies of SQLite.
 fn wait_for(demo: &Demo) {
-    let store = rusqlite::Connection::open_with_flags(
-        demo.database(),
-        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
-    )
-    .expect("the log");
-    let behind =
-        "SELECT (SELECT max(position) FROM records) - (SELECT min(position) FROM followers)";
-    while store.query_row(behind, [], |row| row.get::<_, i64>(0)).expect("positions") > 0 {
-        sleep(Duration::from_millis(20));
+    let is_behind = || {
+        let status = demo.report(&["status"]);
+        let members = status["tokens"][0]["members"].as_array().expect("members").clone();
+        members.iter().any(|member| member["behind"].as_u64() != Some(0))
+    };
+    while is_behind() {
+        sleep(Duration::from_millis(200));
     }
 }
 
