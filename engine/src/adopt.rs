@@ -227,6 +227,8 @@ impl Token {
         let Foundling { found, on } = foundling;
         let mut object = self.new_object(found.template);
         (object.public, object.fingerprint) = (found.public, found.fingerprint);
+        let names: Vec<_> = on.iter().map(|(name, _)| name.clone()).collect();
+        object.found_on = Some(names.clone());
         let wrapped = match object.class() {
             CKO_PRIVATE_KEY | CKO_SECRET_KEY => self.wrap_found(&mut object, &on)?,
             _ => self.hide_value(&mut object)?,
@@ -234,7 +236,7 @@ impl Token {
         let copied =
             !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) || wrapped.is_some();
         if !copied {
-            object.holders = Some(on.iter().map(|(name, _)| name.clone()).collect());
+            object.holders = Some(names.clone());
         }
         let whole = copied || on.len() == self.members().count();
         if !whole {
@@ -242,7 +244,7 @@ impl Token {
                 "object {} ({:?}) is on {} only and can't be copied: it is used there, and lost with that member",
                 object.id,
                 object.template.bytes(CKA_LABEL).map(String::from_utf8_lossy).unwrap_or_default(),
-                on.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+                names.join(", ")
             );
         }
         // Where it stands already it is its own replica, and nothing is made beside it.

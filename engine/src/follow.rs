@@ -16,6 +16,7 @@ use crate::ring::RingHandles;
 use crate::seal::Seal;
 use crate::station::{Lease, Station};
 use crate::token::{Token, note};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tandem_values::template::Reading;
@@ -50,6 +51,9 @@ pub(crate) struct Follower<'a> {
     pub(crate) progress: &'a dyn Progress,
     /// The record at which this member has failed once and answered again.
     doubted: Option<Position>,
+    /// Objects that were destroyed before this follower came to where they were made, and that nobody can have begun to
+    /// make here: there is nothing to look for when it comes to their tombstones.
+    never_here: BTreeSet<ObjectId>,
 }
 
 /// Where a member failed.
@@ -138,6 +142,7 @@ impl Token {
                 look_always,
                 progress,
                 doubted,
+                never_here: BTreeSet::new(),
             };
             let known = exceptions.len();
             let followed = self.follow_with(&mut follower, &mut *writing, exceptions)?;
@@ -253,7 +258,7 @@ impl Token {
 
     fn take_event(
         &self,
-        follower: &Follower<'_>,
+        follower: &mut Follower<'_>,
         writing: &mut dyn Writing,
         record: &Record,
     ) -> Result<Result<(), Failure>> {
@@ -263,6 +268,9 @@ impl Token {
                 self.take_changed(follower, id, &template, kek)
             }
             Some(Event::Destroyed(id)) => {
+                if follower.never_here.remove(&id) {
+                    return Ok(Ok(()));
+                }
                 let left = writing
                     .following()?
                     .exceptions
@@ -287,7 +295,7 @@ impl Token {
 
     fn take_created(
         &self,
-        follower: &Follower<'_>,
+        follower: &mut Follower<'_>,
         record: &Record,
         object: &Object,
     ) -> Result<Result<(), Failure>> {
@@ -305,7 +313,11 @@ impl Token {
         }
         self.shelf.refresh()?;
         let Some(now) = self.shelf.by_id(object.id) else {
-            return Ok(Ok(())); // destroyed meanwhile: the tombstone is all there is to follow
+            // Destroyed meanwhile: the tombstone is all there is to follow.
+            if !follower.look_first && !object.stood_on(follower.station.name()) {
+                follower.never_here.insert(object.id);
+            }
+            return Ok(Ok(()));
         };
         let mut object = now.object.clone();
         let wrapped = if object.born == record.position {
@@ -347,7 +359,7 @@ impl Token {
             open.kek = None;
             return self.bring(follower, &open, None);
         }
-        if follower.look_first
+        if (follower.look_first || object.stood_on(follower.station.name()))
             && let Some(handle) = self.find_begun(desk, object)?
         {
             follower.station.set_stray(object.id, None);

@@ -45,6 +45,7 @@ impl Token {
             kek: None,
             fingerprint: None,
             holders: None,
+            found_on: None,
             created_at_ms: self.clock.wall_ms(),
             born: 0,
         }

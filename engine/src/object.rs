@@ -71,6 +71,9 @@ pub struct Object {
     /// Position of its `Created` event, where its wrapped bytes are. Set by folding, zero in the event itself.
     #[n(8)]
     pub born: Position,
+    /// Adopted objects: the members on which it stood before the log knew it. There a follower looks before it makes it.
+    #[n(9)]
+    pub found_on: Option<Vec<String>>,
 }
 
 impl Object {
@@ -82,6 +85,11 @@ impl Object {
     /// CKA_PRIVATE: seen after login only.
     pub fn is_private(&self) -> bool {
         self.template.is(CKA_PRIVATE)
+    }
+
+    /// True if it stood on a member before the log knew it.
+    pub fn stood_on(&self, member: &str) -> bool {
+        self.found_on.as_ref().is_some_and(|names| names.iter().any(|name| name == member))
     }
 
     /// CKA_TOKEN.

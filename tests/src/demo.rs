@@ -169,9 +169,38 @@ impl Demo {
         Direct::new(self.vendor(member), &self.vendor_config(member), member, USER_PIN)
     }
 
+    /// Gives a Kryoptic member an index that its own database lacks, so that looking at thousands of its objects takes
+    /// seconds: without it each read looks at all of them. No process may have the member open.
+    pub fn index(&self, member: &str) {
+        if self.vendor(member) == Vendor::Kryoptic {
+            let database = rusqlite::Connection::open(self.storage(member).join("token.sql"));
+            let index = "CREATE INDEX IF NOT EXISTS by_value ON objects (attr, val)";
+            database.expect("its database").execute(index, ()).expect("an index");
+        }
+    }
+
     /// The log's database.
     pub fn database(&self) -> PathBuf {
         self.dir.join("state/tandem.sqlite")
+    }
+
+    /// The last position of the log, asked as it changes; 0 while there is none.
+    pub fn head(&self) -> u64 {
+        self.asked("SELECT max(position) FROM records")
+    }
+
+    /// Where a member is in the log, asked as it changes.
+    pub fn position(&self, member: &str) -> u64 {
+        self.asked(&format!("SELECT position FROM followers WHERE name = '{member}'"))
+    }
+
+    /// A number of the store. Not in a process in which Tandem is at work: two copies of SQLite in one process take each
+    /// other's locks away.
+    fn asked(&self, question: &str) -> u64 {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let number = rusqlite::Connection::open_with_flags(self.database(), flags)
+            .and_then(|store| store.query_row(question, (), |row| row.get::<_, Option<i64>>(0)));
+        number.ok().flatten().map_or(0, i64::cast_unsigned)
     }
 
     /// What Tandem has written to its log so far.

@@ -22,5 +22,5 @@ pub use application::{
 pub use broken::Broken;
 pub use demo::{Demo, Vendor, Wanted};
 pub use direct::Direct;
-pub use process::{alone, child, skip};
+pub use process::{alone, child, kill_when, skip};
 pub use raw::{Raw, attribute, name_of};

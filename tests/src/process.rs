@@ -5,14 +5,18 @@ use crate::{Demo, Vendor, Wanted};
 use std::any::type_name_of_val;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Says to a process that it is a test's own, and where its demo is.
 const INSIDE: &str = "TANDEM_TEST_DEMO";
-/// How long a test may take on a machine that is busy with others.
-const TEST_SECONDS_MAX: u64 = 300;
+/// How long a test may take on a machine that is busy with others; `TANDEM_TEST_SECONDS` says otherwise, for those that are
+/// told to do more than usual.
+fn seconds_max() -> Duration {
+    let said = std::env::var("TANDEM_TEST_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(said.unwrap_or(300))
+}
 
 /// Runs the body of a test in a process of its own, with a demo of its own that `TANDEM_CONFIG` names.
 ///
@@ -75,7 +79,7 @@ fn run(mut command: Command) -> (Option<ExitStatus>, String) {
         let _ = reader.read_to_end(&mut said);
         String::from_utf8_lossy(&said).into_owned()
     });
-    let until = Instant::now() + Duration::from_secs(TEST_SECONDS_MAX);
+    let until = Instant::now() + seconds_max();
     let status = loop {
         match child.try_wait().expect("a child") {
             Some(status) => break Some(status),
@@ -121,5 +125,29 @@ impl std::fmt::Display for Vendor {
             Self::SoftHsm => "SoftHSM",
             Self::Kryoptic => "Kryoptic",
         })
+    }
+}
+
+/// Runs a command and kills it (SIGKILL) as soon as something is so.
+pub fn kill_when(mut command: Command, so: impl Fn() -> bool) {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = Running(command.spawn().expect("a process"));
+    let until = Instant::now() + seconds_max();
+    while !so() {
+        assert!(running.0.try_wait().expect("a child").is_none(), "it ended before it was killed");
+        assert!(Instant::now() < until, "it never came so far");
+    }
+    running.0.kill().expect("it still runs");
+    let status = running.0.wait().expect("a child");
+    assert!(status.code().is_none(), "it was done before it could be killed: {status}");
+}
+
+/// A process that doesn't outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

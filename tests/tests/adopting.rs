@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::fs;
 use tandem_tests::keys::{DIGEST, Kind, Made};
 use tandem_tests::openssl::{self, SHA256_INFO};
-use tandem_tests::{Demo, Wanted, alone, application, refused};
+use tandem_tests::{Demo, Wanted, alone, application, kill_when, refused};
 
 /// Forgets the pairing: the members keep what they hold, and are strangers to Tandem again.
 fn forget(demo: &Demo) {
@@ -306,6 +306,38 @@ fn pairing_again_changes_nothing() {
                 .find_objects(&[Attribute::Id(b"tandem key ring".to_vec())])
                 .expect("a search");
             assert_eq!(ring.len(), 5, "{member}");
+        }
+    });
+}
+
+#[test]
+fn a_pairing_that_is_killed_while_it_adopts_makes_nothing_twice() {
+    const FOUND: usize = 100;
+    alone(&Wanted::mixed(), |demo| {
+        forget(demo);
+        let direct = demo.direct("a");
+        for number in 0..FOUND {
+            let data = [
+                Attribute::Class(ObjectClass::DATA),
+                Attribute::Token(true),
+                Attribute::Private(false),
+                Attribute::Label(format!("found-{number}").into()),
+                Attribute::Value(vec![7; 16]),
+            ];
+            direct.create_object(&data).expect("a data object");
+        }
+        drop(direct);
+        // Most of them are in the log, and no member has followed it yet.
+        kill_when(demo.command(["pair"]), || demo.head() > 90);
+        assert!(demo.position("a") < 10);
+        pair(demo);
+        for (member, _) in demo.members() {
+            let direct = demo.direct(member);
+            for number in 0..FOUND {
+                let label = [Attribute::Label(format!("found-{number}").into())];
+                let there = direct.find_objects(&label).expect("a search").len();
+                assert_eq!(there, 1, "found-{number} on {member}");
+            }
         }
     });
 }
