@@ -157,7 +157,8 @@ impl Carry {
             return;
         }
         // SAFETY: the module has just written so many.
-        let list = unsafe { std::slice::from_raw_parts_mut(list, size(count.copied().unwrap_or(0))) };
+        let list =
+            unsafe { std::slice::from_raw_parts_mut(list, size(count.copied().unwrap_or(0))) };
         for number in list {
             *number = self.outwards(*number).unwrap_or(*number);
         }
@@ -265,20 +266,20 @@ fn pair(word: &str) -> Result<Pair, String> {
         let digits = text.strip_prefix("0x")?;
         CK_MECHANISM_TYPE::from_str_radix(digits, 16).ok()
     };
-    let pair = word.split_once('=').and_then(|(own, carrier)| {
-        Some(Pair { own: number(own)?, carrier: number(carrier)? })
-    });
+    let pair = word
+        .split_once('=')
+        .and_then(|(own, carrier)| Some(Pair { own: number(own)?, carrier: number(carrier)? }));
     pair.ok_or_else(|| format!("{word} is not of the form 0x210A=0x1036"))
 }
 
 /// True if the second argument is a mechanism.
 const fn takes_mechanism(function: Function) -> bool {
     use Function::{
-        C_DecapsulateKey, C_DecryptInit, C_DeriveKey, C_DigestInit, C_EncapsulateKey, C_EncryptInit,
-        C_GenerateKey, C_GenerateKeyPair, C_MessageDecryptInit, C_MessageEncryptInit,
-        C_MessageSignInit, C_MessageVerifyInit, C_SignInit, C_SignRecoverInit, C_UnwrapKey,
-        C_UnwrapKeyAuthenticated, C_VerifyInit, C_VerifyRecoverInit, C_VerifySignatureInit,
-        C_WrapKey, C_WrapKeyAuthenticated,
+        C_DecapsulateKey, C_DecryptInit, C_DeriveKey, C_DigestInit, C_EncapsulateKey,
+        C_EncryptInit, C_GenerateKey, C_GenerateKeyPair, C_MessageDecryptInit,
+        C_MessageEncryptInit, C_MessageSignInit, C_MessageVerifyInit, C_SignInit,
+        C_SignRecoverInit, C_UnwrapKey, C_UnwrapKeyAuthenticated, C_VerifyInit,
+        C_VerifyRecoverInit, C_VerifySignatureInit, C_WrapKey, C_WrapKeyAuthenticated,
     };
     matches!(
         function,
@@ -348,8 +349,9 @@ mod tests {
     #[test]
     fn a_parameter_travels_in_a_label() {
         let mut iv: Vec<u8> = (1..=16).collect();
-        let pParameter = iv.as_mut_ptr().cast();
-        let mut cbc = CK_MECHANISM { mechanism: CKM_AES_CBC_PAD, pParameter, ulParameterLen: 16 };
+        let parameter = iv.as_mut_ptr().cast();
+        let mut cbc =
+            CK_MECHANISM { mechanism: CKM_AES_CBC_PAD, pParameter: parameter, ulParameterLen: 16 };
         let (carried, seen) =
             travel(&mut cbc, |seen| (seen.mechanism, bytes(seen.pParameter, seen.ulParameterLen)));
         assert_eq!((carried, seen), (CKM_RSA_PKCS_OAEP, (CKM_AES_CBC_PAD, iv)));
@@ -367,11 +369,12 @@ mod tests {
             ulAADLen: 5,
             ulTagBits: 128,
         };
-        let ulParameterLen = CK_ULONG::try_from(size_of::<CK_GCM_PARAMS>()).unwrap();
-        let pParameter = (&raw mut gcm).cast();
-        let mut mechanism = CK_MECHANISM { mechanism: CKM_AES_GCM, pParameter, ulParameterLen };
+        let len = CK_ULONG::try_from(size_of::<CK_GCM_PARAMS>()).unwrap();
+        let parameter = (&raw mut gcm).cast();
+        let mut mechanism =
+            CK_MECHANISM { mechanism: CKM_AES_GCM, pParameter: parameter, ulParameterLen: len };
         let (carried, ()) = travel(&mut mechanism, |seen| {
-            assert_eq!((seen.mechanism, seen.ulParameterLen), (CKM_AES_GCM, ulParameterLen));
+            assert_eq!((seen.mechanism, seen.ulParameterLen), (CKM_AES_GCM, len));
             // SAFETY: a parameter of this mechanism.
             let seen = unsafe { seen.pParameter.cast::<CK_GCM_PARAMS>().read() };
             assert_eq!((seen.ulIvBits, seen.ulTagBits), (96, 128));
@@ -385,11 +388,14 @@ mod tests {
     #[test]
     fn other_mechanisms_and_functions_are_left_alone() {
         let mut label = CK_RSA_PKCS_OAEP_PARAMS::default();
-        let pParameter = (&raw mut label).cast();
-        let mut oaep =
-            CK_MECHANISM { mechanism: CKM_RSA_PKCS_OAEP, pParameter, ulParameterLen: LABEL_BYTES };
+        let parameter = (&raw mut label).cast();
+        let mut oaep = CK_MECHANISM {
+            mechanism: CKM_RSA_PKCS_OAEP,
+            pParameter: parameter,
+            ulParameterLen: LABEL_BYTES,
+        };
         let (carried, seen) = travel(&mut oaep, |seen| (seen.mechanism, seen.pParameter));
-        assert_eq!((carried, seen), (CKM_RSA_PKCS_OAEP, (CKM_RSA_PKCS_OAEP, pParameter)));
+        assert_eq!((carried, seen), (CKM_RSA_PKCS_OAEP, (CKM_RSA_PKCS_OAEP, parameter)));
         let mut words = [7, 0x210A, 8];
         assert!(end("near").dress(Function::C_Sign, &mut words).is_none());
         assert_eq!(words, [7, 0x210A, 8]);

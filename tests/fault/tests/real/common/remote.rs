@@ -15,8 +15,7 @@ pub(crate) const CLIENT: &str = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client
 
 /// What p11-kit 0.24.1 doesn't carry, under numbers that it carries and no vendor has: AES key wrap with padding by either of
 /// its numbers, AES-CBC with and without padding, AES-GCM.
-const CARRIED: &str =
-    "0x210A=0x1036 0x210B=0x1065 0x1082=0x1008 0x1085=0x400 0x1087=0x1070";
+const CARRIED: &str = "0x210A=0x1036 0x210B=0x1065 0x1082=0x1008 0x1085=0x400 0x1087=0x1070";
 
 /// How long a server may take to begin.
 const BEGIN: Duration = Duration::from_secs(10);

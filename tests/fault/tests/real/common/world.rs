@@ -1,13 +1,14 @@
 //! A demo with libtandem_fault.so around each member, which can be put back to where it was.
 
 use super::remote::Server;
+use cryptoki::session::{Session, UserType};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tandem_tests::{Demo, Wanted, artefacts};
+use tandem_tests::{Application, Demo, USER_PIN, Wanted, artefacts, pin};
 use tempfile::TempDir;
 use toml::{Table, Value};
 
@@ -129,6 +130,23 @@ impl World {
         }
     }
 
+    /// An application's login, and all members up. On a busy machine a module may take longer to start than a call may take.
+    pub(crate) fn log_in(&self, application: &Application) -> Session {
+        let session = application.open(true);
+        let until = Instant::now() + RECOVERY;
+        while let Err(error) = session.login(UserType::User, Some(&pin(USER_PIN))) {
+            assert!(Instant::now() < until, "C_Login: {error}");
+            sleep(Duration::from_millis(20));
+        }
+        self.members().into_iter().for_each(|member| self.wait_for(member));
+        session
+    }
+
+    /// Forgets what Tandem has logged, of an application that has ended.
+    pub(crate) fn forget_log(&self) {
+        let _ = fs::remove_file(self.demo.dir().join("tandem.log"));
+    }
+
     fn log_of(&self, member: &str) -> PathBuf {
         self.file(&format!("{member}.log"))
     }
@@ -159,7 +177,7 @@ impl World {
             fs::remove_dir_all(self.demo.dir().join(name)).expect("a folder that is there");
             copy(&self.demo.dir().join("kept").join(name), self.demo.dir());
         }
-        let _ = fs::remove_file(self.demo.dir().join("tandem.log"));
+        self.forget_log();
     }
 }
 

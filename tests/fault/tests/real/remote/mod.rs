@@ -61,7 +61,7 @@ fn struck(world: &World, session: &Session, key: Made, harm: Harm) -> Duration {
 
 /// Harms member `a` in the middle of a signature, again and again. The times that the signatures took.
 fn rounds(world: &World, application: &Application, harm: Harm) -> Vec<Duration> {
-    let session = application.log_in();
+    let session = world.log_in(application);
     let key = key(&session);
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
@@ -102,7 +102,7 @@ fn an_application_lives_when_all_members_are_killed_and_works_when_they_are_back
     alone(&wanted(), |demo| {
         let world = remote(demo);
         let application = initialised();
-        let session = application.log_in();
+        let session = world.log_in(&application);
         let key = key(&session);
         for harm in [Harm::Gone, Harm::Deaf, Harm::Killed] {
             world.members().into_iter().for_each(|member| world.server(member).harm(harm));
@@ -129,22 +129,23 @@ fn an_application_ends_well_when_its_members_are_killed_or_stopped() {
         let world = remote(demo);
         for harm in [Harm::Killed, Harm::Gone, Harm::Stopped] {
             let application = initialised();
-            let session = application.log_in();
+            let session = world.log_in(&application);
             key(&session);
             world.members().into_iter().for_each(|member| world.server(member).harm(harm));
             drop(session);
             let began = Instant::now();
             application.finalize();
+            world.forget_log();
             println!("| {harm:?}, all of them | C_Finalize took {:?} |", began.elapsed());
             world.members().into_iter().for_each(|member| world.server(member).mend(harm));
         }
-        sign_anew();
+        sign_anew(&world);
     });
 }
 
 /// An application that begins afterwards works.
-fn sign_anew() {
+fn sign_anew(world: &World) {
     let application = initialised();
-    let session = application.log_in();
+    let session = world.log_in(&application);
     sign(&session, key(&session));
 }

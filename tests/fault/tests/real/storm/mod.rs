@@ -64,7 +64,7 @@ fn storm(world: &World, falls: &[Blow]) {
     let vendors: Vec<_> = demo.members().into_iter().map(|(_, vendor)| vendor).collect();
     world.deadline_ms(DEADLINE_MS);
     let application = initialised();
-    let session = application.log_in();
+    let session = world.log_in(&application);
     let keys = Keys::make(&session);
     let over = AtomicBool::new(false);
     let until = Instant::now() + Duration::from_secs(seconds());
