@@ -216,6 +216,7 @@ fn configured(text: &str, dir: &Path, servers: &BTreeMap<&str, Server>) -> Strin
             server.environment().into_iter().for_each(&mut set);
             // What Tandem knows of p11-kit's client by the name of its file.
             quirks.insert("heals_by_restart".to_owned(), Value::from(true));
+            member.insert("serialize".to_owned(), Value::from(true));
             // What the vendor is configured with goes to the server.
             member.remove("init");
         }
@@ -223,6 +224,12 @@ fn configured(text: &str, dir: &Path, servers: &BTreeMap<&str, Server>) -> Strin
         member.insert("quirks".to_owned(), quirks.into());
     }
     toml::to_string(&config).expect("tandem.toml")
+}
+
+/// The demo of a test's own process, for a world of its own.
+pub(crate) fn again(demo: &Demo) -> Demo {
+    let vendors: Vec<_> = demo.members().into_iter().map(|(_, vendor)| vendor).collect();
+    Demo::at(demo.dir(), &vendors)
 }
 
 /// A test of this program in a process of its own.

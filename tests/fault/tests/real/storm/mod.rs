@@ -5,13 +5,13 @@ mod caller;
 mod tally;
 mod weather;
 
-use crate::common::{World, dies_of_sigpipe};
+use crate::common::{World, again, dies_of_sigpipe};
 use caller::{Caller, Keys};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tally::Tally;
-use tandem_tests::{Demo, Vendor, Wanted, alone, initialised};
+use tandem_tests::{Vendor, Wanted, alone, initialised};
 use weather::Blow;
 
 /// Within which every call must be answered, but for what a busy machine adds.
@@ -51,12 +51,6 @@ fn nor_where_both_are_remote_and_killed_or_stopped() {
         dies_of_sigpipe();
         storm(&World::remote(again(demo)), weather::REMOTE);
     });
-}
-
-/// The same demo, for a world of its own.
-fn again(demo: &Demo) -> Demo {
-    let vendors: Vec<_> = demo.members().into_iter().map(|(_, vendor)| vendor).collect();
-    Demo::at(demo.dir(), &vendors)
 }
 
 fn storm(world: &World, falls: &[Blow]) {
