@@ -11,6 +11,7 @@ demo='softhsm2:softhsm2-util opensc:pkcs11-tool openssl:openssl'
 opendnssec='opendnssec-enforcer-sqlite3:ods-enforcerd opendnssec-signer:ods-signerd
     libhsm-bin:ods-hsmutil sqlite3:sqlite3 ldnsutils:ldns-verify-zone
     bind9-dnsutils:dig bind9-utils:dnssec-verify iproute2:ip'
+remote='p11-kit:p11-kit p11-kit-modules'
 programs='gnutls-bin:p11tool libengine-pkcs11-openssl openssh-client:ssh-keygen openssh-server
     openjdk-17-jdk-headless:jarsigner python3:python3 python3-venv'
 lint='shellcheck:shellcheck'
@@ -21,7 +22,7 @@ for purpose in "$@"; do
     build) wanted="$wanted $build" ;;
     members) wanted="$wanted $build $members" ;;
     demo) wanted="$wanted $build $members $demo" ;;
-    test) wanted="$wanted $build $members $demo $opendnssec $programs" ;;
+    test) wanted="$wanted $build $members $demo $opendnssec $remote $programs" ;;
     lint) wanted="$wanted $lint" ;;
     *) echo "setup.sh: no such purpose: $purpose (build members demo test lint)" >&2; exit 2 ;;
     esac

@@ -476,8 +476,7 @@ impl Token {
         keys: &[Held],
         mut work: impl FnMut(&Lease) -> Answer<T>,
     ) -> Result<T> {
-        let holders = self.holders(keys);
-        self.on_each(holders, &mut work)
+        self.on_each(self.holders_in_turn(keys), &mut work)
     }
 
     /// How many members hold an object and have proven it.

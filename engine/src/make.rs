@@ -503,9 +503,10 @@ impl Token {
         template: &Template,
         work: impl Fn(&Arc<Station>) -> Answer<T>,
     ) -> Result<(Arc<Station>, T)> {
-        let mut stations =
-            if self.login.read().is_user() { self.makers()? } else { self.candidates() };
+        let is_user = self.login.read().is_user();
+        let mut stations = if is_user { self.makers()? } else { self.candidates() };
         stations.sort_by_key(|station| !self.carries_everywhere(station.name(), template));
+        let stations = self.in_turn(stations, |station| !is_user || station.is_ready());
         let mut inquiry = Inquiry::default();
         let mut last: Option<(String, Fault)> = None;
         for station in stations {

@@ -346,7 +346,7 @@ impl Session {
         }
         let mut keys = activity.keys();
         keys.extend(keys_of(step));
-        for station in token.holders(&keys) {
+        for station in token.holders_in_turn(&keys) {
             if inquiry.has_asked(&station) {
                 continue;
             }

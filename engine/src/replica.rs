@@ -321,7 +321,7 @@ impl Token {
     /// Does something on the first member that can hold keys and is able to do it. Only for what leaves no effect, so that
     /// trying again elsewhere is safe.
     pub(crate) fn on_makers<T>(&self, mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
-        let makers = self.makers()?;
+        let makers = self.in_turn(self.makers()?, |station| station.is_ready());
         self.on_each(makers, &mut work)
     }
 }
@@ -330,7 +330,7 @@ impl Token {
     /// Does something on the first of these members that is able to.
     pub(crate) fn on_each<T>(
         &self,
-        stations: Vec<Arc<Station>>,
+        stations: impl IntoIterator<Item = Arc<Station>>,
         work: &mut impl FnMut(&Lease) -> Answer<T>,
     ) -> Result<T> {
         let mut inquiry = Inquiry::default();

@@ -72,15 +72,7 @@ impl Token {
     /// Members on which an object can be used, best first. What is there already comes before what must be brought.
     pub(crate) fn holders(&self, keys: &[Held]) -> Vec<Arc<Station>> {
         let mut stations = self.candidates();
-        stations.retain(|station| {
-            keys.iter().all(|held| match held {
-                Held::Resident(entry) => {
-                    let named = entry.object.holders.as_ref();
-                    named.is_none_or(|holders| holders.iter().any(|name| name == station.name()))
-                }
-                Held::Transient(transient) => transient.can_go(station),
-            })
-        });
+        stations.retain(|station| can_use(station, keys));
         stations.sort_by_key(|station| {
             !keys.iter().all(|held| match held {
                 Held::Resident(_) => true,
@@ -88,6 +80,33 @@ impl Token {
             })
         });
         stations
+    }
+
+    /// The same to be asked one after the other, and after them whoever has come up since: a call that began while a member was
+    /// away is not to fail when that is back.
+    pub(crate) fn holders_in_turn<'a>(
+        &'a self,
+        keys: &'a [Held],
+    ) -> impl Iterator<Item = Arc<Station>> + 'a {
+        self.in_turn(self.holders(keys), |station| can_use(station, keys))
+    }
+
+    /// These members, and then whoever has come up since and is fit.
+    pub(crate) fn in_turn<'a>(
+        &'a self,
+        first: Vec<Arc<Station>>,
+        is_fit: impl Fn(&Arc<Station>) -> bool + 'a,
+    ) -> impl Iterator<Item = Arc<Station>> + 'a {
+        let mut first = first.into_iter();
+        let mut asked: Vec<Arc<Station>> = Vec::new();
+        std::iter::from_fn(move || {
+            let has_come = |station: &Arc<Station>| {
+                is_fit(station) && !asked.iter().any(|asked| Arc::ptr_eq(asked, station))
+            };
+            let next = first.next().or_else(|| self.up().into_iter().find(has_come))?;
+            asked.push(Arc::clone(&next));
+            Some(next)
+        })
     }
 
     /// The error when no member can do it.
@@ -109,6 +128,17 @@ impl Token {
             ),
         )
     }
+}
+
+/// True if all of these can be used there, or be brought there.
+fn can_use(station: &Arc<Station>, keys: &[Held]) -> bool {
+    keys.iter().all(|held| match held {
+        Held::Resident(entry) => {
+            let named = entry.object.holders.as_ref();
+            named.is_none_or(|holders| holders.iter().any(|name| name == station.name()))
+        }
+        Held::Transient(transient) => transient.can_go(station),
+    })
 }
 
 fn rotate(stations: &mut [Arc<Station>], by: usize) {

@@ -40,6 +40,7 @@ mod parameter;
 mod quirks;
 mod read;
 mod sessions;
+mod shield;
 mod step;
 mod tokens;
 mod workers;

@@ -10,6 +10,7 @@ use crate::functions::Functions;
 use crate::gate::{Gate, Shut};
 use crate::image;
 use crate::initialise::{initialise, text_of};
+use crate::shield::Shield;
 use crate::world::{self, World};
 use parking_lot::{Mutex, RwLock};
 use std::ffi::CString;
@@ -220,7 +221,9 @@ impl Library {
             return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
         }
         let _one = self.serialize.load(Ordering::Relaxed).then(|| self.one_at_a_time.lock());
+        let shield = Shield::raise();
         let answer = run(&self.functions, now);
+        drop(shield);
         if matches!(answer, Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED))) {
             self.lost.store(true, Ordering::Release);
         }
@@ -290,6 +293,7 @@ impl Library {
             };
         }
         let text = text_of(&start.initialise).map_err(|rv| self.failed(rv))?;
+        let _shield = Shield::raise();
         let up = self.initialise(world, start, &text)?;
         self.epoch.fetch_add(1, Ordering::AcqRel);
         let info = self.functions.info().map_or_else(
@@ -316,7 +320,7 @@ impl Library {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         match up {
             Up::Theirs => Ok(()),
-            Up::Ours => match self.functions.finalise() {
+            Up::Ours => match self.finalise() {
                 Ok(()) | Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED)) => {
                     self.refused_ends.store(0, Ordering::Relaxed);
                     Ok(())
@@ -332,6 +336,12 @@ impl Library {
                 }
             },
         }
+    }
+
+    /// C_Finalize, which may tell a peer that has gone.
+    fn finalise(&self) -> Result {
+        let _shield = Shield::raise();
+        self.functions.finalise()
     }
 
     /// C_Initialize, as the vendor will have it.

@@ -226,7 +226,7 @@ impl Keeper {
         let load = || world.library(module, owner);
         let library = environment::with(&world.environment, &self.config.environment, load)
             .ok_or_else(|| self.failed(Rv(CKR_CANT_LOCK)))??;
-        library.join(self.config.serialize);
+        library.join(self.config.serialize || self.by_file.serialize);
         Ok(library)
     }
 

@@ -1,5 +1,6 @@
 //! The gate through which every call goes: counted, spoilt if the script says so, forwarded, and written down.
 
+use crate::carry::Carry;
 use crate::damage::{self, Unwrapped};
 use crate::exports;
 use crate::face::{List, Word};
@@ -30,6 +31,7 @@ fn stamp(path: &Path) -> Stamp {
 struct Module {
     wrapped: Wrapped,
     script: Option<PathBuf>,
+    carry: Option<Carry>,
     log: Option<Mutex<File>>,
     state: Mutex<State>,
     /// Calls share it, and what is taken from under them has it alone: SoftHSM crashes where a session is closed while
@@ -75,9 +77,12 @@ fn begin() -> Option<Arc<Module>> {
     let mut own = MODULE.write();
     let variable = |name| env::var_os(name).map(PathBuf::from);
     let path = variable("TANDEM_FAULT_MODULE");
+    let carry = env::var("TANDEM_FAULT_CARRY").ok().map(|text| Carry::parse(&text)).transpose();
+    let carry = carry.map_err(|error| complain(&format!("TANDEM_FAULT_CARRY: {error}"))).ok()?;
     if let Some(module) = &*own
         && (module.state.lock().initialised
-            || module.is_configured_as(path.as_deref(), variable("TANDEM_FAULT_SCRIPT").as_deref()))
+            || module.is_configured_as(path.as_deref(), variable("TANDEM_FAULT_SCRIPT").as_deref())
+                && module.carry == carry)
     {
         return Some(Arc::clone(module));
     }
@@ -99,6 +104,7 @@ fn begin() -> Option<Arc<Module>> {
     let module = Arc::new(Module {
         wrapped,
         script: variable("TANDEM_FAULT_SCRIPT"),
+        carry,
         log: log.map(Mutex::new),
         state: Mutex::default(),
         inside: RwLock::default(),
@@ -154,7 +160,7 @@ impl Module {
             }
         }
         let inside = self.inside.read();
-        let rv = forward(&self.wrapped.list, words).unwrap_or(CKR_FUNCTION_NOT_SUPPORTED);
+        let rv = self.forward(function, words, forward);
         drop(inside);
         if rv == CKR_OK && replaced.is_none() {
             self.learn(function, &words);
@@ -180,6 +186,24 @@ impl Module {
         };
         self.write(number, function, &said);
         answer
+    }
+
+    /// Calls the wrapped module, with mechanisms under the numbers that it is to get.
+    fn forward<const N: usize>(
+        &self,
+        function: Function,
+        mut words: [CK_ULONG; N],
+        forward: &impl Fn(&List, [CK_ULONG; N]) -> Option<CK_RV>,
+    ) -> CK_RV {
+        let dressed = self.carry.as_ref().and_then(|carry| carry.dress(function, &mut words));
+        let rv = forward(&self.wrapped.list, words).unwrap_or(CKR_FUNCTION_NOT_SUPPORTED);
+        drop(dressed);
+        if rv == CKR_OK
+            && let Some(carry) = &self.carry
+        {
+            carry.undress(function, &words);
+        }
+        rv
     }
 
     /// Counts a call, by the script as it is now, which is known by its stamp.

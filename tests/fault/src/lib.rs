@@ -6,6 +6,7 @@
     reason = "it takes its configuration from the environment, as Tandem gives it to each member, and delays calls"
 )]
 
+mod carry;
 mod damage;
 pub mod exports;
 mod face;

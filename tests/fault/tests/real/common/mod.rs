@@ -1,7 +1,9 @@
 //! A demo whose members fail as their scripts say, and how it is looked at afterwards.
 
 mod look;
+mod remote;
 mod world;
 
 pub(crate) use look::{View, look_at_member, look_at_token, same};
-pub(crate) use world::{World, child_of_test};
+pub(crate) use remote::{Harm, dies_of_sigpipe};
+pub(crate) use world::{RECOVERY, World, again, child_of_test};

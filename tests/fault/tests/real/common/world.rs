@@ -1,12 +1,19 @@
 //! A demo with libtandem_fault.so around each member, which can be put back to where it was.
 
+use super::remote::Server;
+use cryptoki::session::{Session, UserType};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tandem_tests::{Demo, Wanted, artefacts};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tandem_tests::{Application, Demo, USER_PIN, Wanted, artefacts, pin};
 use tempfile::TempDir;
 use toml::{Table, Value};
+
+/// By when a member must be back after its trouble: longer than any back-off that the troubles of these tests lead to.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 
 /// libtandem_fault.so.
 pub(crate) fn fault_module() -> PathBuf {
@@ -18,6 +25,7 @@ pub(crate) fn fault_module() -> PathBuf {
 /// A demo with faults.
 pub(crate) struct World {
     pub(crate) demo: Demo,
+    servers: BTreeMap<&'static str, Server>,
     _dir: Option<TempDir>,
 }
 
@@ -37,14 +45,31 @@ impl World {
 
     /// A demo that is there already, with faults from now on.
     pub(crate) fn around(demo: Demo) -> Self {
+        Self::with(demo, |_, _| None)
+    }
+
+    /// The same with every member behind p11-kit's remoting.
+    pub(crate) fn remote(demo: Demo) -> Self {
+        Self::with(demo, |demo, member| Some(Server::of(demo, member)))
+    }
+
+    fn with(demo: Demo, server: impl Fn(&Demo, &str) -> Option<Server>) -> Self {
         fs::create_dir(demo.dir().join("faults")).expect("a folder");
-        demo.configure(|text| configured(&text, demo.dir()));
-        Self { demo, _dir: None }
+        let names = demo.members().into_iter().map(|(name, _)| name);
+        let servers = names.filter_map(|name| Some((name, server(&demo, name)?))).collect();
+        demo.configure(|text| configured(&text, demo.dir(), &servers));
+        Self { demo, servers, _dir: None }
     }
 
     /// The same, in a process that a test has started.
     pub(crate) fn at(dir: &Path, wanted: &Wanted) -> Self {
-        Self { demo: Demo::at(dir, &wanted.members), _dir: None }
+        let demo = Demo::at(dir, &wanted.members);
+        Self { demo, servers: BTreeMap::new(), _dir: None }
+    }
+
+    /// What serves a member that is remote.
+    pub(crate) fn server(&self, member: &str) -> &Server {
+        self.servers.get(member).expect("a remote member")
     }
 
     /// A file beside the scripts.
@@ -89,6 +114,39 @@ impl World {
         }
     }
 
+    /// True unless the log says that a member is down or has forgotten us.
+    pub(crate) fn is_up(&self, member: &str) -> bool {
+        let log = self.demo.log();
+        let about = |what: &str| log.rfind(&format!("member {member} {what}"));
+        about("is down").max(about("has forgotten us")) <= about("is up again")
+    }
+
+    /// Waits until a member that went down is up again.
+    pub(crate) fn wait_for(&self, member: &str) {
+        let until = Instant::now() + RECOVERY;
+        while !self.is_up(member) {
+            assert!(Instant::now() < until, "member {member} does not come back");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// An application's login, and all members up. On a busy machine a module may take longer to start than a call may take.
+    pub(crate) fn log_in(&self, application: &Application) -> Session {
+        let session = application.open(true);
+        let until = Instant::now() + RECOVERY;
+        while let Err(error) = session.login(UserType::User, Some(&pin(USER_PIN))) {
+            assert!(Instant::now() < until, "C_Login: {error}");
+            sleep(Duration::from_millis(20));
+        }
+        self.members().into_iter().for_each(|member| self.wait_for(member));
+        session
+    }
+
+    /// Forgets what Tandem has logged, of an application that has ended.
+    pub(crate) fn forget_log(&self) {
+        let _ = fs::remove_file(self.demo.dir().join("tandem.log"));
+    }
+
     fn log_of(&self, member: &str) -> PathBuf {
         self.file(&format!("{member}.log"))
     }
@@ -119,7 +177,7 @@ impl World {
             fs::remove_dir_all(self.demo.dir().join(name)).expect("a folder that is there");
             copy(&self.demo.dir().join("kept").join(name), self.demo.dir());
         }
-        let _ = fs::remove_file(self.demo.dir().join("tandem.log"));
+        self.forget_log();
     }
 }
 
@@ -129,8 +187,8 @@ fn copy(folder: &Path, into: &Path) {
     assert!(done.success(), "cp -a {} {}", folder.display(), into.display());
 }
 
-/// tandem.toml with the fault module around each member.
-fn configured(text: &str, dir: &Path) -> String {
+/// tandem.toml with the fault module around each member, or around p11-kit's client where that is served elsewhere.
+fn configured(text: &str, dir: &Path, servers: &BTreeMap<&str, Server>) -> String {
     let mut config: Table = toml::from_str(text).expect("tandem.toml");
     let tokens = config.get_mut("token").and_then(Value::as_array_mut).expect("tokens");
     let members = tokens[0].get_mut("member").and_then(Value::as_array_mut).expect("members");
@@ -149,13 +207,29 @@ fn configured(text: &str, dir: &Path) -> String {
         .into();
         let environment = member.entry("environment").or_insert_with(|| Table::new().into());
         let environment = environment.as_table_mut().expect("an environment");
-        environment
-            .extend(faults.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))));
+        let mut set = |(name, value): (&str, String)| {
+            environment.insert(name.to_owned(), Value::from(value));
+        };
+        faults.into_iter().for_each(&mut set);
+        let mut quirks = Table::from_iter([("private_copy".to_owned(), Value::from(true))]);
+        if let Some(server) = servers.get(&*name) {
+            server.environment().into_iter().for_each(&mut set);
+            // What Tandem knows of p11-kit's client by the name of its file.
+            quirks.insert("heals_by_restart".to_owned(), Value::from(true));
+            member.insert("serialize".to_owned(), Value::from(true));
+            // What the vendor is configured with goes to the server.
+            member.remove("init");
+        }
         member.insert("module".to_owned(), fault_module().display().to_string().into());
-        let quirks = Table::from_iter([("private_copy".to_owned(), Value::from(true))]);
         member.insert("quirks".to_owned(), quirks.into());
     }
     toml::to_string(&config).expect("tandem.toml")
+}
+
+/// The demo of a test's own process, for a world of its own.
+pub(crate) fn again(demo: &Demo) -> Demo {
+    let vendors: Vec<_> = demo.members().into_iter().map(|(_, vendor)| vendor).collect();
+    Demo::at(demo.dir(), &vendors)
 }
 
 /// A test of this program in a process of its own.

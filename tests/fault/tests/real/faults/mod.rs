@@ -4,6 +4,7 @@
 mod each;
 mod exceptions;
 mod request;
+mod returned;
 mod scenario;
 mod wrong;
 

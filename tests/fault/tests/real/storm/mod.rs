@@ -5,13 +5,14 @@ mod caller;
 mod tally;
 mod weather;
 
-use crate::common::World;
+use crate::common::{World, again, dies_of_sigpipe};
 use caller::{Caller, Keys};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tally::Tally;
-use tandem_tests::{Demo, Vendor, Wanted, alone, initialised};
+use tandem_tests::{Vendor, Wanted, alone, initialised};
+use weather::Blow;
 
 /// Within which every call must be answered, but for what a busy machine adds.
 const DEADLINE_MS: u64 = 1_000;
@@ -26,30 +27,38 @@ fn seconds() -> u64 {
 #[test]
 fn nobody_notices_that_members_fail_hang_and_come_back() {
     alone(&Wanted::mixed(), |demo| {
-        storm(demo);
+        storm(&World::around(again(demo)), weather::NEAR);
     });
 }
 
 #[test]
 fn nor_where_both_are_kryoptic() {
     alone(&Wanted::over(&[Vendor::Kryoptic, Vendor::Kryoptic]), |demo| {
-        storm(demo);
+        storm(&World::around(again(demo)), weather::NEAR);
     });
 }
 
 #[test]
 fn nor_where_both_are_softhsm() {
     alone(&Wanted::over(&[Vendor::SoftHsm, Vendor::SoftHsm]), |demo| {
-        storm(demo);
+        storm(&World::around(again(demo)), weather::NEAR);
     });
 }
 
-fn storm(demo: &Demo) {
-    let vendors = demo.members().into_iter().map(|(_, vendor)| vendor).collect::<Vec<_>>();
-    let world = World::around(Demo::at(demo.dir(), &vendors));
+#[test]
+fn nor_where_both_are_remote_and_killed_or_stopped() {
+    alone(&Wanted::mixed(), |demo| {
+        dies_of_sigpipe();
+        storm(&World::remote(again(demo)), weather::REMOTE);
+    });
+}
+
+fn storm(world: &World, falls: &[Blow]) {
+    let demo = &world.demo;
+    let vendors: Vec<_> = demo.members().into_iter().map(|(_, vendor)| vendor).collect();
     world.deadline_ms(DEADLINE_MS);
     let application = initialised();
-    let session = application.log_in();
+    let session = world.log_in(&application);
     let keys = Keys::make(&session);
     let over = AtomicBool::new(false);
     let until = Instant::now() + Duration::from_secs(seconds());
@@ -61,7 +70,7 @@ fn storm(demo: &Demo) {
                 scope.spawn(move || caller.call_until(over))
             })
             .collect();
-        let blows = catch_unwind(AssertUnwindSafe(|| weather::until(&world, until)));
+        let blows = catch_unwind(AssertUnwindSafe(|| weather::until(world, falls, until)));
         over.store(true, Ordering::Release);
         let blows = blows.unwrap_or_else(|panic| resume_unwind(panic));
         let tallies = callers.into_iter().map(|caller| caller.join().expect("a caller"));
