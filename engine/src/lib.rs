@@ -59,3 +59,4 @@ mod strangers;
 mod stray;
 mod tend;
 pub mod token;
+mod waking;

@@ -338,11 +338,14 @@ impl Token {
         if !due {
             return;
         }
-        match self.revive(station) {
+        let waking = self.waking.begin();
+        let revived = self.revive(station);
+        if revived.is_ok() && station.health(crate::health::Health::recover) {
+            log::info!("member {} is up again", station.name());
+        }
+        drop(waking);
+        match revived {
             Ok(()) => {
-                if station.health(crate::health::Health::recover) {
-                    log::info!("member {} is up again", station.name());
-                }
                 if station.ring().is_some() {
                     station.try_again_at_once();
                     self.catch_up_one(station);
@@ -350,6 +353,17 @@ impl Token {
             }
             Err(fault) => log::debug!("member {} is still down: {fault}", station.name()),
         }
+    }
+
+    /// Brings back a member that has forgotten us. If another thread is at it and no other member is up, that is waited for.
+    pub(crate) fn bring_back(&self, station: &Arc<Station>) {
+        self.wake(station);
+        self.wait_for_anybody();
+    }
+
+    /// Waits while nobody is up and somebody is being brought back.
+    pub(crate) fn wait_for_anybody(&self) {
+        self.waking.wait_until(|| !self.up().is_empty());
     }
 
     fn revive(&self, station: &Arc<Station>) -> Answer {

@@ -515,7 +515,7 @@ impl Token {
                 && fault.class == Class::Lost
             {
                 station.judge(*fault);
-                self.wake(&station);
+                self.bring_back(&station);
                 answer = work(&station);
             }
             match answer {

@@ -381,7 +381,7 @@ impl Session {
                         Class::Lost => {
                             activity.abandon();
                             station.close_idle();
-                            self.token().wake(station);
+                            self.token().bring_back(station);
                             for held in activity.keys().iter().chain(&keys_of(step)) {
                                 forget_place(station, held);
                             }

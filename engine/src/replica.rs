@@ -367,7 +367,7 @@ impl Token {
             Err(fault) if fault.class == Class::Lost => {
                 station.close_idle();
                 station.judge(fault);
-                self.wake(station);
+                self.bring_back(station);
                 let mut lease = station.lease()?;
                 let answer = work(&lease);
                 if answer.is_err() {

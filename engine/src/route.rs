@@ -20,6 +20,7 @@ impl Token {
         if up.is_empty() {
             // Whoever tends them may just not have come round.
             self.wake_all();
+            self.wait_for_anybody();
             up = self.up();
         }
         for station in &up {
@@ -40,7 +41,8 @@ impl Token {
         up
     }
 
-    fn up(&self) -> Vec<Arc<Station>> {
+    /// Members to which work may be given.
+    pub(crate) fn up(&self) -> Vec<Arc<Station>> {
         let working = self.stations.iter().filter(|station| {
             matches!(station.settings.role, Role::Active | Role::Standby) && station.is_up()
         });

@@ -16,6 +16,7 @@ use crate::session::Session;
 use crate::settings::{MemberSettings, Settings};
 use crate::shelf::Shelf;
 use crate::station::Station;
+use crate::waking::Waking;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -68,6 +69,8 @@ pub struct Token {
     sessions: Mutex<BTreeMap<u64, Weak<Session>>>,
     sessions_opened: AtomicU64,
     pub(crate) turn: AtomicUsize,
+    /// Members that are being brought back just now.
+    pub(crate) waking: Waking,
     /// Somebody tends the members in the background, so that calls need not.
     pub(crate) tended: AtomicBool,
     /// The store's generation at which the operator's notes were last read.
@@ -148,6 +151,7 @@ impl Token {
             sessions: Mutex::default(),
             sessions_opened: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
+            waking: Waking::default(),
             tended: AtomicBool::new(false),
             heeded: AtomicU64::new(0),
             common: Mutex::new(None),

@@ -4,6 +4,7 @@
 
 mod ledger;
 mod life;
+mod tokens;
 
 use crate::common::{View, World, child_of_test, look_at_member, look_at_token, same};
 use cryptoki::session::Session;
@@ -13,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tandem_tests::keys::DIGEST;
 use tandem_tests::{Vendor, Wanted, application};
+use tokens::Tokens;
 
 /// How often the process is killed; `TANDEM_KILLS` says otherwise.
 fn kills() -> usize {
@@ -66,6 +68,8 @@ fn killed_at_random(wanted: &Wanted) {
     let seed = std::env::var("TANDEM_SEED").ok().and_then(|text| text.parse().ok());
     let mut chance = Chance(seed.unwrap_or(1));
     let members = world.members();
+    let tokens = Tokens::of(&world);
+    let mut put_back = 0;
     for number in 0..kills() {
         let struck = members[chance.below(members.len())];
         world.script(struck, TROUBLES[chance.below(TROUBLES.len())]);
@@ -76,6 +80,7 @@ fn killed_at_random(wanted: &Wanted) {
         process.kill().expect("a process that is alive");
         process.wait().expect("a child");
         world.calm();
+        put_back += tokens.put_back();
     }
     // Nobody works any more: what is judged now may be looked at quickly.
     for name in &members {
@@ -89,7 +94,7 @@ fn killed_at_random(wanted: &Wanted) {
         String::from_utf8_lossy(&done.stderr)
     );
     for line in said.lines().filter(|line| line.starts_with('|')) {
-        println!("{line}");
+        println!("{line} {put_back} tokens put back that SoftHSM had cut off |");
     }
 }
 

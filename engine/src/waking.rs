@@ -1,0 +1,76 @@
+//! Members that are being brought back just now, and waiting for them where nobody else could do the work.
+//!
+//! A member that lost our sessions is back within moments: a call that finds no other member waits for it rather than fail.
+//! How long that takes is bounded by the deadlines of whoever brings it back.
+
+use parking_lot::{Condvar, Mutex};
+
+/// How many members are being brought back.
+#[derive(Default)]
+pub(crate) struct Waking {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Waking {
+    /// One more, until the guard goes.
+    pub(crate) fn begin(&self) -> WakingGuard<'_> {
+        let mut count = self.count.lock();
+        *count = count.saturating_add(1);
+        WakingGuard(self)
+    }
+
+    /// Waits while some are being brought back and nothing has come of it. Not for who brings one back itself.
+    pub(crate) fn wait_until(&self, done: impl Fn() -> bool) {
+        let mut count = self.count.lock();
+        while *count > 0 && !done() {
+            self.changed.wait(&mut count);
+        }
+    }
+}
+
+/// A member is being brought back as long as this is there.
+pub(crate) struct WakingGuard<'a>(&'a Waking);
+
+impl Drop for WakingGuard<'_> {
+    fn drop(&mut self) {
+        let mut count = self.0.count.lock();
+        *count = count.saturating_sub(1);
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn nobody_waits_for_what_nobody_does() {
+        Waking::default().wait_until(|| false);
+    }
+
+    #[test]
+    fn who_waits_goes_on_when_it_is_done_or_given_up() {
+        for comes in [true, false] {
+            let (waking, is_up) = (Waking::default(), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                let (first, second) = (waking.begin(), waking.begin());
+                let waits = scope.spawn(|| {
+                    waking.wait_until(|| is_up.load(Ordering::Acquire));
+                    is_up.load(Ordering::Acquire)
+                });
+                is_up.store(comes, Ordering::Release);
+                drop(first);
+                if comes {
+                    // The other is still at it.
+                    assert!(waits.join().expect("a thread"));
+                    drop(second);
+                } else {
+                    drop(second);
+                    assert!(!waits.join().expect("a thread"));
+                }
+            });
+        }
+    }
+}
