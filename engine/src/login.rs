@@ -11,6 +11,7 @@ use crate::ring::Ring;
 use crate::seal::Seal;
 use crate::station::{Lease, Station};
 use crate::token::{Token, note};
+use crate::waking::LOST_MAX;
 use std::sync::Arc;
 use tandem_values::{Handle, Secret, ck::*};
 
@@ -179,7 +180,7 @@ impl Token {
                     let _ = self.store.set_note(&refused, None);
                 }
             }
-            Err(fault) if station.judge(*fault) == Class::Ill => {}
+            Err(fault) if matches!(station.judge(*fault), Class::Ill | Class::Lost) => {}
             Err(fault) if !says_no_to_pin(*fault) => station.fail(*fault),
             Err(fault) => {
                 log::error!(
@@ -339,7 +340,7 @@ impl Token {
             return;
         }
         let waking = self.waking.begin();
-        let revived = self.revive(station);
+        let revived = self.revive_surely(station);
         if revived.is_ok() && station.health(crate::health::Health::recover) {
             log::info!("member {} is up again", station.name());
         }
@@ -357,6 +358,8 @@ impl Token {
 
     /// Brings back a member that has forgotten us. If another thread is at it and no other member is up, that is waited for.
     pub(crate) fn bring_back(&self, station: &Arc<Station>) {
+        // One session was lost, or all of them.
+        station.close_idle();
         self.wake(station);
         self.wait_for_anybody();
     }
@@ -364,6 +367,17 @@ impl Token {
     /// Waits while nobody is up and somebody is being brought back.
     pub(crate) fn wait_for_anybody(&self) {
         self.waking.wait_until(|| !self.up().is_empty());
+    }
+
+    /// A member that forgets us again while it is being brought back is tried again at once.
+    fn revive_surely(&self, station: &Arc<Station>) -> Answer {
+        for _ in 1..LOST_MAX {
+            match self.revive(station) {
+                Err(fault) if fault.class == Class::Lost => {}
+                revived => return revived,
+            }
+        }
+        self.revive(station)
     }
 
     fn revive(&self, station: &Arc<Station>) -> Answer {
@@ -384,10 +398,13 @@ impl Token {
             && let Ok(Some(ring)) = self.known_ring()
         {
             let lease = station.lease()?;
-            let handles = pair::find(&lease.desk(), &ring).map_err(|error| Fault {
-                call: Call::Find,
-                rv: error.rv,
-                class: Class::Ill,
+            let handles = pair::find(&lease.desk(), &ring).map_err(|error| {
+                let fault = Fault::new(Call::Find, error.rv.0);
+                if fault.class == Class::Lost {
+                    fault
+                } else {
+                    Fault { class: Class::Ill, ..fault }
+                }
             })?;
             station.set_ring(Some(handles));
         }

@@ -510,15 +510,7 @@ impl Token {
         let mut inquiry = Inquiry::default();
         let mut last: Option<(String, Fault)> = None;
         for station in stations {
-            let mut answer = work(&station);
-            if let Err(fault) = &answer
-                && fault.class == Class::Lost
-            {
-                station.judge(*fault);
-                self.bring_back(&station);
-                answer = work(&station);
-            }
-            match answer {
+            match self.surely(&station, || work(&station)) {
                 Ok(value) => {
                     inquiry.done();
                     return Ok((station, value));

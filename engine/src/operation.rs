@@ -14,6 +14,7 @@ use crate::session::Session;
 use crate::station::{Lease, Station};
 use crate::step::{Output, Room, Step, Verb};
 use crate::token::Token;
+use crate::waking::LOST_MAX;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_values::{Handle, Mechanism, Secret, ck::*};
@@ -369,7 +370,7 @@ impl Session {
         last: &mut Error,
     ) -> Result<Option<Output>> {
         // A handle may be lost, and then the login with which it is found again.
-        for _ in 0..3 {
+        for _ in 0..LOST_MAX {
             let answer = replay(self.token(), activity, station)
                 .and_then(|()| ask_here(self.token(), activity, step, room));
             match answer {
@@ -380,7 +381,6 @@ impl Session {
                         Class::Refused => return Err(fault.into()),
                         Class::Lost => {
                             activity.abandon();
-                            station.close_idle();
                             self.token().bring_back(station);
                             for held in activity.keys().iter().chain(&keys_of(step)) {
                                 forget_place(station, held);

@@ -13,6 +13,7 @@ use crate::pair;
 use crate::prove::{self, Failure, Proof};
 use crate::station::{Lease, Station};
 use crate::token::Token;
+use crate::waking::LOST_MAX;
 use std::sync::Arc;
 use tandem_values::template::Reading;
 use tandem_values::{AttributeType, Handle, Template, Value, ck::*};
@@ -350,33 +351,38 @@ impl Token {
         Err(inquiry.undone(last.map_or_else(|| self.nobody(), Into::into)))
     }
 
-    /// Does something in a leased session; when our session or login was lost there, once more in a new one.
+    /// Does something in a leased session; when our session or login was lost there, again in a new one.
     pub(crate) fn retry_lost<T>(
         &self,
         station: &Arc<Station>,
         work: &mut impl FnMut(&Lease) -> Answer<T>,
     ) -> Answer<T> {
-        let answer = station.lease().and_then(|mut lease| {
+        self.surely(station, || {
+            let mut lease = station.lease()?;
             let answer = work(&lease);
             if answer.is_err() {
                 lease.spoil();
             }
             answer
-        });
-        match answer {
-            Err(fault) if fault.class == Class::Lost => {
-                station.close_idle();
-                station.judge(fault);
-                self.bring_back(station);
-                let mut lease = station.lease()?;
-                let answer = work(&lease);
-                if answer.is_err() {
-                    lease.spoil();
+        })
+    }
+
+    /// Does something on a member; when our session or login was lost there, again when they are back.
+    pub(crate) fn surely<T>(
+        &self,
+        station: &Arc<Station>,
+        mut work: impl FnMut() -> Answer<T>,
+    ) -> Answer<T> {
+        for _ in 1..LOST_MAX {
+            match work() {
+                Err(fault) if fault.class == Class::Lost => {
+                    station.judge(fault);
+                    self.bring_back(station);
                 }
-                answer
+                answer => return answer,
             }
-            answer => answer,
         }
+        work()
     }
 }
 

@@ -183,6 +183,10 @@ impl Station {
     /// Forgets sessions, handles and login: they belong to another era.
     pub fn forget(&self) {
         self.era.fetch_add(1, Ordering::AcqRel);
+        self.clear();
+    }
+
+    fn clear(&self) {
         *self.post.lock() = Post::default();
         self.idle.lock().clear();
         self.replicas.lock().clear();
@@ -346,7 +350,9 @@ impl Station {
         self.replicas.lock().remove(&id);
     }
 
-    fn has_forgotten_us(&self, fault: Fault) -> bool {
+    /// True of an answer that a member gives which has forgotten us, and also of one about a session that was lost before we
+    /// logged in again: which of the two it is the anchor tells.
+    fn may_have_forgotten_us(&self, fault: Fault) -> bool {
         let gone = matches!(
             fault.rv.0,
             CKR_SESSION_HANDLE_INVALID
@@ -384,8 +390,9 @@ impl Station {
     /// Judges a fault: an ill member goes down, and so does one that has forgotten our sessions or our login, which is to
     /// be had again at once (`Token::wake`). Answers the class.
     pub fn judge(&self, fault: Fault) -> Class {
-        if self.has_forgotten_us(fault) {
-            self.is_forgotten(fault);
+        let era = self.era();
+        if self.may_have_forgotten_us(fault) && !matches!(self.still_knows_us(), Ok(true)) {
+            self.is_forgotten(era, fault);
         }
         if fault.class != Class::Ill {
             return fault.class;
@@ -396,7 +403,7 @@ impl Station {
             match self.still_knows_us() {
                 Ok(true) => return Class::Unable,
                 Ok(false) => {
-                    self.is_forgotten(fault);
+                    self.is_forgotten(era, fault);
                     return Class::Lost;
                 }
                 Err(_) => {}
@@ -406,11 +413,16 @@ impl Station {
         Class::Ill
     }
 
-    /// Notes that the member has forgotten us: it is down, and may be tried at once.
-    fn is_forgotten(&self, fault: Fault) {
+    /// Notes that the member has forgotten us: it is down, and may be tried at once. Only who saw it in this era: another may
+    /// be logging in again already.
+    fn is_forgotten(&self, era: u64, fault: Fault) {
+        let next = era.wrapping_add(1);
+        if self.era.compare_exchange(era, next, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return;
+        }
         log::info!("member {} has forgotten us ({fault}); we log in again", self.name());
         self.health.lock().lose(self.clock.steady_ms(), fault.to_string());
-        self.forget();
+        self.clear();
     }
 
     /// True if whoever we logged in there is logged in still.

@@ -32,7 +32,10 @@ impl Token {
                 && station.judge(fault) == Class::Lost
             {
                 // What was lost is more than a session: it is brought back up from the start.
-                station.fail(fault);
+                if station.is_up() {
+                    station.fail(fault);
+                }
+                self.wake(station);
             }
         }
         if self.login.read().is_user() {

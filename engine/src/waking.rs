@@ -5,6 +5,9 @@
 
 use parking_lot::{Condvar, Mutex};
 
+/// So often a call asks a member that says our session or login is gone; each time but the last it is brought back first.
+pub(crate) const LOST_MAX: usize = 3;
+
 /// How many members are being brought back.
 #[derive(Default)]
 pub(crate) struct Waking {

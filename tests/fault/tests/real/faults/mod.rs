@@ -3,6 +3,7 @@
 
 mod each;
 mod exceptions;
+mod last;
 mod request;
 mod returned;
 mod scenario;
