@@ -57,7 +57,8 @@ pub(crate) fn output(
             let plausible = |needed: &usize| *needed > room && *needed <= ROOM_BYTES_MAX;
             let told = Some(len(wrote)).filter(plausible);
             let needed = match told {
-                None if may_ask => query(&mut call).ok(),
+                // A vendor that has gone meanwhile says so here: that is no word about the buffer.
+                None if may_ask => Some(query(&mut call)?),
                 told => told,
             };
             if room == 0 && needed == Some(0) {
@@ -168,6 +169,16 @@ mod tests {
         assert_eq!(bytes(output(Room::Bytes(0), true, confused(b""))), b"");
         let short = output(Room::Bytes(0), true, confused(b"signature"));
         assert!(matches!(short, Ok(Outcome::Short(9))));
+    }
+
+    #[test]
+    fn a_vendor_that_goes_before_it_says_what_it_needs_is_gone() {
+        let mut asked = 0;
+        let goes = |_: &mut Sink<'_>| {
+            asked += 1;
+            Err(Rv(if asked == 1 { CKR_BUFFER_TOO_SMALL } else { CKR_DEVICE_REMOVED }))
+        };
+        assert_eq!(output(Room::Bytes(0), true, goes).err(), Some(Rv(CKR_DEVICE_REMOVED)));
     }
 
     #[test]

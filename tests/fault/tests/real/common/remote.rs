@@ -76,7 +76,7 @@ impl Server {
             Harm::Stopped => self.signal(&listener, libc::SIGSTOP),
             Harm::Deaf => {
                 signal(pid(&listener), libc::SIGSTOP);
-                self.signal(&listener, libc::SIGKILL);
+                serving(pid(&listener)).into_iter().for_each(|one| signal(one, libc::SIGKILL));
             }
             Harm::Gone => {
                 let serving = serving(pid(&listener));

@@ -1,7 +1,7 @@
 //! Members in other processes, by p11-kit's remoting, whose processes are stopped and killed in the middle of a call: callers
 //! are answered in time, and the application lives.
 
-use crate::common::{Harm, RECOVERY, World, again, dies_of_sigpipe};
+use crate::common::{Harm, RECOVERY, World, again, dies_of_sigpipe, log_in_patiently};
 use cryptoki::session::Session;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
@@ -128,6 +128,24 @@ fn an_application_lives_when_all_members_are_killed_and_works_when_they_are_back
             sign(&session, key);
             world.members().into_iter().for_each(|member| world.wait_for(member));
         }
+    });
+}
+
+#[test]
+fn a_member_that_hangs_as_it_starts_keeps_no_other_from_starting() {
+    alone(&wanted(), |demo| {
+        let world = remote(demo);
+        world.server("a").harm(Harm::Deaf);
+        let application = initialised();
+        let began = Instant::now();
+        // The first call may have waited for it as long as a call may.
+        let session = log_in_patiently(&application);
+        println!("| Deaf as it starts | logged in after {:?} |", began.elapsed());
+        sign(&session, key(&session));
+        assert!(world.is_up("b") && !world.is_up("a"));
+        world.server("a").mend(Harm::Deaf);
+        world.wait_for("a");
+        sign(&session, key(&session));
     });
 }
 
