@@ -177,8 +177,9 @@ mod tests {
         let environment = Environment { turn: Duration::from_millis(50), ..Environment::default() };
         let seen = || (env::var("TANDEM_TEST_D").ok(), env::var("TANDEM_TEST_E").ok());
         let (go, wait) = std::sync::mpsc::channel::<()>();
+        let environment = &environment;
         std::thread::scope(|scope| {
-            let hangs = scope.spawn(|| {
+            let hangs = scope.spawn(move || {
                 environment.with(&[pair("TANDEM_TEST_D", "hangs")], || wait.recv().is_ok())
             });
             while seen().0.is_none() {

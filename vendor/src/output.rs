@@ -2,6 +2,7 @@
 
 use crate::buffer::{len, ulong};
 use crate::functions::Sink;
+use tandem_engine::fault::{Call, Class, Fault};
 use tandem_engine::step::{Bytes, Output, Room};
 use tandem_values::ck::*;
 use tandem_values::{Rv, rv::Result};
@@ -57,8 +58,7 @@ pub(crate) fn output(
             let plausible = |needed: &usize| *needed > room && *needed <= ROOM_BYTES_MAX;
             let told = Some(len(wrote)).filter(plausible);
             let needed = match told {
-                // A vendor that has gone meanwhile says so here: that is no word about the buffer.
-                None if may_ask => Some(query(&mut call)?),
+                None if may_ask => asked(query(&mut call))?,
                 told => told,
             };
             if room == 0 && needed == Some(0) {
@@ -68,6 +68,17 @@ pub(crate) fn output(
             Ok(Outcome::Short(needed.filter(plausible).unwrap_or_else(|| room.saturating_add(1))))
         }
         Err(rv) => Err(rv),
+    }
+}
+
+/// The answer to a query after a buffer was too small. Some vendors don't answer queries; but one that has gone meanwhile
+/// says so here, and that is no word about the buffer.
+fn asked(answer: Result<usize>) -> Result<Option<usize>> {
+    match answer {
+        Err(rv) if matches!(Fault::new(Call::Step, rv.0).class, Class::Ill | Class::Lost) => {
+            Err(rv)
+        }
+        answer => Ok(answer.ok()),
     }
 }
 

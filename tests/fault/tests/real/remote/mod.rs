@@ -9,7 +9,7 @@ use tandem_tests::keys::{DIGEST, Kind, Made};
 use tandem_tests::{Application, Demo, Wanted, alone, initialised};
 
 /// Within which every call must be answered, but for what a busy machine adds.
-const DEADLINE: Duration = Duration::from_millis(1_000);
+const DEADLINE: Duration = Duration::from_secs(1);
 /// How long a signature takes on the member that is struck.
 const SIGNING: &str = "C_Sign delay 400";
 /// When it is struck, after the call has begun.
