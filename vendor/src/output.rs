@@ -173,8 +173,8 @@ mod tests {
             let mut vendor = vendor(value, true);
             move |sink: &mut Sink<'_>| {
                 let none = matches!(sink.for_tests(), (Some(_), 0));
-                vendor(sink)
-                    .and_then(|()| if none { Err(Rv(CKR_BUFFER_TOO_SMALL)) } else { Ok(()) })
+                vendor(sink)?;
+                if none { Err(Rv(CKR_BUFFER_TOO_SMALL)) } else { Ok(()) }
             }
         };
         assert_eq!(bytes(output(Room::Bytes(0), true, confused(b""))), b"");

@@ -101,7 +101,14 @@ fn so_does_one_on_whose_own_thread_the_members_are_called() {
     alone(&wanted(), |demo| {
         let world = remote(demo);
         world.deadline_ms(0);
-        rounds(&world, &initialised(), Harm::Killed);
+        let application = initialised();
+        rounds(&world, &application, Harm::Killed);
+        // Between two calls, so that the next one writes to nobody.
+        let session = world.log_in(&application);
+        let key = key(&session);
+        world.server("a").harm(Harm::Killed);
+        sign(&session, key);
+        assert!(!world.is_up("a"), "it was asked");
     });
 }
 
