@@ -2,7 +2,6 @@
 
 use crate::config::{Initialise, MemberConfig};
 use crate::decode;
-use crate::environment;
 use crate::error::LoadError;
 use crate::file::{FileId, Module};
 use crate::function_list;
@@ -349,8 +348,7 @@ impl Library {
         let threads = if start.forbid_threads { CKF_LIBRARY_CANT_CREATE_OS_THREADS } else { 0 };
         let call = |locking| {
             let run = || initialise(&self.functions, &start.initialise, text, threads | locking);
-            environment::with(&world.environment, &start.environment, run)
-                .unwrap_or(Err(Rv(CKR_CANT_LOCK)))
+            world.environment.with(&start.environment, run)
         };
         let mut answer = call(CKF_OS_LOCKING_OK);
         if answer == Err(Rv(CKR_CANT_LOCK)) {

@@ -224,8 +224,7 @@ impl Keeper {
             private.then(|| Owner { member: self.config.name.clone(), start: self.start.clone() });
         // p11-kit's client looks where its server is when it is asked for its functions, before C_Initialize.
         let load = || world.library(module, owner);
-        let library = environment::with(&world.environment, &self.config.environment, load)
-            .ok_or_else(|| self.failed(Rv(CKR_CANT_LOCK)))??;
+        let library = world.environment.with(&self.config.environment, load)?;
         library.join(self.config.serialize || self.by_file.serialize);
         Ok(library)
     }

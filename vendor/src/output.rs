@@ -2,6 +2,7 @@
 
 use crate::buffer::{len, ulong};
 use crate::functions::Sink;
+use tandem_engine::fault::{Call, Class, Fault};
 use tandem_engine::step::{Bytes, Output, Room};
 use tandem_values::ck::*;
 use tandem_values::{Rv, rv::Result};
@@ -57,7 +58,7 @@ pub(crate) fn output(
             let plausible = |needed: &usize| *needed > room && *needed <= ROOM_BYTES_MAX;
             let told = Some(len(wrote)).filter(plausible);
             let needed = match told {
-                None if may_ask => query(&mut call).ok(),
+                None if may_ask => asked(query(&mut call))?,
                 told => told,
             };
             if room == 0 && needed == Some(0) {
@@ -67,6 +68,17 @@ pub(crate) fn output(
             Ok(Outcome::Short(needed.filter(plausible).unwrap_or_else(|| room.saturating_add(1))))
         }
         Err(rv) => Err(rv),
+    }
+}
+
+/// The answer to a query after a buffer was too small. Some vendors don't answer queries; but one that has gone meanwhile
+/// says so here, and that is no word about the buffer.
+fn asked(answer: Result<usize>) -> Result<Option<usize>> {
+    match answer {
+        Err(rv) if matches!(Fault::new(Call::Step, rv.0).class, Class::Ill | Class::Lost) => {
+            Err(rv)
+        }
+        answer => Ok(answer.ok()),
     }
 }
 
@@ -161,13 +173,23 @@ mod tests {
             let mut vendor = vendor(value, true);
             move |sink: &mut Sink<'_>| {
                 let none = matches!(sink.for_tests(), (Some(_), 0));
-                vendor(sink)
-                    .and_then(|()| if none { Err(Rv(CKR_BUFFER_TOO_SMALL)) } else { Ok(()) })
+                vendor(sink)?;
+                if none { Err(Rv(CKR_BUFFER_TOO_SMALL)) } else { Ok(()) }
             }
         };
         assert_eq!(bytes(output(Room::Bytes(0), true, confused(b""))), b"");
         let short = output(Room::Bytes(0), true, confused(b"signature"));
         assert!(matches!(short, Ok(Outcome::Short(9))));
+    }
+
+    #[test]
+    fn a_vendor_that_goes_before_it_says_what_it_needs_is_gone() {
+        let mut asked = 0;
+        let goes = |_: &mut Sink<'_>| {
+            asked += 1;
+            Err(Rv(if asked == 1 { CKR_BUFFER_TOO_SMALL } else { CKR_DEVICE_REMOVED }))
+        };
+        assert_eq!(output(Room::Bytes(0), true, goes).err(), Some(Rv(CKR_DEVICE_REMOVED)));
     }
 
     #[test]

@@ -49,7 +49,9 @@ mod tests {
         // SAFETY: writes the set of what waits for this thread.
         assert_eq!(unsafe { libc::sigpending(waiting.as_mut_ptr()) }, 0);
         // SAFETY: it was written.
-        let waiting = unsafe { SigSet::from_sigset_t_unchecked(waiting.assume_init()) };
+        let waiting = unsafe { waiting.assume_init() };
+        // SAFETY: a set of the system's own.
+        let waiting = unsafe { SigSet::from_sigset_t_unchecked(waiting) };
         waiting.contains(Signal::SIGPIPE)
     }
 

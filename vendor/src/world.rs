@@ -3,10 +3,11 @@
 //! After a fork the child begins with an empty world. The parent's is left where it is, never dropped and
 //! never looked at again: its locks may be held by threads that the child doesn't have.
 
+use crate::environment::Environment;
 use crate::error::LoadError;
 use crate::file::Module;
 use crate::library::{Library, Owner};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use tandem_values::info::TokenInfo;
@@ -24,7 +25,7 @@ pub(crate) struct World {
     libraries: Mutex<Vec<&'static Library>>,
     tokens: Mutex<Vec<Claim>>,
     /// Written by whoever sets variables around C_Initialize, read by all others who call it.
-    pub(crate) environment: RwLock<()>,
+    pub(crate) environment: Environment,
 }
 
 /// A token that a member uses.

@@ -106,10 +106,13 @@ impl Carry {
         let own = mechanism.mechanism;
         let carrier = self.inwards(own)?;
         if mechanism.pParameter.is_null() {
-            return Some(Dressed::plain(CK_MECHANISM { mechanism: carrier, ..mechanism }));
+            return Some(Box::new(Dressed::plain(CK_MECHANISM {
+                mechanism: carrier,
+                ..mechanism
+            })));
         }
         let (words, bytes) = packed(own, mechanism.pParameter.cast(), mechanism.ulParameterLen)?;
-        let mut dressed = Dressed::plain(mechanism);
+        let mut dressed = Box::new(Dressed::plain(mechanism));
         dressed.words = words;
         dressed.label = CK_RSA_PKCS_OAEP_PARAMS {
             hashAlg: carrier,
@@ -130,14 +133,14 @@ impl Carry {
     fn unwrap(&self, mechanism: CK_MECHANISM) -> Option<Box<Dressed>> {
         if mechanism.mechanism != CKM_RSA_PKCS_OAEP || mechanism.ulParameterLen != LABEL_BYTES {
             let own = self.inwards(mechanism.mechanism)?;
-            return Some(Dressed::plain(CK_MECHANISM { mechanism: own, ..mechanism }));
+            return Some(Box::new(Dressed::plain(CK_MECHANISM { mechanism: own, ..mechanism })));
         }
         let label = mechanism.pParameter.cast::<CK_RSA_PKCS_OAEP_PARAMS>();
         // SAFETY: null, or the parameter of this mechanism, as long as one.
         let label = unsafe { label.as_ref() }.filter(|label| label.mgf == CARRIES)?;
         let own = self.inwards(label.hashAlg)?;
         let (words, bytes) = unpacked(own, label.pSourceData.cast(), label.ulSourceDataLen)?;
-        let mut dressed = Dressed::plain(mechanism);
+        let mut dressed = Box::new(Dressed::plain(mechanism));
         dressed.words = words;
         dressed.mechanism = CK_MECHANISM {
             mechanism: own,
@@ -166,16 +169,23 @@ impl Carry {
 }
 
 impl Dressed {
-    fn plain(mechanism: CK_MECHANISM) -> Box<Self> {
-        Box::new(Self { mechanism, label: CK_RSA_PKCS_OAEP_PARAMS::default(), words: Vec::new() })
+    fn plain(mechanism: CK_MECHANISM) -> Self {
+        Self { mechanism, label: CK_RSA_PKCS_OAEP_PARAMS::default(), words: Vec::new() }
     }
 }
 
-/// Where a mechanism's parameter has pointers and their lengths, in words, and how long it is, in bytes, if that is known.
-/// `None` for a parameter with pointers to pointers.
-fn pointers(own: CK_MECHANISM_TYPE) -> Option<(Vec<(usize, usize)>, Option<usize>)> {
+/// What a parameter looks like.
+struct Shape {
+    /// Where it has pointers and their lengths, in words.
+    pointers: Vec<(usize, usize)>,
+    /// How long it is, if that is known.
+    bytes: Option<usize>,
+}
+
+/// The shape of a mechanism's parameter; `None` for one with pointers to pointers.
+fn shape(own: CK_MECHANISM_TYPE) -> Option<Shape> {
     let (Layout::Fields(fields) | Layout::OptionalFields(fields)) = layout(own)? else {
-        return Some((Vec::new(), None));
+        return Some(Shape { pointers: Vec::new(), bytes: None });
     };
     let (mut found, mut at) = (Vec::new(), 0);
     for field in fields {
@@ -187,7 +197,7 @@ fn pointers(own: CK_MECHANISM_TYPE) -> Option<(Vec<(usize, usize)>, Option<usize
         }
         at += field.words();
     }
-    Some((found, Some(at * WORD)))
+    Some(Shape { pointers: found, bytes: Some(at * WORD) })
 }
 
 const WORD: usize = size_of::<CK_ULONG>();
@@ -198,7 +208,7 @@ fn packed(
     parameter: *mut u8,
     len: CK_ULONG,
 ) -> Option<(Vec<CK_ULONG>, CK_ULONG)> {
-    let (pointers, wanted) = pointers(own)?;
+    let Shape { pointers, bytes: wanted } = shape(own)?;
     let mut bytes = copied(parameter, len)?;
     if wanted.is_some_and(|wanted| wanted != bytes.len()) {
         return None;
@@ -216,7 +226,7 @@ fn unpacked(
     label: *mut u8,
     len: CK_ULONG,
 ) -> Option<(Vec<CK_ULONG>, CK_ULONG)> {
-    let (pointers, wanted) = pointers(own)?;
+    let Shape { pointers, bytes: wanted } = shape(own)?;
     let bytes = copied(label, len)?;
     let mut row = words(&bytes);
     let base = row.as_mut_ptr().cast::<u8>();

@@ -6,4 +6,4 @@ mod world;
 
 pub(crate) use look::{View, look_at_member, look_at_token, same};
 pub(crate) use remote::{Harm, dies_of_sigpipe};
-pub(crate) use world::{RECOVERY, World, again, child_of_test};
+pub(crate) use world::{RECOVERY, World, again, child_of_test, log_in_patiently};

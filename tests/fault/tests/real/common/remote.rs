@@ -76,12 +76,12 @@ impl Server {
             Harm::Stopped => self.signal(&listener, libc::SIGSTOP),
             Harm::Deaf => {
                 signal(pid(&listener), libc::SIGSTOP);
-                self.signal(&listener, libc::SIGKILL);
+                kill_all(serving(pid(&listener)));
             }
             Harm::Gone => {
                 let serving = serving(pid(&listener));
                 end(&mut listener);
-                serving.into_iter().for_each(|process| signal(process, libc::SIGKILL));
+                kill_all(serving);
             }
         }
     }
@@ -105,7 +105,9 @@ impl Server {
     fn signal(&self, listener: &Child, number: i32) {
         let serving = serving(pid(listener));
         assert!(!serving.is_empty(), "nobody is served at {}", self.socket.display());
-        serving.into_iter().for_each(|process| signal(process, number));
+        for process in serving {
+            signal(process, number);
+        }
     }
 }
 
@@ -114,7 +116,7 @@ impl Drop for Server {
         let mut listener = self.listener();
         let serving = serving(pid(&listener));
         end(&mut listener);
-        serving.into_iter().for_each(|process| signal(process, libc::SIGKILL));
+        kill_all(serving);
     }
 }
 
@@ -164,6 +166,12 @@ fn pid(process: &Child) -> i32 {
 fn signal(process: i32, number: i32) {
     // SAFETY: takes numbers. What has ended meanwhile gets no signal.
     unsafe { libc::kill(process, number) };
+}
+
+fn kill_all(processes: Vec<i32>) {
+    for process in processes {
+        signal(process, libc::SIGKILL);
+    }
 }
 
 /// The children of a process that have not ended.

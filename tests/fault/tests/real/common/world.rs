@@ -132,12 +132,7 @@ impl World {
 
     /// An application's login, and all members up. On a busy machine a module may take longer to start than a call may take.
     pub(crate) fn log_in(&self, application: &Application) -> Session {
-        let session = application.open(true);
-        let until = Instant::now() + RECOVERY;
-        while let Err(error) = session.login(UserType::User, Some(&pin(USER_PIN))) {
-            assert!(Instant::now() < until, "C_Login: {error}");
-            sleep(Duration::from_millis(20));
-        }
+        let session = log_in_patiently(application);
         self.members().into_iter().for_each(|member| self.wait_for(member));
         session
     }
@@ -224,6 +219,17 @@ fn configured(text: &str, dir: &Path, servers: &BTreeMap<&str, Server>) -> Strin
         member.insert("quirks".to_owned(), quirks.into());
     }
     toml::to_string(&config).expect("tandem.toml")
+}
+
+/// An application's login, as soon as a member lets it in.
+pub(crate) fn log_in_patiently(application: &Application) -> Session {
+    let session = application.open(true);
+    let until = Instant::now() + RECOVERY;
+    while let Err(error) = session.login(UserType::User, Some(&pin(USER_PIN))) {
+        assert!(Instant::now() < until, "C_Login: {error}");
+        sleep(Duration::from_millis(20));
+    }
+    session
 }
 
 /// The demo of a test's own process, for a world of its own.

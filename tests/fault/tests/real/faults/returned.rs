@@ -6,7 +6,7 @@ use tandem_tests::keys::{DIGEST, Kind};
 use tandem_tests::{Wanted, alone, initialised};
 
 /// A member that takes so long to fail that the other, which is left alone for a second, is back before.
-const SLOWLY_FAILING: &str = "C_Sign delay 3000\nC_Sign return CKR_DEVICE_ERROR";
+const SLOWLY_FAILING: &str = "C_SignInit delay 3000\nC_SignInit return CKR_DEVICE_ERROR";
 
 #[test]
 fn a_call_that_began_while_a_member_was_away_is_answered_by_it_when_it_is_back() {

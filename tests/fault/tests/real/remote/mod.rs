@@ -1,7 +1,7 @@
 //! Members in other processes, by p11-kit's remoting, whose processes are stopped and killed in the middle of a call: callers
 //! are answered in time, and the application lives.
 
-use crate::common::{Harm, RECOVERY, World, again, dies_of_sigpipe};
+use crate::common::{Harm, RECOVERY, World, again, dies_of_sigpipe, log_in_patiently};
 use cryptoki::session::Session;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use tandem_tests::keys::{DIGEST, Kind, Made};
 use tandem_tests::{Application, Demo, Wanted, alone, initialised};
 
 /// Within which every call must be answered, but for what a busy machine adds.
-const DEADLINE: Duration = Duration::from_millis(1_000);
+const DEADLINE: Duration = Duration::from_secs(1);
 /// How long a signature takes on the member that is struck.
 const SIGNING: &str = "C_Sign delay 400";
 /// When it is struck, after the call has begun.
@@ -101,7 +101,14 @@ fn so_does_one_on_whose_own_thread_the_members_are_called() {
     alone(&wanted(), |demo| {
         let world = remote(demo);
         world.deadline_ms(0);
-        rounds(&world, &initialised(), Harm::Killed);
+        let application = initialised();
+        rounds(&world, &application, Harm::Killed);
+        // Between two calls, so that the next one writes to nobody.
+        let session = world.log_in(&application);
+        let key = key(&session);
+        world.server("a").harm(Harm::Killed);
+        sign(&session, key);
+        assert!(!world.is_up("a"), "it was asked");
     });
 }
 
@@ -128,6 +135,24 @@ fn an_application_lives_when_all_members_are_killed_and_works_when_they_are_back
             sign(&session, key);
             world.members().into_iter().for_each(|member| world.wait_for(member));
         }
+    });
+}
+
+#[test]
+fn a_member_that_hangs_as_it_starts_keeps_no_other_from_starting() {
+    alone(&wanted(), |demo| {
+        let world = remote(demo);
+        world.server("a").harm(Harm::Deaf);
+        let application = initialised();
+        let began = Instant::now();
+        // The first call may have waited for it as long as a call may.
+        let session = log_in_patiently(&application);
+        println!("| Deaf as it starts | logged in after {:?} |", began.elapsed());
+        sign(&session, key(&session));
+        assert!(world.is_up("b") && !world.is_up("a"));
+        world.server("a").mend(Harm::Deaf);
+        world.wait_for("a");
+        sign(&session, key(&session));
     });
 }
 
