@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Says to a process that it is a test's own, and where its demo is.
 const INSIDE: &str = "TANDEM_TEST_DEMO";
-/// How long a test may take on a machine that is busy with others.
+/// How long a test may take on a machine that is busy with others, unless `TANDEM_TEST_SECONDS` says otherwise.
 const TEST_SECONDS_MAX: u64 = 300;
 
 /// Runs the body of a test in a process of its own, with a demo of its own that `TANDEM_CONFIG` names.
@@ -75,7 +75,8 @@ fn run(mut command: Command) -> (Option<ExitStatus>, String) {
         let _ = reader.read_to_end(&mut said);
         String::from_utf8_lossy(&said).into_owned()
     });
-    let until = Instant::now() + Duration::from_secs(TEST_SECONDS_MAX);
+    let told = std::env::var("TANDEM_TEST_SECONDS").ok().and_then(|told| told.parse().ok());
+    let until = Instant::now() + Duration::from_secs(told.unwrap_or(TEST_SECONDS_MAX));
     let status = loop {
         match child.try_wait().expect("a child") {
             Some(status) => break Some(status),
@@ -95,7 +96,11 @@ pub fn skip(why: &str) {
     println!("skipped: {why}");
 }
 
-/// Does something in a forked child and answers how it ended: true if the work said so. Should it panic, that is false.
+/// How long a forked child may take.
+const CHILD_SECONDS_MAX: u64 = 60;
+
+/// Does something in a forked child and answers how it ended: true if the work said so. Should it panic, or take too long,
+/// that is false.
 pub fn child(work: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child has one thread, this one; it allocates (which glibc allows) and leaves by `_exit`.
     match unsafe { libc::fork() } {
@@ -106,12 +111,29 @@ pub fn child(work: impl FnOnce() -> bool) -> bool {
             unsafe { libc::_exit(i32::from(!matches!(done, Ok(true)))) }
         }
         pid => {
-            let mut status = 0;
-            // SAFETY: `pid` is our child, and `status` is a place for its end.
-            let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-            waited == pid && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+            let until = Instant::now() + Duration::from_secs(CHILD_SECONDS_MAX);
+            let mut status = ended(pid, libc::WNOHANG);
+            while status.is_none() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(5));
+                status = ended(pid, libc::WNOHANG);
+            }
+            if status.is_none() {
+                println!("a child hangs");
+                // SAFETY: `pid` is our child, which nobody has waited for yet.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+                status = ended(pid, 0);
+            }
+            status.is_some_and(|it| libc::WIFEXITED(it) && libc::WEXITSTATUS(it) == 0)
         }
     }
+}
+
+/// How a child has ended, if it has.
+fn ended(pid: libc::pid_t, options: libc::c_int) -> Option<libc::c_int> {
+    let mut status = 0;
+    // SAFETY: `pid` is our child, and `status` is a place for its end.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, options) };
+    (waited == pid).then_some(status)
 }
 
 /// The pair of members that a test is about, for its messages.
