@@ -15,6 +15,8 @@ pub const SERIAL_BYTES_MAX: usize = 16;
 pub const NAME_BYTES_MAX: usize = 32;
 /// The longest deadline of a call: an hour. A longer one is a mistake of units.
 pub const DEADLINE_MS_MAX: u64 = 3_600_000;
+/// A deadline under this is shorter than what many HSMs take for an ordinary call.
+pub const DEADLINE_MS_SHORT: u64 = 100;
 /// The deadline of a call where the file names none.
 pub const DEADLINE_MS: u64 = 5_000;
 /// The deadline of a long call where the file names none.
@@ -485,6 +487,15 @@ impl Check<'_> {
             DEADLINE_MS,
             0..=DEADLINE_MS_MAX,
         )?;
+        if (1..DEADLINE_MS_SHORT).contains(&deadline_ms) {
+            self.warn(
+                &at.key("deadline_ms"),
+                format!(
+                    "{deadline_ms} ms is less than many HSMs take for a login or a signature: a member that needs longer is \
+                     taken for one that hangs; write {DEADLINE_MS} unless you have measured yours"
+                ),
+            );
+        }
         let long_deadline_ms = self.number(
             &at.key("long_deadline_ms"),
             typed.long_deadline_ms,

@@ -13,4 +13,5 @@ mod common;
 mod crash;
 mod faults;
 mod kills;
+mod limits;
 mod storm;
