@@ -354,24 +354,7 @@ impl Check<'_> {
             return Err(self.not_served(&at.key("allow_host_keygen"), "true", "write false"));
         }
 
-        let mut members: Vec<Member> = Vec::new();
-        for (index, member) in typed.member.into_iter().enumerate() {
-            let at = at.key("member").item(index);
-            let member = self.member(&at, member)?;
-            for other in &members {
-                if other.name == member.name {
-                    return Err(self.taken(&at.key("name"), "member", &member.name));
-                }
-                if other.same_token(&member) {
-                    return Err(self.error(
-                        &at.key("token"),
-                        format!("the member {:?} is this very token", other.name),
-                        "two copies of a key on one token protect nothing: name another token",
-                    ));
-                }
-            }
-            members.push(member);
-        }
+        let members = self.each_member(at, typed.member)?;
         self.members(&at.key("member"), &members)?;
 
         let policy = typed.policy.unwrap_or_default();
@@ -411,6 +394,29 @@ impl Check<'_> {
             )?,
             members,
         })
+    }
+
+    /// The members, none of them twice.
+    fn each_member(&mut self, at: &Path, typed: Vec<typed::Member>) -> Result<Vec<Member>, Error> {
+        let mut members: Vec<Member> = Vec::new();
+        for (index, member) in typed.into_iter().enumerate() {
+            let at = at.key("member").item(index);
+            let member = self.member(&at, member)?;
+            for other in &members {
+                if other.name == member.name {
+                    return Err(self.taken(&at.key("name"), "member", &member.name));
+                }
+                if other.same_token(&member) {
+                    return Err(self.error(
+                        &at.key("token"),
+                        format!("the member {:?} is this very token", other.name),
+                        "two copies of a key on one token protect nothing: name another token",
+                    ));
+                }
+            }
+            members.push(member);
+        }
+        Ok(members)
     }
 
     /// What must hold for the members together.

@@ -44,26 +44,18 @@ impl Token {
         {
             return Err(Fault::new(Call::Find, CKR_TOKEN_WRITE_PROTECTED));
         }
-        match self.locate_as_followed(lease, entry)? {
-            Some(handle) => {
-                station.set_replica(object.id, handle);
-                Ok(handle)
-            }
-            None => {
-                // Private objects are not found where our login is gone, which is no loss of theirs.
-                lease.check_login()?;
-                self.suspect(station);
-                station.health(|health| {
-                    health.suspect(format!("object {} is missing there, or is another", object.id));
-                });
-                log::warn!(
-                    "member {} has lost object {}; run `tandem verify`",
-                    station.name(),
-                    object.id
-                );
-                Err(Fault::new(Call::Find, CKR_DEVICE_MEMORY))
-            }
+        if let Some(handle) = self.locate_as_followed(lease, entry)? {
+            station.set_replica(object.id, handle);
+            return Ok(handle);
         }
+        // Private objects are not found where our login is gone, which is no loss of theirs.
+        lease.check_login()?;
+        self.suspect(station);
+        station.health(|health| {
+            health.suspect(format!("object {} is missing there, or is another", object.id));
+        });
+        log::warn!("member {} has lost object {}; run `tandem verify`", station.name(), object.id);
+        Err(Fault::new(Call::Find, CKR_DEVICE_MEMORY))
     }
 
     /// Looks for an object as it is and, where the member has not followed its last change yet, as it was.

@@ -32,15 +32,20 @@ impl Busy {
     pub fn begin() -> Self {
         let depth = DEPTH.get();
         DEPTH.set(depth.saturating_add(1));
-        while depth == 0 {
-            BUSY.fetch_add(1, SeqCst);
-            if FORKS.load(SeqCst) == 0 {
-                break;
-            }
-            cease();
-            std::thread::sleep(PAUSE);
+        if depth == 0 {
+            count();
         }
         Self(PhantomData)
+    }
+}
+
+/// Either this sees the fork that begins, or the fork sees this thread.
+fn count() {
+    BUSY.fetch_add(1, SeqCst);
+    while FORKS.load(SeqCst) > 0 {
+        cease();
+        std::thread::sleep(PAUSE);
+        BUSY.fetch_add(1, SeqCst);
     }
 }
 
