@@ -14,6 +14,7 @@ opendnssec='opendnssec-enforcer-sqlite3:ods-enforcerd opendnssec-signer:ods-sign
 remote='p11-kit:p11-kit p11-kit-modules'
 programs='gnutls-bin:p11tool libengine-pkcs11-openssl openssh-client:ssh-keygen openssh-server
     openjdk-17-jdk-headless:jarsigner python3:python3 python3-venv'
+memory='valgrind:valgrind'
 lint='shellcheck:shellcheck'
 
 wanted=
@@ -22,7 +23,7 @@ for purpose in "$@"; do
     build) wanted="$wanted $build" ;;
     members) wanted="$wanted $build $members" ;;
     demo) wanted="$wanted $build $members $demo" ;;
-    test) wanted="$wanted $build $members $demo $opendnssec $remote $programs" ;;
+    test) wanted="$wanted $build $members $demo $opendnssec $remote $programs $memory" ;;
     lint) wanted="$wanted $lint" ;;
     *) echo "setup.sh: no such purpose: $purpose (build members demo test lint)" >&2; exit 2 ;;
     esac

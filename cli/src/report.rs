@@ -44,6 +44,8 @@ pub(crate) struct TokenStatus {
     pub(crate) objects: u64,
     /// Its members, in the order of the configuration.
     pub(crate) members: Vec<MemberState>,
+    /// Members that hold its key ring, as the log tells it, and that the configuration does not name.
+    pub(crate) not_configured: Vec<NotConfigured>,
 }
 
 /// A key ring.
@@ -128,6 +130,7 @@ impl TokenStatus {
             head: status.head,
             objects: status.objects,
             members: status.members.iter().map(state).collect(),
+            not_configured: NotConfigured::all(status),
         }
     }
 }
@@ -415,6 +418,46 @@ pub(crate) struct TokenMembers {
     pub(crate) label: String,
     /// Its members, in the order of the configuration.
     pub(crate) members: Vec<MemberLine>,
+    /// Members that hold its key ring, as the log tells it, and that the configuration does not name.
+    pub(crate) not_configured: Vec<NotConfigured>,
+}
+
+/// A member that the log counts and the configuration does not name.
+#[derive(Serialize)]
+pub(crate) struct NotConfigured {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its token's serial number when it came to hold the key ring.
+    pub(crate) serial: String,
+}
+
+impl NotConfigured {
+    /// What that means.
+    pub(crate) const FOUND: &str = "it holds the key ring, and is not in the configuration: nothing is brought to it or \
+                                    destroyed on it, and it takes over nothing";
+
+    /// What to do about it.
+    pub(crate) fn remedy(&self) -> String {
+        format!(
+            "write its section again and restart the applications, or take it out: `tandem member remove {}`",
+            self.name
+        )
+    }
+
+    /// The line of a report for people.
+    pub(crate) fn line(&self) -> String {
+        format!("{} (token {}): {}; {}", self.name, self.serial, Self::FOUND, self.remedy())
+    }
+
+    /// Those of a virtual token.
+    pub(crate) fn all(status: &Status) -> Vec<Self> {
+        let configured = |name: &str| status.members.iter().any(|member| member.name == name);
+        let holders = status.ring.iter().flat_map(|ring| &ring.members);
+        holders
+            .filter(|holder| !configured(&holder.name))
+            .map(|holder| Self { name: holder.name.clone(), serial: holder.serial.clone() })
+            .collect()
+    }
 }
 
 /// `tandem member drain` and `tandem member enable`

@@ -15,6 +15,8 @@ pub const SERIAL_BYTES_MAX: usize = 16;
 pub const NAME_BYTES_MAX: usize = 32;
 /// The longest deadline of a call: an hour. A longer one is a mistake of units.
 pub const DEADLINE_MS_MAX: u64 = 3_600_000;
+/// A deadline under this is shorter than what many HSMs take for an ordinary call.
+pub const DEADLINE_MS_SHORT: u64 = 100;
 /// The deadline of a call where the file names none.
 pub const DEADLINE_MS: u64 = 5_000;
 /// The deadline of a long call where the file names none.
@@ -352,24 +354,7 @@ impl Check<'_> {
             return Err(self.not_served(&at.key("allow_host_keygen"), "true", "write false"));
         }
 
-        let mut members: Vec<Member> = Vec::new();
-        for (index, member) in typed.member.into_iter().enumerate() {
-            let at = at.key("member").item(index);
-            let member = self.member(&at, member)?;
-            for other in &members {
-                if other.name == member.name {
-                    return Err(self.taken(&at.key("name"), "member", &member.name));
-                }
-                if other.same_token(&member) {
-                    return Err(self.error(
-                        &at.key("token"),
-                        format!("the member {:?} is this very token", other.name),
-                        "two copies of a key on one token protect nothing: name another token",
-                    ));
-                }
-            }
-            members.push(member);
-        }
+        let members = self.each_member(at, typed.member)?;
         self.members(&at.key("member"), &members)?;
 
         let policy = typed.policy.unwrap_or_default();
@@ -409,6 +394,29 @@ impl Check<'_> {
             )?,
             members,
         })
+    }
+
+    /// The members, none of them twice.
+    fn each_member(&mut self, at: &Path, typed: Vec<typed::Member>) -> Result<Vec<Member>, Error> {
+        let mut members: Vec<Member> = Vec::new();
+        for (index, member) in typed.into_iter().enumerate() {
+            let at = at.key("member").item(index);
+            let member = self.member(&at, member)?;
+            for other in &members {
+                if other.name == member.name {
+                    return Err(self.taken(&at.key("name"), "member", &member.name));
+                }
+                if other.same_token(&member) {
+                    return Err(self.error(
+                        &at.key("token"),
+                        format!("the member {:?} is this very token", other.name),
+                        "two copies of a key on one token protect nothing: name another token",
+                    ));
+                }
+            }
+            members.push(member);
+        }
+        Ok(members)
     }
 
     /// What must hold for the members together.
@@ -485,6 +493,15 @@ impl Check<'_> {
             DEADLINE_MS,
             0..=DEADLINE_MS_MAX,
         )?;
+        if (1..DEADLINE_MS_SHORT).contains(&deadline_ms) {
+            self.warn(
+                &at.key("deadline_ms"),
+                format!(
+                    "{deadline_ms} ms is less than many HSMs take for a login or a signature: a member that needs longer is \
+                     taken for one that hangs; write {DEADLINE_MS} unless you have measured yours"
+                ),
+            );
+        }
         let long_deadline_ms = self.number(
             &at.key("long_deadline_ms"),
             typed.long_deadline_ms,

@@ -246,6 +246,14 @@ fn numbers() {
         "/t.toml:9: token.member.deadline_ms: 3600001 is out of bounds; write a number from 0 to 3600000"
     );
     assert_eq!(
+        token("replay_max = 1073741825"),
+        "/t.toml:4: token.replay_max: 1073741825 is out of bounds; write a number from 0 to 1073741824"
+    );
+    for huge in ["replay_max = -1", "replay_max = 99999999999999999999"] {
+        let told = token(huge);
+        assert!(told.starts_with("/t.toml:4: "), "{told}");
+    }
+    assert_eq!(
         token("[token.policy]\nmin_replicas = 2"),
         "/t.toml:5: token.policy.min_replicas: 2 is out of bounds; write a number from 1 to 1"
     );
@@ -309,4 +317,20 @@ fn what_is_accepted_with_a_warning() {
              backed up, and nothing is checked",
         ]
     );
+
+    let text = format!("{SOUND}deadline_ms = 1\n");
+    let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
+    assert_eq!(config.tokens[0].members[0].deadline_ms, 1);
+    assert_eq!(
+        config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "/t.toml:9: token.member.deadline_ms: 1 ms is less than many HSMs take for a login or a signature: a member \
+             that needs longer is taken for one that hangs; write 5000 unless you have measured yours",
+        ]
+    );
+    for sound in ["deadline_ms = 0", "deadline_ms = 100"] {
+        let text = format!("{SOUND}{sound}\n");
+        let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
+        assert!(config.warnings.is_empty(), "{sound}");
+    }
 }

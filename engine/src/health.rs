@@ -170,7 +170,9 @@ impl Health {
         match (&self.fenced, &self.wrong_pin, &self.down) {
             (Some(reason), ..) => (Condition::Fenced, reason.clone()),
             (None, Some(reason), _) => (Condition::WrongPin, reason.clone()),
-            _ if self.drained => (Condition::Drained, "by the operator".into()),
+            _ if self.drained => {
+                (Condition::Drained, "by the operator, until `tandem member enable`".into())
+            }
             (None, None, Some(down)) => (Condition::Down, down.reason.clone()),
             (None, None, None) => match &self.suspect {
                 Some(reason) => (Condition::Suspect, reason.clone()),

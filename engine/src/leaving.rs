@@ -44,6 +44,7 @@ impl Token {
             self.unlock_with(&roster.ring)?;
             let station = self.station(name).map(Arc::clone);
             if counted {
+                self.leaves_others(name, station.as_ref())?;
                 self.is_not_alone_with(name)?;
             }
             if belongings == Belongings::Wiped {
@@ -81,6 +82,19 @@ impl Token {
         }
         let known = roster.since.contains_key(name) || roster.left.contains(name);
         if known { Ok(()) } else { self.named_station(name).map(drop) }
+    }
+
+    /// Where all others are drained, nothing could sign without it.
+    fn leaves_others(&self, name: &str, station: Option<&Arc<Station>>) -> Result {
+        let works = station.map_or(Ok(false), |station| self.is_drained(station).map(|it| !it))?;
+        if !works || self.others_may_work(name)? {
+            return Ok(());
+        }
+        let message = format!(
+            "token {}: {name} is the last member that isn't drained: nothing could sign; `tandem member enable` another first",
+            self.settings.label
+        );
+        Err(Error::new(CKR_ARGUMENTS_BAD, message))
     }
 
     /// Whatever the member holds, another must hold, proven.

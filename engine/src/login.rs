@@ -87,8 +87,9 @@ impl Token {
         Err(Error::new(
             rv,
             format!(
-                "token {}: no member let us log in; the last said {fault}; see `tandem status`",
-                self.settings.label
+                "token {}: no member let us log in; the last said {fault} ({}); see `tandem status`",
+                self.settings.label,
+                self.conditions()
             ),
         ))
     }

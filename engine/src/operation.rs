@@ -139,9 +139,11 @@ impl Drop for Activity {
     }
 }
 
-/// Bytes that a step keeps in memory.
+/// Bytes that a step keeps in memory of what the application has fed. How an operation begins doesn't count: it is asked
+/// once, and an operation in one part keeps nothing else, so that it moves whatever the limit.
 fn weight<K>(step: &Step<K>) -> usize {
     match step {
+        Step::Init { .. } => 0,
         Step::Whole(_, data)
         | Step::Part(_, data)
         | Step::Feed(_, data)

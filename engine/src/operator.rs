@@ -15,21 +15,22 @@ impl Token {
         if self.is_drained(station)? {
             return Ok(false);
         }
-        let mut others = self.members().filter(|other| {
-            !Arc::ptr_eq(other, station)
-                && matches!(other.settings.role, Role::Active | Role::Standby)
-        });
-        if !others.try_fold(false, |any, other| Ok::<_, Error>(any || !self.is_drained(other)?))? {
-            return Err(Error::new(
-                CKR_ARGUMENTS_BAD,
-                format!(
-                    "{name} is the last member that isn't drained: nothing could sign; enable another first"
-                ),
-            ));
+        let drained = note::member(name, note::DRAINED);
+        if self.others_may_work(name)? {
+            self.store.set_note(&drained, Some(b"1"))?;
+            // Looked at again: another process may have drained another member meanwhile.
+            if self.others_may_work(name)? {
+                self.heed();
+                return Ok(true);
+            }
+            self.store.set_note(&drained, None)?;
         }
-        self.store.set_note(&note::member(name, note::DRAINED), Some(b"1"))?;
-        self.heed();
-        Ok(true)
+        Err(Error::new(
+            CKR_ARGUMENTS_BAD,
+            format!(
+                "{name} is the last member that isn't drained: nothing could sign; enable another first"
+            ),
+        ))
     }
 
     /// A member may work again: drained or fenced, or left alone for a PIN that it refused. Answers false if there was
@@ -52,7 +53,16 @@ impl Token {
         Ok(changed)
     }
 
-    fn is_drained(&self, station: &Station) -> Result<bool> {
+    /// True if there is a member but this one that may do work.
+    pub(crate) fn others_may_work(&self, name: &str) -> Result<bool> {
+        let works = |other: &&Arc<Station>| {
+            other.name() != name && matches!(other.settings.role, Role::Active | Role::Standby)
+        };
+        let mut others = self.members().filter(works);
+        others.try_fold(false, |any, other| Ok(any || !self.is_drained(other)?))
+    }
+
+    pub(crate) fn is_drained(&self, station: &Station) -> Result<bool> {
         Ok(self.store.note(&note::member(station.name(), note::DRAINED))?.is_some())
     }
 

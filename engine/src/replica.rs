@@ -8,9 +8,10 @@ use crate::fault::{Answer, Call, Class, Fault};
 use crate::held::{Held, Transient};
 use crate::inquiry::Inquiry;
 use crate::log::Position;
-use crate::object::{Object, ObjectId};
+use crate::object::{Kek, Object, ObjectId};
 use crate::pair;
 use crate::prove::{self, Failure, Proof};
+use crate::shelf::Entry;
 use crate::station::{Lease, Station};
 use crate::token::Token;
 use crate::waking::LOST_MAX;
@@ -25,46 +26,63 @@ impl Token {
             Held::Resident(entry) => {
                 // It may have been renamed since the operation began.
                 let now = self.shelf.by_id(entry.object.id);
-                self.place_resident(lease, now.as_ref().map_or(&entry.object, |now| &now.object))
+                self.place_resident(lease, now.as_ref().unwrap_or(entry))
             }
             Held::Transient(transient) => self.place_transient(lease.station(), transient),
         }
     }
 
-    fn place_resident(&self, lease: &Lease, object: &Object) -> Answer<Handle> {
-        let station = lease.station();
+    fn place_resident(&self, lease: &Lease, entry: &Entry) -> Answer<Handle> {
+        let (station, object) = (lease.station(), &entry.object);
         if let Some(handle) = station.replica(object.id) {
             return Ok(handle);
         }
         // When the store can't be asked, the member itself is: what it holds and proves still serves.
         if let Ok(following) = self.store.following(station.name())
-            && (following.position < object.born
-                || following.exceptions.iter().any(|(id, _)| *id == object.id))
             && object.holders.is_none()
+            && (following.exceptions.iter().any(|(id, _)| *id == object.id)
+                || !self.has_taken(object, following.position))
         {
             return Err(Fault::new(Call::Find, CKR_TOKEN_WRITE_PROTECTED));
         }
-        match self.locate(&lease.desk(), object) {
-            Ok(Some(handle)) => {
-                station.set_replica(object.id, handle);
-                Ok(handle)
-            }
-            Ok(None) => {
-                // Private objects are not found where our login is gone, which is no loss of theirs.
-                lease.check_login()?;
-                self.suspect(station);
-                station.health(|health| {
-                    health.suspect(format!("object {} is missing there, or is another", object.id));
-                });
-                log::warn!(
-                    "member {} has lost object {}; run `tandem verify`",
-                    station.name(),
-                    object.id
-                );
-                Err(Fault::new(Call::Find, CKR_DEVICE_MEMORY))
-            }
-            Err(fault) => Err(fault),
+        if let Some(handle) = self.locate_as_followed(lease, entry)? {
+            station.set_replica(object.id, handle);
+            return Ok(handle);
         }
+        // Private objects are not found where our login is gone, which is no loss of theirs.
+        lease.check_login()?;
+        self.suspect(station);
+        station.health(|health| {
+            health.suspect(format!("object {} is missing there, or is another", object.id));
+        });
+        log::warn!("member {} has lost object {}; run `tandem verify`", station.name(), object.id);
+        Err(Fault::new(Call::Find, CKR_DEVICE_MEMORY))
+    }
+
+    /// Looks for an object as it is and, where the member has not followed its last change yet, as it was.
+    fn locate_as_followed(&self, lease: &Lease, entry: &Entry) -> Answer<Option<Handle>> {
+        let (desk, object) = (lease.desk(), &entry.object);
+        let found = self.locate(&desk, object)?;
+        let position = match self.store.following(lease.station().name()) {
+            Ok(following) if found.is_none() => following.position,
+            _ => return Ok(found),
+        };
+        if position < entry.position {
+            let forms = self.forms(object.id, position.saturating_add(1)).unwrap_or_default();
+            if let Some(handle) = self.locate_first(&desk, &forms)? {
+                return Ok(Some(handle));
+            }
+        }
+        // Another process may have followed the change while it was looked for.
+        self.locate(&desk, object)
+    }
+
+    /// True if a member at this position of the log has taken the object. A key that was tightened since has new wrapped
+    /// bytes in the log, and is the same on the member, where it was closed from the start.
+    fn has_taken(&self, object: &Object, position: Position) -> bool {
+        let before = |id| self.last_known(id, position.saturating_add(1));
+        position >= object.born
+            || object.kek != Some(Kek::Data) && before(object.id).is_ok_and(|form| form.is_some())
     }
 
     /// A member that doesn't hold what it should: if the ring is gone as well, its storage is.

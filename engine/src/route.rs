@@ -113,22 +113,23 @@ impl Token {
 
     /// The error when no member can do it.
     pub(crate) fn nobody(&self) -> Error {
-        let states: Vec<_> = self
-            .stations
-            .iter()
-            .map(|station| {
-                let (condition, reason) = station.condition();
-                format!("{}: {condition:?} {reason}", station.name())
-            })
-            .collect();
         Error::new(
             CKR_DEVICE_ERROR,
             format!(
                 "token {}: no member can do this now ({}); see `tandem status`",
                 self.settings.label,
-                states.join("; ")
+                self.conditions()
             ),
         )
+    }
+
+    /// How each member is, and why.
+    pub(crate) fn conditions(&self) -> String {
+        let condition = |station: &Arc<Station>| {
+            let (condition, reason) = station.condition();
+            format!("{}: {condition:?} {reason}", station.name())
+        };
+        self.stations.iter().map(condition).collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -1,12 +1,12 @@
 //! The thread that tends the members of a process's tokens.
 
-use crate::rest::Round;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use nix::sys::signal::SigSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tandem_engine::token::Token;
+use tandem_vendor::Busy;
 
 /// How long an end waits for a round that is under way: longer than any that isn't stuck in a vendor's code.
 const JOIN: Duration = Duration::from_secs(2);
@@ -48,7 +48,8 @@ impl Caretaker {
             let _ = SigSet::all().thread_block();
             let mut pause = Duration::ZERO;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                let _round = Round::begin();
+                // No fork falls into a round.
+                let _busy = Busy::begin();
                 let next_ms = tended.0.iter().map(|token| token.tend()).min();
                 pause = Duration::from_millis(next_ms.unwrap_or(1_000));
             }

@@ -17,14 +17,12 @@ pub mod harden;
 pub mod logging;
 pub mod pin;
 mod ports;
-mod rest;
 pub mod shares;
 
 pub use assemble::member_config;
 pub use error::Error;
 pub use ports::{HostClock, HostEntropy};
-pub use rest::{after_fork, before_fork, in_child};
-pub use tandem_vendor::Serving;
+pub use tandem_vendor::{Serving, after_fork, before_fork, in_child};
 
 use caretaker::Caretaker;
 use logging::Program;

@@ -10,6 +10,7 @@ pub mod artefacts;
 mod broken;
 mod demo;
 mod direct;
+mod held;
 pub mod keys;
 pub mod openssl;
 mod process;
@@ -22,5 +23,6 @@ pub use application::{
 pub use broken::Broken;
 pub use demo::{Demo, Vendor, Wanted};
 pub use direct::Direct;
+pub use held::{Holdings, open_files};
 pub use process::{alone, child, kill_when, skip};
 pub use raw::{Raw, attribute, name_of};

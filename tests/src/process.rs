@@ -99,7 +99,11 @@ pub fn skip(why: &str) {
     println!("skipped: {why}");
 }
 
-/// Does something in a forked child and answers how it ended: true if the work said so. Should it panic, that is false.
+/// How long a forked child may take.
+const CHILD_SECONDS_MAX: u64 = 60;
+
+/// Does something in a forked child and answers how it ended: true if the work said so. Should it panic, or take too long,
+/// that is false.
 pub fn child(work: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child has one thread, this one; it allocates (which glibc allows) and leaves by `_exit`.
     match unsafe { libc::fork() } {
@@ -110,12 +114,29 @@ pub fn child(work: impl FnOnce() -> bool) -> bool {
             unsafe { libc::_exit(i32::from(!matches!(done, Ok(true)))) }
         }
         pid => {
-            let mut status = 0;
-            // SAFETY: `pid` is our child, and `status` is a place for its end.
-            let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-            waited == pid && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+            let until = Instant::now() + Duration::from_secs(CHILD_SECONDS_MAX);
+            let mut status = ended(pid, libc::WNOHANG);
+            while status.is_none() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(5));
+                status = ended(pid, libc::WNOHANG);
+            }
+            if status.is_none() {
+                println!("a child hangs");
+                // SAFETY: `pid` is our child, which nobody has waited for yet.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+                status = ended(pid, 0);
+            }
+            status.is_some_and(|it| libc::WIFEXITED(it) && libc::WEXITSTATUS(it) == 0)
         }
     }
+}
+
+/// How a child has ended, if it has.
+fn ended(pid: libc::pid_t, options: libc::c_int) -> Option<libc::c_int> {
+    let mut status = 0;
+    // SAFETY: `pid` is our child, and `status` is a place for its end.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, options) };
+    (waited == pid).then_some(status)
 }
 
 /// The pair of members that a test is about, for its messages.

@@ -1,79 +1,98 @@
 //! Loading, using and unloading, over and over: nothing is left behind.
 
 use cryptoki::context::Function;
-use std::path::Path;
-use tandem_tests::keys::{DIGEST, Kind};
-use tandem_tests::{Demo, Vendor, Wanted, alone, application, artefacts};
-
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use tandem_tests::keys::{DIGEST, Kind};
+use tandem_tests::{Holdings, Vendor, Wanted, alone, application, artefacts, skip};
 
-/// What this process has open, and how many threads.
-fn held() -> (BTreeMap<String, usize>, usize) {
-    let mut open = BTreeMap::new();
-    for entry in fs::read_dir("/proc/self/fd").expect("/proc") {
-        let target = fs::read_link(entry.expect("an entry").path());
-        let target = target.map(|path| path.display().to_string()).unwrap_or_default();
-        // The listing's own descriptor.
-        if !target.contains("/proc/") {
-            *open.entry(target).or_insert(0) += 1;
-        }
-    }
-    (open, fs::read_dir("/proc/self/task").expect("/proc").count())
+/// How much more memory may be resident after four fifths of a hundred lives: vendors' libraries leak, and the heap has
+/// holes.
+const MEMORY_GROWTH_KIB_MAX: usize = 4_096;
+
+/// How many lives a test lives: `TANDEM_CYCLES`, or so many.
+fn lives(usual: usize) -> usize {
+    std::env::var("TANDEM_CYCLES").map_or(usual, |told| told.parse().expect("a number"))
 }
 
-/// How many copies of vendors' modules this process has mapped.
-fn mapped() -> usize {
-    let maps = fs::read_to_string("/proc/self/maps").expect("/proc");
-    let mut inodes: Vec<_> = maps
-        .lines()
-        .filter(|line| {
-            line.contains("softhsm") || line.contains("kryoptic") || line.contains("memfd:")
-        })
-        .filter_map(|line| line.split_whitespace().nth(4))
-        .collect();
-    inodes.sort_unstable();
-    inodes.dedup();
-    inodes.len()
-}
-
-fn a_hundred_times(demo: &Demo) {
-    let life = || {
-        let (application, session) = application();
-        let made = Kind::P256.find(&session, "key").expect("the key");
-        Kind::P256.work(&session, made).expect("a signature");
-        drop(session);
-        application.finalize();
-        // The last reference to the library was the application's: dlclose.
-    };
+/// Has `tandem-test-lives` live so many lives, under a program that watches it or under none, and answers what it held
+/// after each, and what was said on standard error.
+fn lived(watcher: &[&str], lives: usize) -> (Vec<Holdings>, String) {
     {
-        let (application, session) = application();
+        let (_application, session) = application();
         Kind::P256.make(&session, "key").expect("a key");
-        drop(session);
-        application.finalize();
     }
-    life();
-    let (before, mapped_before) = (held(), mapped());
-    for _ in 0..100 {
-        life();
+    let (program, many) = (env!("CARGO_BIN_EXE_tandem-test-lives"), lives.to_string());
+    let words = [watcher, &[program, &many]].concat();
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .env("TANDEM_ARTIFACTS", artefacts::folder())
+        .output()
+        .expect("the program");
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{words:?}: {}\n{out}{err}", output.status);
+    let held: Vec<Holdings> = out.lines().map(|line| line.parse().expect("holdings")).collect();
+    assert_eq!(held.len(), lives, "{out}{err}");
+    (held, err.into_owned())
+}
+
+/// After the first lives, which load what stays loaded, each life leaves what it found.
+fn nothing_grows(held: &[Holdings]) {
+    let first = held.get(1).expect("two lives");
+    for (life, after) in held.iter().enumerate().skip(2) {
+        let same = Holdings { resident_kib: first.resident_kib, ..after.clone() };
+        assert_eq!(&same, first, "after life {}", life + 1);
     }
-    let after = held();
-    assert_eq!(after.1, before.1, "threads");
-    assert_eq!(after.0, before.0, "open files");
-    assert!(
-        mapped() <= mapped_before,
-        "copies of modules: {} and then {}",
-        mapped_before,
-        mapped()
-    );
-    assert!(!demo.log().contains("warn"), "{}", demo.log());
 }
 
 #[test]
 fn a_module_that_is_loaded_a_hundred_times_leaves_nothing() {
-    alone(&Wanted::mixed(), |demo| a_hundred_times(demo));
+    alone(&Wanted::mixed(), |demo| {
+        let (held, _) = lived(&[], lives(100));
+        nothing_grows(&held);
+        // Threads, then: those of the program itself.
+        assert_eq!(held.last().map(|last| last.threads), Some(1), "a thread is left");
+        // libtandem.so is linked `nodelete` and the copies of vendors' modules stay: they are the same ones, used again.
+        let (warm, last) = (&held[held.len() / 5], &held[held.len() - 1]);
+        let grown = last.resident_kib.saturating_sub(warm.resident_kib);
+        println!("| {} lives | {warm} | {last} |", held.len());
+        assert!(grown < MEMORY_GROWTH_KIB_MAX, "{grown} KiB more than after the first fifth");
+        assert!(!demo.log().contains("warn"), "{}", demo.log());
+    });
+}
+
+/// How many lives are lived under valgrind, where all is some thirty times slower.
+const LIVES_UNDER_VALGRIND: usize = 3;
+
+/// What it is asked: every access that is wrong, and every block that nothing points to any more, is an error.
+const MEMCHECK: [&str; 6] = [
+    "valgrind",
+    "--leak-check=full",
+    "--show-leak-kinds=definite",
+    "--errors-for-leak-kinds=definite",
+    "--num-callers=40",
+    "--error-exitcode=9",
+];
+
+#[test]
+fn valgrind_sees_no_leak_and_no_wrong_access_in_the_lives_of_the_module() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        skip("valgrind is not installed");
+        return;
+    }
+    alone(&Wanted::mixed(), |demo| {
+        demo.configure(|text| {
+            text.replace("[[token.member]]", "[[token.member]]\ndeadline_ms = 120000")
+        });
+        let (held, said) = lived(&MEMCHECK, lives(LIVES_UNDER_VALGRIND));
+        assert!(said.contains("ERROR SUMMARY: 0 errors"), "{said}");
+        nothing_grows(&held);
+        println!("| {} lives under valgrind | {} |", held.len(), held[held.len() - 1]);
+        assert!(!demo.log().contains("warn"), "{}", demo.log());
+    });
 }
 
 #[test]

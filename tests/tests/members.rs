@@ -288,6 +288,90 @@ fn a_token_that_is_not_empty_is_refused() {
     });
 }
 
+#[test]
+fn a_member_is_not_replaced_by_a_token_with_keys_of_others() {
+    alone(&Wanted::over(&[SoftHsm, SoftHsm]), |demo| {
+        let keys = make(&[Kind::P256, Kind::Aes(32)]);
+        empty(demo, "a", SoftHsm);
+        let foreign = direct(demo, "a", SoftHsm);
+        let theirs = key(&foreign, Kind::P256, "somebody's");
+        drop(foreign);
+        let replace = ["member", "replace", "a", "--shares", &shares(demo)];
+        for _ in 0..2 {
+            refused(&demo.tandem(&replace), &["somebody's", "--keep-foreign"]);
+        }
+        // Nothing of theirs was touched, and nothing of ours is lost.
+        let there = direct(demo, "a", SoftHsm);
+        theirs.is_there(&there, "a directly");
+        assert_eq!(objects(&there), 2, "their pair, and nothing else");
+        drop(there);
+        let (application, session) = application();
+        for key in &keys {
+            key.is_there(&session, "Tandem with b alone");
+        }
+        drop(session);
+        application.finalize();
+
+        report(demo, &[&replace[..], &["--keep-foreign"]].concat());
+        assert!(demo.tandem(&["verify"]).status.success());
+        let there = direct(demo, "a", SoftHsm);
+        for key in keys.iter().chain([&theirs]) {
+            key.is_there(&there, "a directly");
+        }
+    });
+}
+
+#[test]
+fn members_that_only_the_log_or_only_the_configuration_knows_are_told_to_people() {
+    alone(&Wanted::mixed(), |demo| {
+        let told = |arguments: &[&str]| said(&demo.tandem(arguments)).0;
+        let everywhere: [&[&str]; 3] = [&["status"], &["member", "list"], &["doctor"]];
+        let sound = fs::read_to_string(demo.config()).expect("tandem.toml");
+        assert!(told(&["doctor"]).contains("Nothing is wrong."), "{}", told(&["doctor"]));
+
+        // Configured, and nobody has brought it in.
+        new_member(demo, "c", SoftHsm);
+        for command in everywhere {
+            let said = told(command);
+            assert!(said.contains("outside"), "{command:?}: {said}");
+            assert!(said.contains("tandem member add c"), "{command:?}: {said}");
+        }
+        assert!(!told(&["doctor"]).contains("Nothing is wrong."));
+
+        // Brought in, and then its section is gone.
+        report(demo, &["member", "add", "c", "--shares", &shares(demo)]);
+        for command in everywhere {
+            let said = told(command);
+            assert!(!said.contains("outside"), "{command:?}: {said}");
+            assert!(!said.contains("not in the configuration"), "{command:?}: {said}");
+        }
+        fs::write(demo.config(), sound).expect("tandem.toml");
+        for command in everywhere {
+            let said = told(command);
+            assert!(said.contains("is not in the configuration"), "{command:?}: {said}");
+            assert!(said.contains("tandem member remove c"), "{command:?}: {said}");
+        }
+        for command in [&["status"][..], &["member", "list"]] {
+            let lines = report(demo, command)["tokens"][0]["not_configured"].clone();
+            assert_eq!(lines[0]["name"], "c", "{lines}");
+            assert!(lines[0]["serial"].as_str().is_some_and(|serial| !serial.is_empty()));
+        }
+        let doctor = demo.report(&["doctor"]);
+        let about =
+            |it: &&Value| it["subject"] == "token demo, member c" && it["verdict"] == "wrong";
+        let findings = doctor["findings"].as_array().expect("findings").iter();
+        assert_eq!(findings.filter(about).count(), 1, "{doctor}");
+
+        // The remedy works without the section.
+        report(demo, &["member", "remove", "c"]);
+        for command in everywhere {
+            let said = told(command);
+            assert!(!said.contains("not in the configuration"), "{command:?}: {said}");
+        }
+        assert!(told(&["doctor"]).contains("Nothing is wrong."), "{}", told(&["doctor"]));
+    });
+}
+
 /// A key and what is known of it.
 struct Key {
     kind: Kind,

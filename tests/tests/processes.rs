@@ -2,6 +2,7 @@
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags};
 use cryptoki::error::RvError;
+use cryptoki::object::Attribute;
 use cryptoki::session::UserType;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -82,6 +83,53 @@ fn two_users_in_three_processes_share_a_token_whatever_their_umask() {
             assert!(found.is_some(), "{member} has no {label}");
         }
     }
+}
+
+#[test]
+fn a_key_that_another_process_has_just_changed_is_used_while_no_member_has_followed() {
+    alone(&Wanted::mixed().with("lease_wait_ms=100"), |demo| {
+        let (_application, session) = application();
+        let open = [Attribute::Sensitive(false), Attribute::Extractable(true)];
+        let made = Kind::P256.make_with(&session, "key", &open).expect("a key");
+        let public = Kind::P256.public(&session, made).expect("a public key");
+        let head = |demo: &Demo| demo.report(&["status"])["tokens"][0]["head"].clone();
+        let before = head(demo);
+
+        // Nobody can write to a member from here on: as if a process that does were very slow.
+        let leases: Vec<_> = ["a", "b"].map(|name| held_lease(demo, name)).into();
+        let tightened = [Attribute::Sensitive(true), Attribute::Extractable(false)];
+        session.update_attributes(made.key, &tightened).expect("C_SetAttributeValue");
+        let renamed = [Attribute::Label(b"renamed".to_vec()), Attribute::Id(b"renamed".to_vec())];
+        for (label, change) in [("key", None), ("renamed", Some(renamed))] {
+            if let Some(change) = change {
+                session.update_attributes(made.key, &change).expect("C_SetAttributeValue");
+            }
+            // A process that knows of no handle on any member: it has to look.
+            let mut other = Process::start(Command::new(helper()), demo.config());
+            let signature = other.asked(&format!("sign {label}"));
+            assert!(signature.len() == 128, "{label}: {signature}\n{}", demo.log());
+            assert!(public.verifies(&DIGEST, &bytes(&signature)), "{label}: {signature}");
+        }
+        let status = demo.report(&["status"]);
+        for member in status["tokens"][0]["members"].as_array().expect("members") {
+            assert_eq!(member["position"], before, "it should not have followed: {status}");
+            assert_ne!(member["condition"], "suspect", "{status}");
+        }
+        assert!(!demo.log().contains("has lost object"), "{}", demo.log());
+        drop(leases);
+        assert!(demo.tandem(&["verify"]).status.success());
+        let direct = demo.direct("a");
+        let found = direct.find_objects(&[Attribute::Id(b"renamed".to_vec())]).expect("a search");
+        assert_eq!(found.len(), 1, "the change was followed");
+    });
+}
+
+/// The lease of a member, held.
+fn held_lease(demo: &Demo, member: &str) -> fs::File {
+    let path = demo.dir().join("state").join(format!("lease-{member}"));
+    let file = fs::File::options().write(true).open(&path).expect("a lease's file");
+    file.lock().expect("the lease");
+    file
 }
 
 #[test]
@@ -287,15 +335,17 @@ impl Process {
     fn of(host: &Host, user: usize) -> Self {
         let mut command = Command::new(host.file(&helper()));
         command
-            .env("TANDEM_CONFIG", host.dir.path().join("demo/tandem.toml"))
             .env("TANDEM_ARTIFACTS", host.dir.path())
             .uid(host.users[user].1)
             .gid(host.group.1)
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .current_dir("/");
         umask(&mut command, 0o022);
-        let mut child = command.spawn().expect("a process of another user");
+        Self::start(command, host.dir.path().join("demo/tandem.toml"))
+    }
+
+    fn start(mut command: Command, config: PathBuf) -> Self {
+        command.env("TANDEM_CONFIG", config).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("a process that uses Tandem");
         let told = child.stdin.take();
         let says = BufReader::new(child.stdout.take().expect("its output"));
         let mut process = Self { child, told, says };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 use tandem_tests::keys::Kind;
-use tandem_tests::{Demo, Vendor, Wanted, alone, application};
+use tandem_tests::{Demo, Direct, USER_PIN, Vendor, Wanted, alone, application};
 
 use Vendor::{Kryoptic, SoftHsm};
 
@@ -88,10 +88,23 @@ fn a_member_of_another_ring_is_not_reconciled_with() {
         let tokens = demo.storage("a").join("tokens");
         std::fs::remove_dir_all(&tokens).expect("a folder");
         copy_folder(&other.storage("a").join("tokens"), &tokens);
-        let output = demo.tandem(&["reconcile"]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains("member a: its token holds another key ring"), "{said}");
+        let theirs = Direct::new(SoftHsm, &demo.vendor_config("a"), "a", USER_PIN);
+        Kind::P256.make(&theirs, "theirs").expect("a key of another Tandem's token");
+        let held = |direct: &Direct| direct.find_objects(&[]).expect("a search").len();
+        let before = held(&theirs);
+        drop(theirs);
+        for arguments in [&["reconcile", "--plan"][..], &["reconcile"]] {
+            let output = demo.tandem(arguments);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains("member a: its token holds another key ring"), "{said}");
+            assert!(said.contains("tandem member replace a"), "what to do is not said: {said}");
+        }
+        // Nothing of theirs was touched, and nothing of ours is lost.
+        assert_eq!(held(&demo.direct("a")), before);
+        let (_application, session) = application();
+        let made = Kind::P256.find(&session, "one").expect("the key");
+        Kind::P256.work(&session, made).expect("a signature of the other member's");
     });
 }
 

@@ -3,6 +3,7 @@
 
 use crate::budget;
 use crate::member::VendorMember;
+use crate::rest::Busy;
 use crate::workers::{NoAnswer, Workers};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +57,7 @@ impl Deadlined {
         work: impl FnOnce(&VendorMember) -> Answer<T> + Send + 'static,
         late: impl FnOnce(&VendorMember, Answer<T>) + Send + 'static,
     ) -> Answer<T> {
+        let _busy = Busy::begin();
         let long = matches!(call, Call::Generate | Call::Admin);
         let patience = if long {
             self.deadlines.long

@@ -39,6 +39,7 @@ mod own;
 mod parameter;
 mod quirks;
 mod read;
+mod rest;
 mod sessions;
 mod shield;
 mod step;
@@ -52,6 +53,7 @@ pub use deadlined::{Deadlined, Deadlines};
 pub use error::LoadError;
 pub use member::VendorMember;
 pub use quirks::{Known, known_quirks};
+pub use rest::{Busy, after_fork, before_fork, in_child};
 pub use world::forget_after_fork;
 
 /// Everything about a member's module that can be checked without running its code: that the path is absolute, the file

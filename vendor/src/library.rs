@@ -9,6 +9,7 @@ use crate::functions::Functions;
 use crate::gate::{Gate, Shut};
 use crate::image;
 use crate::initialise::{initialise, text_of};
+use crate::rest::Busy;
 use crate::shield::Shield;
 use crate::world::{self, World};
 use parking_lot::{Mutex, RwLock};
@@ -188,6 +189,7 @@ impl Library {
         if !self.is_of_this_process() {
             return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
         }
+        let _busy = Busy::begin();
         // Longer than any start takes that doesn't hang.
         let _pass = self.gate.enter(CHANGE_WAIT).ok_or(Rv(CKR_DEVICE_ERROR))?;
         self.run(epoch, run)
@@ -202,6 +204,7 @@ impl Library {
         if !self.is_of_this_process() {
             return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
         }
+        let _busy = Busy::begin();
         let _shut = self.gate.shut(CALLS_WAIT).ok_or(Rv(CKR_DEVICE_ERROR))?;
         self.run(epoch, run)
     }

@@ -7,6 +7,7 @@ use crate::error::LoadError;
 use crate::file::Module;
 use crate::library::{Library, Owner, Start};
 use crate::quirks::{Known, known_quirks};
+use crate::rest::Busy;
 use crate::sessions::Sessions;
 use crate::tokens::{self, Found};
 use crate::world::{TokenId, World, generation, world};
@@ -168,6 +169,7 @@ impl Keeper {
 
     /// Runs a change of the member's life, alone, and remembers how it ended.
     fn change(&self, run: impl FnOnce(&World) -> Result<(), LoadError>) -> Done {
+        let _busy = Busy::begin();
         // Before any lock: a thread of the parent may have held it.
         if !self.is_of_this_process() {
             return Err(Arc::new(LoadError::Forked));

@@ -3,6 +3,7 @@
 //! A call can't be taken back. Who gives up leaves the thread to it: the thread is *stuck* until the vendor answers after
 //! all, and then cleans up what came too late. No more than a number of them may be stuck at once.
 
+use crate::rest;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::sys::signal::SigSet;
 use parking_lot::{Mutex, RwLock};
@@ -145,6 +146,7 @@ fn work(first: Job, door: &Receiver<Job>) {
     // The host's signals are its own threads' to handle; above all a module whose peer has gone must not end the process
     // by SIGPIPE.
     let _ = SigSet::all().thread_block();
+    rest::works_for_others();
     first();
     while let Ok(job) = door.recv_timeout(IDLE) {
         job();

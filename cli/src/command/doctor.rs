@@ -59,7 +59,7 @@ fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings
             format!("state in {}, log at {}", live.config.state.display(), status.head),
         );
         members::look(&subject, live, &status, findings);
-        ring::look(&subject, live, &status, findings);
+        ring::look(&subject, &status, findings);
         keys::look(&subject, live, &status, findings);
         if let Some(session) = session {
             session.close();

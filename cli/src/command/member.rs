@@ -4,7 +4,7 @@ use crate::context::{self, Context};
 use crate::error::{Error, Result};
 use crate::progress::Bar;
 use crate::report::{
-    JoinedReport, LeftReport, MemberChange, MemberLine, MembersReport, TokenMembers,
+    JoinedReport, LeftReport, MemberChange, MemberLine, MembersReport, NotConfigured, TokenMembers,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,7 +97,8 @@ fn list(context: &mut Context<'_>) -> Result<bool> {
         let status = context::status(live)?;
         let members =
             live.config.members.iter().map(|member| MemberLine::of(member, &status)).collect();
-        tokens.push(TokenMembers { label: live.token.label(), members });
+        let not_configured = NotConfigured::all(&status);
+        tokens.push(TokenMembers { label: live.token.label(), members, not_configured });
     }
     runtime.stop();
     context.screen.report(&MembersReport { tokens })?;

@@ -48,6 +48,9 @@ impl Show for MembersReport {
                 ]);
             }
             screen.line(rows.to_string())?;
+            for member in &token.not_configured {
+                screen.line(member.line())?;
+            }
         }
         Ok(())
     }

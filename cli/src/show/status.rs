@@ -26,6 +26,9 @@ impl Show for TokenStatus {
             rows.add_row(member.row());
         }
         screen.line(rows.to_string())?;
+        for member in &self.not_configured {
+            screen.line(member.line())?;
+        }
         for member in &self.members {
             for exception in &member.exceptions {
                 screen.line(format!(

@@ -85,9 +85,9 @@ fn look_at(subject: &str, vendor: &VendorMember, member: &MemberStatus, findings
             format!("it is kept out: {}", member.reason),
             "mend what the reason names",
         ),
-        Condition::Outside => findings.note(
+        Condition::Outside => findings.wrong(
             subject,
-            "it is in the configuration, and does not hold the key ring: it is not used",
+            "outside: it is in the configuration, and does not hold the key ring: it is not used",
             format!(
                 "`tandem member add {} --shares DIR` brings it in; or delete its section",
                 member.name

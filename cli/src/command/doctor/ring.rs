@@ -1,25 +1,20 @@
 //! The key ring: pairing, recovery, and what the modules don't enforce.
 
 use super::Findings;
+use crate::report::NotConfigured;
 use tandem_engine::report::Status;
 use tandem_engine::ring::Ring;
-use tandem_runtime::Live;
 
-pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut Findings) {
+pub(super) fn look(around: &str, status: &Status, findings: &mut Findings) {
     let Some(ring) = &status.ring else {
         findings.wrong(around, "it is not paired: no key can be made", "run: tandem pair");
         return;
     };
     let holders: Vec<&str> = ring.members.iter().map(|member| member.name.as_str()).collect();
     findings.ok(around, format!("paired: the key ring is on {}", holders.join(", ")));
-    for member in &live.config.members {
-        if !holders.contains(&member.name.as_str()) {
-            findings.wrong(
-                &format!("{around}, member {}", member.name),
-                "it has no key ring, so it holds no keys and does no work",
-                "take it out of the configuration; this version pairs all members of a token at once",
-            );
-        }
+    for member in NotConfigured::all(status) {
+        let subject = format!("{around}, member {}", member.name);
+        findings.wrong(&subject, NotConfigured::FOUND, member.remedy());
     }
     match &ring.recovery {
         Some(recovery) => findings.ok(

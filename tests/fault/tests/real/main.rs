@@ -13,5 +13,6 @@ mod common;
 mod crash;
 mod faults;
 mod kills;
+mod limits;
 mod remote;
 mod storm;
