@@ -124,13 +124,7 @@ impl Token {
         let look_always = self.store.note(&note::member(station.name(), note::LOOK))?.is_some();
         let mut doubted = None;
         loop {
-            // A member that has no session for us is down: up, it would stay behind until the next change.
-            let mut lease = station.lease().inspect_err(|fault| {
-                station.judge(*fault);
-            })?;
-            lease.check_login().inspect_err(|fault| {
-                station.judge(*fault);
-            })?;
+            let mut lease = lease_to_follow(station)?;
             let mut judge = self.judge_for(station, doubted.is_some());
             let mut follower = Follower {
                 station,
@@ -623,6 +617,15 @@ impl Token {
             .map(|station| station.name().to_owned())
             .collect()
     }
+}
+
+/// A session in which the user is logged in. A member that has none for us is down: up, it would stay behind until the
+/// next change.
+fn lease_to_follow(station: &Arc<Station>) -> Answer<Lease> {
+    let lease = station.lease();
+    lease.and_then(|lease| lease.check_login().map(|()| lease)).inspect_err(|fault| {
+        station.judge(*fault);
+    })
 }
 
 /// The fault, if it says that the member is ill or has lost us, rather than something of the object.

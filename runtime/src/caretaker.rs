@@ -1,12 +1,11 @@
 //! The thread that tends the members of a process's tokens.
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use nix::sys::signal::SigSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tandem_engine::token::Token;
-use tandem_vendor::Busy;
+use tandem_vendor::{Busy, hold_off_signals};
 
 /// How long an end waits for a round that is under way: longer than any that isn't stuck in a vendor's code.
 const JOIN: Duration = Duration::from_secs(2);
@@ -45,7 +44,7 @@ impl Caretaker {
         let tended = Tended::new(tokens);
         let work = move || {
             // The host's signals are its own threads' to handle.
-            let _ = SigSet::all().thread_block();
+            hold_off_signals();
             let mut pause = Duration::ZERO;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 // No fork falls into a round.

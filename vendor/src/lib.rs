@@ -54,6 +54,7 @@ pub use error::LoadError;
 pub use member::VendorMember;
 pub use quirks::{Known, known_quirks};
 pub use rest::{Busy, after_fork, before_fork, in_child};
+pub use shield::hold_off_signals;
 pub use world::forget_after_fork;
 
 /// Everything about a member's module that can be checked without running its code: that the path is absolute, the file

@@ -1,6 +1,7 @@
 //! SIGPIPE held off while a vendor's code runs on a thread of the application's: a module whose peer has gone must not end the
 //! process. The threads of `workers` hold off every signal for good.
 
+use nix::sys::signal::Signal::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::ptr;
 
@@ -28,6 +29,16 @@ impl Drop for Shield {
         let _ = unsafe { libc::sigtimedwait(pipe().as_ref(), ptr::null_mut(), &raw const at_once) };
         let _ = before.thread_set_mask();
     }
+}
+
+/// Holds off every signal on a thread of our own for good, but for those that a thread brings upon itself: they would end the
+/// process all the same, and whoever wants to be told of crashes would hear nothing.
+pub fn hold_off_signals() {
+    let mut others = SigSet::all();
+    for own in [SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP] {
+        others.remove(own);
+    }
+    let _ = others.thread_block();
 }
 
 fn pipe() -> SigSet {

@@ -4,8 +4,8 @@
 //! all, and then cleans up what came too late. No more than a number of them may be stuck at once.
 
 use crate::rest;
+use crate::shield::hold_off_signals;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use nix::sys::signal::SigSet;
 use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -145,7 +145,7 @@ impl Workers {
 fn work(first: Job, door: &Receiver<Job>) {
     // The host's signals are its own threads' to handle; above all a module whose peer has gone must not end the process
     // by SIGPIPE.
-    let _ = SigSet::all().thread_block();
+    hold_off_signals();
     rest::works_for_others();
     first();
     while let Ok(job) = door.recv_timeout(IDLE) {
@@ -156,6 +156,7 @@ fn work(first: Job, door: &Receiver<Job>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::signal::{SigSet, Signal};
     use std::sync::mpsc;
 
     const LONG: Duration = Duration::from_secs(30);
@@ -211,8 +212,10 @@ mod tests {
     #[test]
     fn threads_block_signals() {
         let workers = Workers::new("a", 1);
-        let blocked = workers.run(LONG, || SigSet::thread_get_mask().unwrap(), |_| ()).unwrap();
-        assert!(blocked.contains(nix::sys::signal::Signal::SIGPIPE));
+        let mask = || SigSet::thread_get_mask().unwrap();
+        let blocked = workers.run(LONG, mask, |_| ()).unwrap();
+        assert!(blocked.contains(Signal::SIGPIPE) && blocked.contains(Signal::SIGTERM));
+        assert!(!blocked.contains(Signal::SIGSEGV), "a crash is told to whoever asked for it");
         workers.end();
     }
 }
