@@ -8,6 +8,7 @@ use crate::setup::{self, PIN};
 use crate::toy::{Thing, crypto};
 use crate::trouble::{Place, member_name};
 use crate::truth::{Real, handle_of};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tandem_engine::report::{Quiet, Replica};
 use tandem_engine::step::{Output, Room, Step, Verb};
@@ -43,11 +44,13 @@ impl Run {
         // The operator has set the PIN right and enables the member.
         self.world.books.lock().notes.retain(|name, _| !name.ends_with("/refused-pin"));
         self.world.pass(QUIET_MS);
+        self.finish_commands()?;
         let settled = self.operate()?;
         self.each_process()?;
         self.stop_all();
         self.oracle.lock().follow(self)?;
         self.members_hold_the_truth()?;
+        self.wiped_is_empty()?;
         self.verdict()?;
         Ok(settled)
     }
@@ -66,7 +69,12 @@ impl Run {
             return Err(format!("{living} objects live and {} are known", reports.len()));
         }
         let mut settled = Settled::default();
+        let members = self.oracle.lock().truth.members.clone();
         for report in reports {
+            let on: BTreeSet<_> = report.replicas.iter().map(|(name, _)| name.clone()).collect();
+            if on != members {
+                return Err(format!("members are {members:?}, and asked were {on:?}"));
+            }
             for (member, replica) in report.replicas {
                 let (_, excepted) = self.world.books.lock().follower(&member);
                 match replica {
@@ -86,7 +94,7 @@ impl Run {
         Ok(settled)
     }
 
-    fn has_lied(&self, member: &str) -> bool {
+    pub(crate) fn has_lied(&self, member: &str) -> bool {
         self.world.hits().iter().any(|hit| hit.trouble.is_lie() && hit.place.to_string() == member)
     }
 
@@ -99,7 +107,7 @@ impl Run {
             };
             let Some(running) = running.filter(|_| logged_in) else { continue };
             self.world.begin_line(running.life, 0);
-            for alone in 0..self.options.members {
+            for alone in (0..self.options.members).filter(|number| self.counts(*number)) {
                 // It has refused this process's PIN, and is left alone until another is brought.
                 if !self.world.hsms.get(alone).is_some_and(|hsm| hsm.lock().refused.is_empty()) {
                     continue;
@@ -111,6 +119,11 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// True for a member that the log counts.
+    fn counts(&self, number: usize) -> bool {
+        self.oracle.lock().truth.members.contains(&member_name(number))
     }
 
     fn plug_in_only(&self, alone: Option<usize>) {
@@ -168,8 +181,11 @@ impl Run {
             if hsm.session_objects() > 0 {
                 return Err(format!("session objects are left on {name}"));
             }
+            if !oracle.truth.members.contains(&name) {
+                continue;
+            }
             let mut held: Vec<&Thing> =
-                hsm.token_objects().filter(|thing| !is_ring(thing)).collect();
+                hsm.token_objects().filter(|thing| !thing.is_of_ring()).collect();
             let (_, excepted) = books.follower(&name);
             for real in oracle.truth.living() {
                 let secret = oracle.truth.secret(&books, real);
@@ -217,10 +233,6 @@ impl Run {
 
 fn label(bytes: Option<&[u8]>) -> String {
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
-}
-
-fn is_ring(thing: &Thing) -> bool {
-    thing.template.bytes(CKA_LABEL).is_some_and(|label| label.starts_with(b"tandem:"))
 }
 
 /// True if an object on a member is the one of the log: by what it is, and by its label.
