@@ -260,9 +260,13 @@ impl Token {
         match record.event() {
             Some(Event::Created(object)) => self.take_created(follower, record, &object),
             Some(Event::Changed { id, template, kek, .. }) => {
+                if kek.is_some() {
+                    self.erase_superseded(id)?;
+                }
                 self.take_changed(follower, id, &template, kek)
             }
             Some(Event::Destroyed(id)) => {
+                self.erase_superseded(id)?;
                 let left = writing
                     .following()?
                     .exceptions

@@ -51,6 +51,9 @@ impl Token {
             Ok(None) => {
                 // Private objects are not found where our login is gone, which is no loss of theirs.
                 lease.check_login()?;
+                if let Some(handle) = self.locate_behind(&lease.desk(), object)? {
+                    return Ok(handle);
+                }
                 self.suspect(station);
                 station.health(|health| {
                     health.suspect(format!("object {} is missing there, or is another", object.id));
@@ -63,6 +66,16 @@ impl Token {
                 Err(Fault::new(Call::Find, CKR_DEVICE_MEMORY))
             }
             Err(fault) => Err(fault),
+        }
+    }
+
+    /// Looks for an object under the names that it had: a member that has not followed the last change has it under one of
+    /// those. Where it stands is not kept, since it will stand elsewhere soon.
+    fn locate_behind(&self, desk: &Desk<'_>, object: &Object) -> Answer<Option<Handle>> {
+        match self.names_of(object) {
+            Ok(names) => self.locate_first(desk, &names),
+            // The log can't be read: nothing is known of other names.
+            Err(_) => Ok(None),
         }
     }
 

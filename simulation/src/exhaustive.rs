@@ -74,6 +74,18 @@ pub const SCRIPTS: &[Script] = &[
     script("destroy", &[Make(KeyKind::Hmac)], &[Destroy(0)], &[]),
     script("relabel", &[Make(KeyKind::Hmac)], &[Relabel(0)], &[]),
     script("tighten", &[Make(KeyKind::OpenHmac)], &[Tighten(0)], &[]),
+    script(
+        "destroy while another tightens",
+        &[Make(KeyKind::OpenHmac)],
+        &[Destroy(0)],
+        &[Tighten(0)],
+    ),
+    script(
+        "tighten while another tightens",
+        &[Make(KeyKind::OpenHmac)],
+        &[Tighten(0)],
+        &[Tighten(0)],
+    ),
     script("create", &[Random], &[Create { private: false }], &[]),
     script("create private", &[Random], &[Create { private: true }], &[]),
     script("make a secret key", &[Random], &[Make(KeyKind::Hmac)], &[]),

@@ -7,7 +7,7 @@ use crate::run::{Outcome, Run};
 use crate::script::{Action, Line};
 use crate::setup::{self, PIN};
 use crate::store::Books;
-use crate::trouble::{Place, Trouble, member_name};
+use crate::trouble::member_name;
 use crate::truth::Truth;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tandem_engine::joining::Bringing;
 use tandem_engine::leaving::Belongings;
 use tandem_engine::report::Quiet;
 use tandem_engine::token::Token;
-use tandem_values::Secret;
+use tandem_values::{Secret, ck::CKR_ARGUMENTS_BAD};
 
 /// What operators have begun and left.
 #[derive(Default)]
@@ -67,9 +67,8 @@ impl Run {
         if matches!(said, Outcome::Answered(Ok(_))) {
             let mut operators = self.operators.lock();
             operators.open.remove(&number);
-            let emptied = (Place::Member(number), Trouble::Emptied);
-            let hits = self.world.hits_in(line.number);
-            let emptied = hits.iter().any(|hit| (hit.place, hit.trouble) == emptied);
+            let hsm = self.world.hsms.get(number).map(|hsm| hsm.lock());
+            let emptied = hsm.is_none_or(|hsm| hsm.is_replaced());
             // Otherwise it was the empty token in its place that was wiped.
             if matches!(line.action, Action::Wipe(_)) && !emptied {
                 operators.wiped.insert(number);
@@ -115,13 +114,22 @@ impl Run {
 
     /// After healing every command that was left is run again, and must be done.
     pub(crate) fn finish_commands(self: &Arc<Self>) -> std::result::Result<(), String> {
-        for number in 0..self.options.members {
+        let members = 0..self.options.members;
+        // What was lost comes first: others may be all that is left without it.
+        for (number, lost) in members.clone().map(|n| (n, true)).chain(members.map(|n| (n, false)))
+        {
             let open = self.operators.lock().open.get(&number).copied();
             let Some(action) = self.what_is_left(number, open)? else { continue };
+            if lost && !matches!(action, Action::Replace(_)) {
+                continue;
+            }
             let line = Line { number: 0, process: 0, action };
             self.world.tell(|| format!("--- again: {action:?} ---"));
             match self.tool(line) {
                 Outcome::Answered(Ok(_)) => self.oracle.lock().follow(self)?,
+                // It alone holds something, as long as another is not looked after.
+                Outcome::Answered(Err(error))
+                    if error.rv.0 == CKR_ARGUMENTS_BAD && !self.others_hold_all(number) => {}
                 Outcome::Answered(Err(error)) => {
                     return Err(format!("{action:?}, run again, is not done: {error}"));
                 }
@@ -129,6 +137,12 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Another member holds everything.
+    fn others_hold_all(&self, number: usize) -> bool {
+        let oracle = self.oracle.lock();
+        self.is_sensible(Action::Remove(number), &oracle.truth, &self.world.books.lock())
     }
 
     /// The command that an operator runs for a member now.
@@ -142,16 +156,14 @@ impl Run {
         let (truth, name) = (&oracle.truth, member_name(number));
         let Some(hsm) = self.world.hsms.get(number).map(|hsm| hsm.lock()) else { return Ok(None) };
         let lost = truth.members.contains(&name) && !hsm.holds_ring();
+        let last = truth.members.contains(&name) && truth.members.len() == 1;
         Ok(match open {
+            // It stays, whatever was asked.
+            Some(Action::Remove(_) | Action::Wipe(_)) if last => {
+                lost.then_some(Action::Replace(number))
+            }
             // There is nothing to wipe on a token that came in its place.
             Some(Action::Wipe(_)) if lost => Some(Action::Remove(number)),
-            // It is the last one, and stays.
-            Some(Action::Remove(_) | Action::Wipe(_))
-                if truth.members.iter().all(|other| *other == name)
-                    && truth.members.contains(&name) =>
-            {
-                None
-            }
             Some(Action::Remove(_) | Action::Wipe(_)) => open,
             _ if lost => Some(Action::Replace(number)),
             // It was never one, so there is nothing to replace.

@@ -9,7 +9,7 @@ use crate::toy::crypto;
 use crate::trouble::member_name;
 use crate::truth::{Real, Truth, handle_of};
 use crate::world::Hit;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tandem_engine::error::Error;
 use tandem_engine::event::Event;
 use tandem_engine::object::ObjectId;
@@ -40,6 +40,8 @@ pub struct Oracle {
     handles: BTreeMap<Handle, ObjectId>,
     /// How often applications have brought each PIN.
     pins: BTreeMap<Vec<u8>, usize>,
+    /// Objects whose earlier wrapped bytes may stay until the members have followed.
+    excused: BTreeSet<ObjectId>,
     /// How many lines were answered, refused and died in.
     pub tally: [u64; 3],
 }
@@ -57,7 +59,13 @@ struct Effects {
 impl Oracle {
     /// An oracle that knows the ring.
     pub fn new(truth: Truth) -> Self {
-        Self { truth, handles: BTreeMap::new(), pins: BTreeMap::new(), tally: [0; 3] }
+        Self {
+            truth,
+            handles: BTreeMap::new(),
+            pins: BTreeMap::new(),
+            excused: BTreeSet::new(),
+            tally: [0; 3],
+        }
     }
 
     /// An application brings a PIN.
@@ -77,6 +85,10 @@ impl Oracle {
         }
         drop(books);
         let effects = Self::effects(run, report.line)?;
+        let cut_off = matches!(report.said, Outcome::Died);
+        if cut_off || hits.iter().any(|hit| hit.trouble.is_store()) {
+            self.excused.extend(effects.changed.iter().chain(&effects.destroyed));
+        }
         self.follow(run)?;
         self.judge_pins(run)?;
         let judge = Judge { run, report, hits: &hits, effects: &effects, truth: &self.truth };
@@ -92,11 +104,17 @@ impl Oracle {
         judge.judge()
     }
 
+    /// Everything is healed and every member has followed: no excuse is left.
+    pub fn excuse_nothing(&mut self) {
+        self.excused.clear();
+    }
+
     /// Takes in what the log has grown by, and checks that nothing gone is left in it.
     pub fn follow(&mut self, run: &Run) -> Judgement {
         let books = run.world.books.lock();
         self.truth.follow(&books)?;
-        for real in self.truth.objects.values() {
+        let objects = self.truth.objects.iter().filter(|(id, _)| !self.excused.contains(id));
+        for (_, real) in objects {
             let current = real.alive.then_some(real.object.born);
             for position in real.wrapped_at.iter().filter(|at| Some(**at) != current) {
                 let record = books.records().iter().find(|record| record.position == *position);
@@ -490,7 +508,9 @@ impl Judge<'_> {
     /// A member at which nothing was or went wrong, and which has proven the key, could have done it.
     fn one_works(&self) -> bool {
         let sound = self.run.sound();
-        self.report.asked.works.iter().zip(sound).any(|(worked, works)| *worked && works)
+        let works = self.report.asked.works.iter().zip(sound).enumerate();
+        let counts = |number| self.truth.members.contains(&member_name(number));
+        works.into_iter().any(|(number, (worked, works))| *worked && works && counts(number))
     }
 
     /// The member that is asked first has another PIN: what it refuses is tried nowhere else.
