@@ -25,9 +25,10 @@ pub struct Script {
 }
 
 impl Script {
-    /// True where so much is asked of members that all placements of two troubles would take weeks.
+    /// True where an operator's command is tried, which asks so much of members that all placements of two troubles would take
+    /// weeks.
     pub fn is_long(&self) -> bool {
-        self.tried.iter().any(|action| matches!(action, Add(_) | Replace(_)))
+        self.tried.iter().any(|action| action.commanded().is_some())
     }
 
     /// The token that it begins with.
@@ -88,6 +89,12 @@ pub const SCRIPTS: &[Script] = &[
     ),
     script("create", &[Random], &[Create { private: false }], &[]),
     script("create private", &[Random], &[Create { private: true }], &[]),
+    script(
+        "create while another relabels it",
+        &[Random],
+        &[Create { private: true }],
+        &[Relabel(0)],
+    ),
     script("make a secret key", &[Random], &[Make(KeyKind::Hmac)], &[]),
     script("copy", &[Make(KeyKind::Aes)], &[Copy(0)], &[]),
     script("make a pair", &[Random], &[Make(KeyKind::Ec)], &[]),

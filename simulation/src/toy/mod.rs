@@ -32,6 +32,9 @@ pub struct Thing {
     session: Option<u64>,
 }
 
+/// So many keys are a ring.
+const RING_KEYS: usize = 5;
+
 impl Thing {
     /// True for a key of the ring.
     pub fn is_of_ring(&self) -> bool {
@@ -151,9 +154,10 @@ impl Hsm {
         self.serial.push('+');
     }
 
-    /// True if the token in its place holds a key of the ring.
+    /// True if the token in its place holds the ring, whole.
     pub fn holds_ring(&self) -> bool {
-        self.objects.values().any(|thing| thing.session.is_none() && thing.is_of_ring())
+        let own = |thing: &&Thing| thing.session.is_none() && thing.is_of_ring();
+        self.objects.values().filter(own).count() >= RING_KEYS
     }
 
     /// Its own token is put back, and everything works again. An empty one that was brought into the ring meanwhile stays.
