@@ -139,7 +139,7 @@ fn exhaust(pair: &Snapshot, scripts: &[&Script], wanted: &Wanted, troubles: u32)
     println!("every placement of up to {troubles} troubles");
     for script in scripts {
         let too_long = troubles > 1 && script.is_long();
-        let sample = wanted.sample.or(too_long.then_some(SAMPLE));
+        let sample = wanted.sample.or_else(|| too_long.then_some(SAMPLE));
         let search = Search { sample, ..Search::all(troubles, THREADS) };
         let start = Instant::now();
         let found = everywhere(pair, script, search);
