@@ -4,7 +4,7 @@ MODULE  := target/release/libtandem.so
 MEMBER  := target/release/libkryoptic_pkcs11.so
 KRYOPTIC := tests/members/kryoptic
 
-.PHONY: help build members demo test programs lint bench setup-%
+.PHONY: help build members demo test programs simulation lint bench setup-%
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -34,6 +34,12 @@ test: setup-test build members ## every test, with real tokens and real programs
 # Not part of `make test`: it fetches other projects' own tests, and some of those wait by the clock.
 programs: setup-test build members ## programs of others on Tandem, against SoftHSM alone
 	tests/programs/compare.sh
+
+# Not part of `make test`: every placement of two troubles takes an hour and more.
+simulation: setup-build ## the long runs in the simulated world: ten thousand seeds, every placement of two troubles
+	cargo run --release --locked -p tandem-simulation --bin simulate -- --seeds 10000
+	cargo run --release --locked -p tandem-simulation --bin simulate -- --exhaustive 1
+	cargo run --release --locked -p tandem-simulation --bin simulate -- --exhaustive 2
 
 lint: setup-lint ## formatting, clippy, dependencies, shell scripts
 	cargo fmt --all --check

@@ -93,6 +93,8 @@ impl Token {
         {
             return Arc::clone(common);
         }
+        // Members may have come and gone since, and with them what is noted.
+        self.heed_roster();
         let (common, unread) = self.intersect();
         let common = Arc::new(common);
         let mut known = self.common.lock();

@@ -259,9 +259,13 @@ impl Token {
         match record.event() {
             Some(Event::Created(object)) => self.take_created(follower, record, &object),
             Some(Event::Changed { id, template, kek, .. }) => {
+                if kek.is_some() {
+                    self.erase_superseded(id)?;
+                }
                 self.take_changed(follower, id, &template, kek)
             }
             Some(Event::Destroyed(id)) => {
+                self.erase_superseded(id)?;
                 if follower.never_here.remove(&id) {
                     return Ok(Ok(()));
                 }
@@ -553,17 +557,10 @@ impl Token {
         let object = forms.first();
         let handle = match (known, object) {
             (Some(handle), _) => Some(handle),
-            (None, Some(object)) => {
-                // A member that was away for a change as well has it under an older name.
-                let found = self.locate_first(desk, &forms);
-                match found.and_then(|found| match found {
-                    Some(handle) => Ok(Some(handle)),
-                    None => self.locate_any(desk, object),
-                }) {
-                    Ok(handle) => handle,
-                    Err(fault) => return Ok(Err(fault.into())),
-                }
-            }
+            (None, Some(object)) => match self.locate_doomed(desk, object, &forms) {
+                Ok(handle) => handle,
+                Err(fault) => return Ok(Err(fault.into())),
+            },
             (None, None) => None,
         };
         let Some(handle) = handle else {
@@ -583,6 +580,19 @@ impl Token {
         let forms = forms.map_err(|e| Failure::Different(e.to_string()))?;
         let named = |form: Object| Object { template: form.template, ..object.clone() };
         Ok(std::iter::once(object.clone()).chain(forms.into_iter().map(named)).collect())
+    }
+
+    /// A replica to be destroyed, by all its forms: a member that was away for a change as well has it under an older name.
+    pub(crate) fn locate_doomed(
+        &self,
+        desk: &Desk<'_>,
+        object: &Object,
+        forms: &[Object],
+    ) -> Answer<Option<Handle>> {
+        match self.locate_first(desk, forms)? {
+            Some(handle) => Ok(Some(handle)),
+            None => self.locate_any(desk, object),
+        }
     }
 
     /// A replica to be destroyed. It is proven like any other, so that another key of the same name is left alone.

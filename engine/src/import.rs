@@ -426,6 +426,9 @@ impl Token {
         // New wrapped bytes take the old ones' place.
         let erase: Vec<_> = change.wrapped.iter().map(|_| entry.object.born).collect();
         self.journal.append(&self.seal()?, self.site()?, &[change], &erase)?;
+        if !erase.is_empty() {
+            self.erase_superseded_now(entry.object.id);
+        }
         self.shelf.refresh()?;
         self.catch_up();
         Ok(())
@@ -453,8 +456,10 @@ impl Token {
 
     /// C_DestroyObject on a token object: a tombstone, and the wrapped key is erased.
     pub(crate) fn destroy_resident(&self, entry: &Entry) -> Result {
-        let event = Event::Destroyed(entry.object.id);
-        self.journal.append(&self.seal()?, self.site()?, &[event.into()], &[entry.object.born])?;
+        let (id, erase) = (entry.object.id, [entry.object.born]);
+        let event = Event::Destroyed(id).into();
+        self.journal.append(&self.seal()?, self.site()?, &[event], &erase)?;
+        self.erase_superseded_now(id);
         self.shelf.refresh()?;
         self.catch_up();
         Ok(())

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use tandem_values::{Handle, Template, ck::*};
 
 /// An object of the log with every form that it had, the last one first.
-struct Known {
-    wanted: Wanted,
-    forms: Vec<Object>,
+pub(crate) struct Known {
+    pub(crate) wanted: Wanted,
+    pub(crate) forms: Vec<Object>,
 }
 
 impl Token {
@@ -110,7 +110,7 @@ impl Token {
     }
 
     /// Every object that the log speaks of.
-    fn known_objects(&self) -> Result<Vec<Known>> {
+    pub(crate) fn known_objects(&self) -> Result<Vec<Known>> {
         let entries = self.shelf.find(&Template::new());
         let alive: BTreeSet<_> = entries.iter().map(|entry| entry.object.id).collect();
         let mut known = Vec::with_capacity(entries.len());

@@ -87,6 +87,13 @@ impl Journal {
         }
     }
 
+    /// Erases wrapped bytes in one durable transaction, and appends nothing.
+    pub fn erase(&self, positions: &[Position]) -> Result {
+        let erase = || Append { records: Vec::new(), erase: positions.to_vec() };
+        self.store.append(&mut |_| Ok(erase()))?;
+        Ok(())
+    }
+
     /// Writes a log's first record. A log that has one already, another process's, is left as it is.
     pub fn begin(&self, seal: &Seal, site: Site, entry: &Entry) -> Result {
         let at_ms = self.clock.wall_ms();

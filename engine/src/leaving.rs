@@ -3,7 +3,10 @@
 use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::fault::{Answer, Fault};
+use crate::follow::destroy_surely;
 use crate::joining::unwell;
+use crate::object::Object;
 use crate::pair;
 use crate::report::{LeaveReport, ObjectReport, Progress, Replica};
 use crate::ring::Ring;
@@ -12,7 +15,7 @@ use crate::station::Station;
 use crate::strangers::{everything, named};
 use crate::token::Token;
 use std::sync::Arc;
-use tandem_values::{Secret, Template, ck::*};
+use tandem_values::{Secret, ck::*};
 
 /// How many keys are named before the others are only counted.
 const NAMED_MAX: usize = 20;
@@ -146,9 +149,14 @@ impl Token {
         self.forget_follower(name)?;
         match (station, belongings) {
             (Some(station), Belongings::Wiped) => {
+                // Nobody is left who still brings it something.
+                let alone = self.store.lease(name, self.settings.lease_wait_ms)?;
+                let Some(alone) = alone else { return Err(still_written_to(name)) };
                 let lease = self.reach(station, pin)?;
                 let wiped = self.wipe(&lease.desk(), ring, progress)?;
-                drop(lease);
+                // A member that has forgotten our login shows nothing private, as if it were gone.
+                lease.check_login().map_err(|fault| half_wiped(name, fault))?;
+                drop((lease, alone));
                 self.forget_follower(name)?;
                 Ok(Some(wiped))
             }
@@ -156,31 +164,51 @@ impl Token {
         }
     }
 
-    /// Destroys every replica of ours on a member, and the ring.
+    /// Destroys every replica of ours on a member, those of what is long destroyed too, and the ring.
     fn wipe(&self, desk: &Desk<'_>, ring: &Ring, progress: &dyn Progress) -> Result<u64> {
+        // What another process has made meanwhile may be there as well.
+        self.shelf.refresh()?;
         let there = everything(desk).map_err(|fault| unwell(desk.name(), fault))?;
-        let entries = if there.is_empty() { Vec::new() } else { self.shelf.find(&Template::new()) };
-        progress
-            .stage(&format!("wiping {}", desk.name()), u64::try_from(entries.len()).unwrap_or(0));
+        let known = if there.is_empty() { Vec::new() } else { self.known_objects()? };
+        progress.stage(&format!("wiping {}", desk.name()), u64::try_from(known.len()).unwrap_or(0));
         let mut wiped = 0_u64;
-        for entry in entries {
+        for object in known {
             progress.step();
             // What was there before Tandem came, and is in nobody's log, is not ours to destroy.
-            if entry.object.holders.is_some() {
+            if object.wanted.holders.is_some() {
                 continue;
             }
-            let gone = self.locate(desk, &entry.object).and_then(|found| match found {
-                Some(handle) => {
-                    crate::follow::destroy_surely(desk, handle, Some(&entry.object)).map(|()| true)
-                }
-                None => Ok(false),
-            });
+            let gone = self.wipe_one(desk, &object.forms);
             wiped =
                 wiped.saturating_add(u64::from(gone.map_err(|fault| unwell(desk.name(), fault))?));
         }
         let keys = pair::remove(desk, &ring.id)?;
         Ok(wiped.saturating_add(u64::try_from(keys).unwrap_or(0)))
     }
+
+    /// Destroys what stands there of an object, in whichever form. Answers false if nothing does.
+    fn wipe_one(&self, desk: &Desk<'_>, forms: &[Object]) -> Answer<bool> {
+        let Some(object) = forms.first() else { return Ok(false) };
+        let Some(handle) = self.locate_doomed(desk, object, forms)? else { return Ok(false) };
+        destroy_surely(desk, handle, Some(object)).map(|()| true)
+    }
+}
+
+/// Another process is about to bring it something.
+fn still_written_to(name: &str) -> Error {
+    let message = format!(
+        "member {name} is taken out, but was not wiped: another process writes to it just now; run the same command again"
+    );
+    Error::new(CKR_DEVICE_ERROR, message)
+}
+
+/// It was lost while it was wiped.
+fn half_wiped(name: &str, fault: Fault) -> Error {
+    let message = format!(
+        "member {name} is taken out, but may still hold something of ours: it was lost while it was wiped ({fault}); run the same \
+         command again"
+    );
+    Error::new(fault.rv.0, message)
 }
 
 /// True if the member holds a proven copy, or may hold one, and nobody else does.

@@ -25,6 +25,7 @@ mod inventory;
 pub mod joining;
 pub mod journal;
 pub mod leaving;
+mod leftover;
 pub mod log;
 mod login;
 mod make;

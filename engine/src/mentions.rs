@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::log::{Log, Position};
 use crate::object::ObjectId;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// How many records are read at once.
 const BATCH: usize = 256;
@@ -13,7 +13,7 @@ const BATCH: usize = 256;
 #[derive(Default)]
 pub(crate) struct Mentions {
     read_to: Position,
-    of: HashMap<ObjectId, Vec<Position>>,
+    of: BTreeMap<ObjectId, Vec<Position>>,
 }
 
 impl Mentions {
@@ -23,7 +23,7 @@ impl Mentions {
         Ok(self.of.get(&id).cloned().unwrap_or_default())
     }
 
-    /// Every object that the log ever spoke of.
+    /// Every object that the log ever spoke of, in the order of their identities.
     pub(crate) fn all(&mut self, log: &(impl Log + ?Sized)) -> Result<Vec<ObjectId>> {
         self.catch_up(log)?;
         Ok(self.of.keys().copied().collect())

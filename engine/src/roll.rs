@@ -64,8 +64,8 @@ struct Told {
 pub(crate) struct Roll {
     /// The store's generation when it was last asked, and whether the seal was open.
     seen: Option<(u64, bool)>,
-    /// The link of the log's first record, which no other log has.
-    first: Hash,
+    /// The link of the log's first record, which no other log has, and the pairing that it holds.
+    begun: Option<(Hash, Roster)>,
     read_to: Position,
     told: Vec<Told>,
     roster: Option<Arc<Roster>>,
@@ -98,20 +98,29 @@ impl Roll {
             *self = Self::default();
             return Ok(None);
         };
-        if self.first != first.link {
-            // Another process has begun a new log.
-            *self = Self { first: first.link, ..Self::default() };
-        }
-        let mut roster = match first.event() {
-            Some(Event::Paired(ring)) => Roster::of(*ring, first.position),
-            _ => return Err(damaged(first.position, "it should name the key ring")),
-        };
+        let mut roster = self.paired_by(&first)?;
         self.read_on(store)?;
         if let Some(seal) = seal {
             self.keep_sealed(journal, seal)?;
         }
         self.told.iter().for_each(|told| roster.fold(told));
         Ok(Some(roster))
+    }
+
+    /// The members as a log's first record paired them. It is long, and decoded once.
+    fn paired_by(&mut self, first: &Record) -> Result<Roster> {
+        if let Some((link, paired)) = &self.begun
+            && *link == first.link
+        {
+            return Ok(paired.clone());
+        }
+        let Some(Event::Paired(ring)) = first.event() else {
+            return Err(damaged(first.position, "it should name the key ring"));
+        };
+        let paired = Roster::of(*ring, first.position);
+        // If there was one before, another process has begun a new log.
+        *self = Self { begun: Some((first.link, paired.clone())), ..Self::default() };
+        Ok(paired)
     }
 
     /// Reads what is new.

@@ -154,8 +154,7 @@ impl Shelf {
             });
         })?;
         for _ in 0..MENDING_MAX {
-            let rows: Vec<_> =
-                self.store.changed(from)?.into_iter().filter(|row| row.position <= to).collect();
+            let rows = rows_at(to, self.store.changed(from)?, &folded);
             let wrong = self.wrong(from, &rows, &folded)?;
             if wrong.is_empty() {
                 return Ok(rows);
@@ -169,7 +168,7 @@ impl Shelf {
             self.store.fold(to, to, &wrong)?;
         }
         // Somebody is at it all the time: what can't be put right is not served.
-        let rows = self.store.changed(from)?;
+        let rows = rows_at(to, self.store.changed(from)?, &folded);
         Ok(rows.into_iter().filter(|row| is_right(row, folded.get(&row.id))).collect())
     }
 
@@ -337,8 +336,27 @@ type Folding = (ObjectId, Position, Option<Vec<u8>>);
 
 /// Rows as the catalogue takes them.
 fn encoded(folded: Folded) -> Vec<Folding> {
-    let encode = |object: Object| minicbor::to_vec(&object).ok();
-    folded.into_iter().map(|(id, (at, object))| (id, at, object.and_then(encode))).collect()
+    folded
+        .into_iter()
+        .map(|(id, (at, object))| (id, at, object.as_ref().and_then(encode)))
+        .collect()
+}
+
+fn encode(object: &Object) -> Option<Vec<u8>> {
+    minicbor::to_vec(object).ok()
+}
+
+/// Rows as they were at a position of the log. Where another process has taken in more since, what the log says up to there
+/// stands for the row, and what it doesn't speak of is left to the next look.
+fn rows_at(to: Position, rows: Vec<Row>, folded: &Folded) -> Vec<Row> {
+    let then = |row: Row| {
+        if row.position <= to {
+            return Some(row);
+        }
+        let (position, object) = folded.get(&row.id)?;
+        Some(Row { position: *position, body: object.as_ref().and_then(encode), ..row })
+    };
+    rows.into_iter().filter_map(then).collect()
 }
 
 /// True if a row is what the log says of its object.

@@ -28,6 +28,8 @@ pub enum Said {
     Found(Vec<Handle>),
     /// An attribute.
     Shown(Reading),
+    /// An operator's command is done.
+    Commanded,
     /// There was nothing to ask.
     Skipped,
 }

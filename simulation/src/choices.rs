@@ -1,35 +1,35 @@
-//! Every sequence of choices in turn, without knowing beforehand how many there will be: an odometer whose wheels are
-//! added as they are needed.
+//! Every sequence of choices in turn, without knowing beforehand how many there will be: a run tells what else could have
+//! been chosen in it, and each of that is where other runs begin.
 
-/// Choices: made one after the other in a run, and others in the next.
+/// Choices, one after the other: zero but where something else was decided beforehand.
 #[derive(Clone, Debug, Default)]
 pub struct Choices {
-    /// Each choice that was made, and out of how many.
-    wheels: Vec<(usize, usize)>,
-    at: usize,
+    /// What is chosen at which of them, in order.
+    decided: Vec<(usize, usize)>,
+    /// Out of how many each was made, so far.
+    counts: Vec<usize>,
 }
 
 impl Choices {
     /// Chooses one of `count`, which is at least 1.
     pub fn choose(&mut self, count: usize) -> usize {
-        if self.at == self.wheels.len() {
-            self.wheels.push((0, count));
-        }
-        let chosen = self.wheels.get(self.at).map_or(0, |(chosen, _)| *chosen);
-        self.at += 1;
-        chosen
+        let at = self.counts.len();
+        self.counts.push(count);
+        let known = self.decided.iter().rev().find(|(of, _)| *of == at);
+        known.map_or(0, |(_, chosen)| *chosen)
     }
 
-    /// Goes on to the next sequence; false when all have been.
-    pub fn advance(&mut self) -> bool {
-        self.at = 0;
-        while let Some((chosen, count)) = self.wheels.pop() {
-            if chosen + 1 < count {
-                self.wheels.push((chosen + 1, count));
-                return true;
-            }
-        }
-        false
+    /// After a run: what else could have been chosen behind what was decided.
+    pub fn others(&self) -> impl Iterator<Item = Self> + '_ {
+        let behind = self.decided.last().map_or(0, |(at, _)| at + 1);
+        let counts = self.counts.iter().enumerate().skip(behind);
+        counts.flat_map(move |(at, count)| (1..*count).map(move |chosen| self.with(at, chosen)))
+    }
+
+    fn with(&self, at: usize, chosen: usize) -> Self {
+        let mut decided = self.decided.clone();
+        decided.push((at, chosen));
+        Self { decided, counts: Vec::new() }
     }
 }
 
@@ -37,18 +37,19 @@ impl Choices {
 mod tests {
     use super::*;
 
+    fn explore(mut choices: Choices, seen: &mut Vec<(usize, usize)>) {
+        let first = choices.choose(3);
+        let second = if first == 1 { choices.choose(2) } else { 9 };
+        seen.push((first, second));
+        for other in choices.others() {
+            explore(other, seen);
+        }
+    }
+
     #[test]
     fn every_sequence_comes_once_and_later_choices_may_hang_on_earlier_ones() {
-        let mut choices = Choices::default();
         let mut seen = Vec::new();
-        loop {
-            let first = choices.choose(3);
-            let second = if first == 1 { choices.choose(2) } else { 9 };
-            seen.push((first, second));
-            if !choices.advance() {
-                break;
-            }
-        }
+        explore(Choices::default(), &mut seen);
         assert_eq!(seen, [(0, 9), (1, 0), (1, 1), (2, 9)]);
     }
 }

@@ -8,6 +8,7 @@ use crate::script::{Action, KeyKind, Line};
 use crate::setup::{Options, Snapshot};
 use crate::trouble::Trouble;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A short script: what went before without trouble, what is tried, and what another process does in the middle.
 pub struct Script {
@@ -19,11 +20,31 @@ pub struct Script {
     pub tried: &'static [Action],
     /// What another process does in the middle of it, where something may come between.
     pub aside: &'static [Action],
+    /// How many HSMs the configuration names beside the two members.
+    pub spares: usize,
+}
+
+impl Script {
+    /// True where an operator's command is tried, which asks so much of members that all placements of two troubles would take
+    /// weeks.
+    pub fn is_long(&self) -> bool {
+        self.tried.iter().any(|action| action.commanded().is_some())
+    }
+
+    /// The token that it begins with.
+    pub fn scene(&self, pair: &Snapshot) -> Snapshot {
+        pair.with_spares(self.spares)
+    }
+
+    const fn with_spares(self, spares: usize) -> Self {
+        Self { spares, ..self }
+    }
 }
 
 use Action::{
-    BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, Kill, LogIn,
-    LogInWrongly, LogOut, Make, Pass, PlugIn, Random, Read, Relabel, Sign, Tighten, Unplug,
+    Add, BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, Kill, LogIn,
+    LogInWrongly, LogOut, Make, Pass, PlugIn, Random, Read, Relabel, Remove, Replace, Sign, Swap,
+    Tighten, Unplug, Wipe,
 };
 
 const fn script(
@@ -32,7 +53,7 @@ const fn script(
     tried: &'static [Action],
     aside: &'static [Action],
 ) -> Script {
-    Script { name, before, tried, aside }
+    Script { name, before, tried, aside, spares: 0 }
 }
 
 /// Every short script.
@@ -54,8 +75,26 @@ pub const SCRIPTS: &[Script] = &[
     script("destroy", &[Make(KeyKind::Hmac)], &[Destroy(0)], &[]),
     script("relabel", &[Make(KeyKind::Hmac)], &[Relabel(0)], &[]),
     script("tighten", &[Make(KeyKind::OpenHmac)], &[Tighten(0)], &[]),
+    script(
+        "destroy while another tightens",
+        &[Make(KeyKind::OpenHmac)],
+        &[Destroy(0)],
+        &[Tighten(0)],
+    ),
+    script(
+        "tighten while another tightens",
+        &[Make(KeyKind::OpenHmac)],
+        &[Tighten(0)],
+        &[Tighten(0)],
+    ),
     script("create", &[Random], &[Create { private: false }], &[]),
     script("create private", &[Random], &[Create { private: true }], &[]),
+    script(
+        "create while another relabels it",
+        &[Random],
+        &[Create { private: true }],
+        &[Relabel(0)],
+    ),
     script("make a secret key", &[Random], &[Make(KeyKind::Hmac)], &[]),
     script("copy", &[Make(KeyKind::Aes)], &[Copy(0)], &[]),
     script("make a pair", &[Random], &[Make(KeyKind::Ec)], &[]),
@@ -92,6 +131,29 @@ pub const SCRIPTS: &[Script] = &[
         &[Sign(0)],
         &[Destroy(2)],
     ),
+    script("add a member", &[Make(KeyKind::Hmac)], &[Add(2)], &[]).with_spares(1),
+    script("replace a member", &[Make(KeyKind::Hmac), Destroy(0), Swap(1)], &[Replace(1)], &[]),
+    script("remove a member", &[Make(KeyKind::Hmac)], &[Remove(1), Make(KeyKind::Hmac)], &[]),
+    script(
+        "wipe a member that was away",
+        &[Make(KeyKind::Hmac), Make(KeyKind::Aes), Unplug(1), Destroy(0), PlugIn(1), Pass(400_000)],
+        &[Wipe(1), Make(KeyKind::Hmac)],
+        &[],
+    ),
+    script(
+        "take a member back",
+        &[Make(KeyKind::Hmac), Make(KeyKind::Aes), Remove(1), Destroy(0), Relabel(0)],
+        &[Add(1)],
+        &[],
+    ),
+    script("sign while another adds", &[Make(KeyKind::Ec)], &[Sign(0)], &[Add(2)]).with_spares(1),
+    script(
+        "make while another removes",
+        &[Make(KeyKind::Hmac)],
+        &[Make(KeyKind::Hmac)],
+        &[Remove(1)],
+    ),
+    script("make while another wipes", &[Make(KeyKind::Hmac)], &[Make(KeyKind::Hmac)], &[Wipe(1)]),
 ];
 
 /// What came of a script in all its placements.
@@ -109,6 +171,8 @@ pub struct Found {
     pub violations: Vec<Violation>,
     /// How many violations there were.
     pub violated: u64,
+    /// How many placements a sample left out, each with all that could have followed it.
+    pub skipped: u64,
 }
 
 /// A violation, and the plan that leads to it.
@@ -131,21 +195,101 @@ const FIRST: u32 = 1;
 pub struct Search {
     /// At most so many troubles in one run.
     pub troubles: u32,
+    /// Of the places and kinds of each further trouble at most so many are tried, evenly spread. `None`: all.
+    pub sample: Option<usize>,
     /// The bug that is switched on; the search ends when it is found.
     pub bug: Option<Bug>,
-    /// At most so many runs.
-    pub limit: u64,
+    /// So many threads share the runs, each of which is on one.
+    pub threads: usize,
+}
+
+impl Search {
+    /// Every placement of so many troubles.
+    pub const fn all(troubles: u32, threads: usize) -> Self {
+        Self { troubles, sample: None, bug: None, threads }
+    }
+}
+
+impl Found {
+    fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.calls += other.calls;
+        for (sum, count) in self.tally.iter_mut().zip(other.tally) {
+            *sum += count;
+        }
+        self.excepted += other.excepted;
+        self.violated += other.violated;
+        self.skipped += other.skipped;
+        self.violations.extend(other.violations);
+        self.violations.sort_by(|a, b| a.plan.cmp(&b.plan));
+        self.violations.truncate(KEPT);
+    }
+}
+
+/// A search under way.
+struct Explorer<'a> {
+    snapshot: Snapshot,
+    script: &'a Script,
+    search: Search,
+    /// The bug has been found.
+    done: AtomicBool,
 }
 
 /// Runs a script with troubles at every place where one can be.
 pub fn everywhere(snapshot: &Snapshot, script: &Script, search: Search) -> Found {
-    let Search { troubles, bug, limit } = search;
+    let explorer =
+        Explorer { snapshot: script.scene(snapshot), script, search, done: AtomicBool::new(false) };
     let mut found = Found::default();
-    let mut choices = Choices::default();
-    loop {
-        let intruder = !script.aside.is_empty();
-        let plan = Plan::Everywhere { choices, left: troubles, intruder };
-        let (verdict, run, plan) = once(snapshot, script, plan, bug, false);
+    let made = explorer.run(Choices::default(), search.troubles, &mut found);
+    let (jobs, skipped) = explorer.chosen(&made);
+    found.skipped += skipped;
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut found = Found::default();
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            explorer.explore(job.clone(), search.troubles, &mut found);
+        }
+        found
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..search.threads).map(|_| scope.spawn(work)).collect();
+        for thread in threads {
+            match thread.join() {
+                Ok(part) => found.add(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    found
+}
+
+impl Explorer<'_> {
+    /// Makes a run, and every run that begins where another choice could have been made in it.
+    fn explore(&self, choices: Choices, left: u32, found: &mut Found) {
+        if self.done.load(Ordering::Relaxed) {
+            return;
+        }
+        let made = self.run(choices, left, found);
+        let (others, skipped) = self.chosen(&made);
+        found.skipped += skipped;
+        for other in others {
+            self.explore(other, left, found);
+        }
+    }
+
+    /// What is tried of what else could have been chosen, and how much of it is not.
+    fn chosen(&self, made: &Choices) -> (Vec<Choices>, u64) {
+        let count = made.others().count();
+        let step = self.search.sample.map_or(1, |sample| count.div_ceil(sample.max(1))).max(1);
+        let chosen: Vec<_> = made.others().step_by(step).collect();
+        let skipped = count.saturating_sub(chosen.len());
+        (chosen, u64::try_from(skipped).unwrap_or(u64::MAX))
+    }
+
+    fn run(&self, choices: Choices, left: u32, found: &mut Found) -> Choices {
+        let intruder = !self.script.aside.is_empty();
+        let plan = Plan::Everywhere { choices, left, intruder };
+        let (verdict, run, plan) = once(&self.snapshot, self.script, plan, self.search.bug, false);
         found.runs += 1;
         found.calls += run.world.calls();
         for (sum, count) in found.tally.iter_mut().zip(run.oracle.lock().tally) {
@@ -155,6 +299,7 @@ pub fn everywhere(snapshot: &Snapshot, script: &Script, search: Search) -> Found
             Ok(excepted) => found.excepted += excepted,
             Err(what) => {
                 found.violated += 1;
+                self.done.fetch_or(self.search.bug.is_some(), Ordering::Relaxed);
                 if found.violations.len() < KEPT {
                     let hits = run.world.hits().into_iter();
                     let plan = hits.map(|hit| (hit.moment, hit.trouble)).collect();
@@ -162,11 +307,9 @@ pub fn everywhere(snapshot: &Snapshot, script: &Script, search: Search) -> Found
                 }
             }
         }
-        let Plan::Everywhere { choices: made, .. } = plan else { return found };
-        choices = made;
-        let enough = found.runs >= limit || (bug.is_some() && found.violated > 0);
-        if enough || !choices.advance() {
-            return found;
+        match plan {
+            Plan::Everywhere { choices, .. } => choices,
+            _ => Choices::default(),
         }
     }
 }

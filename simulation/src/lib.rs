@@ -8,6 +8,7 @@ pub mod chance;
 pub mod choices;
 pub mod exhaustive;
 pub mod member;
+pub mod operator;
 pub mod oracle;
 pub mod plan;
 pub mod planted;

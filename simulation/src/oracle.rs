@@ -2,13 +2,14 @@
 
 use crate::act::{self, Said};
 use crate::process::{Asked, Begun};
-use crate::run::{Outcome, Run};
+use crate::run::{Outcome, QUIET_MS, Run};
 use crate::script::{Action, Line};
 use crate::setup::PIN;
 use crate::toy::crypto;
-use crate::truth::{Truth, handle_of};
+use crate::trouble::member_name;
+use crate::truth::{Real, Truth, handle_of};
 use crate::world::Hit;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tandem_engine::error::Error;
 use tandem_engine::event::Event;
 use tandem_engine::object::ObjectId;
@@ -39,6 +40,8 @@ pub struct Oracle {
     handles: BTreeMap<Handle, ObjectId>,
     /// How often applications have brought each PIN.
     pins: BTreeMap<Vec<u8>, usize>,
+    /// Objects whose earlier wrapped bytes may stay until the members have followed.
+    excused: BTreeSet<ObjectId>,
     /// How many lines were answered, refused and died in.
     pub tally: [u64; 3],
 }
@@ -49,12 +52,20 @@ struct Effects {
     created: Vec<ObjectId>,
     changed: Vec<ObjectId>,
     destroyed: Vec<ObjectId>,
+    joined: Vec<String>,
+    left: Vec<String>,
 }
 
 impl Oracle {
     /// An oracle that knows the ring.
     pub fn new(truth: Truth) -> Self {
-        Self { truth, handles: BTreeMap::new(), pins: BTreeMap::new(), tally: [0; 3] }
+        Self {
+            truth,
+            handles: BTreeMap::new(),
+            pins: BTreeMap::new(),
+            excused: BTreeSet::new(),
+            tally: [0; 3],
+        }
     }
 
     /// An application brings a PIN.
@@ -74,6 +85,10 @@ impl Oracle {
         }
         drop(books);
         let effects = Self::effects(run, report.line)?;
+        let cut_off = matches!(report.said, Outcome::Died);
+        if cut_off || hits.iter().any(|hit| hit.trouble.is_store()) {
+            self.excused.extend(effects.changed.iter().chain(&effects.destroyed));
+        }
         self.follow(run)?;
         self.judge_pins(run)?;
         let judge = Judge { run, report, hits: &hits, effects: &effects, truth: &self.truth };
@@ -89,11 +104,17 @@ impl Oracle {
         judge.judge()
     }
 
+    /// Everything is healed and every member has followed: no excuse is left.
+    pub fn excuse_nothing(&mut self) {
+        self.excused.clear();
+    }
+
     /// Takes in what the log has grown by, and checks that nothing gone is left in it.
     pub fn follow(&mut self, run: &Run) -> Judgement {
         let books = run.world.books.lock();
         self.truth.follow(&books)?;
-        for real in self.truth.objects.values() {
+        let objects = self.truth.objects.iter().filter(|(id, _)| !self.excused.contains(id));
+        for (_, real) in objects {
             let current = real.alive.then_some(real.object.born);
             for position in real.wrapped_at.iter().filter(|at| Some(**at) != current) {
                 let record = books.records().iter().find(|record| record.position == *position);
@@ -117,7 +138,9 @@ impl Oracle {
                 Some(Event::Created(object)) => effects.created.push(object.id),
                 Some(Event::Changed { id, .. }) => effects.changed.push(id),
                 Some(Event::Destroyed(id)) => effects.destroyed.push(id),
-                Some(Event::Paired(_) | Event::Joined(_) | Event::Left(_)) | None => {
+                Some(Event::Joined(joined)) => effects.joined.push(joined.member.name.clone()),
+                Some(Event::Left(name)) => effects.left.push(name),
+                Some(Event::Paired(_)) | None => {
                     return Err("a strange record".into());
                 }
             }
@@ -159,7 +182,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn described(&self) -> String {
         let said = match &self.report.said {
-            Outcome::Answered(Ok(Said::Nothing)) => "done".into(),
+            Outcome::Answered(Ok(Said::Nothing | Said::Commanded)) => "done".into(),
             Outcome::Answered(Ok(Said::Made(handles))) => format!("made {handles:?}"),
             Outcome::Answered(Ok(Said::Found(handles))) => format!("found {handles:?}"),
             Outcome::Answered(Ok(Said::Bytes(bytes))) => format!("{} bytes", bytes.len()),
@@ -173,6 +196,7 @@ impl Judge<'_> {
 
     fn judge(&self) -> Judgement {
         self.one_effect()?;
+        self.members_as_commanded()?;
         match &self.report.said {
             Outcome::Answered(Ok(said)) => self.answered(said),
             Outcome::Answered(Err(error)) => self.refused(error),
@@ -244,6 +268,39 @@ impl Judge<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Only an operator's command brings a member in or takes one out, the one that it names, and what is done is done.
+    fn members_as_commanded(&self) -> Judgement {
+        let action = self.report.line.action;
+        let (joined, left) = (&self.effects.joined, &self.effects.left);
+        let Some(number) = action.commanded() else {
+            let none = joined.is_empty() && left.is_empty();
+            return if none { Ok(()) } else { Err("members came or went unbidden".into()) };
+        };
+        let name = member_name(number);
+        if joined.iter().chain(left).any(|told| *told != name) || joined.len().max(left.len()) > 1 {
+            return Err(format!("of {name} alone: joined {joined:?}, left {left:?}"));
+        }
+        if !matches!(self.report.said, Outcome::Answered(Ok(_))) || self.disturbed() {
+            return Ok(());
+        }
+        let brings = matches!(action, Action::Add(_) | Action::Replace(_));
+        if self.truth.members.contains(&name) != brings {
+            return Err(format!("members are {:?} now", self.truth.members));
+        }
+        if brings && !self.lied() {
+            let books = self.run.world.books.lock();
+            let (position, excepted) = books.follower(&name);
+            let excused = !self.hits.is_empty() || self.is_bad(number);
+            let lacks = |real: &&Real| {
+                position < real.object.born || (excepted.contains(&real.object.id) && !excused)
+            };
+            if let Some(real) = self.truth.living().find(lacks) {
+                return Err(format!("{name} was brought in without {}", real.object.id));
+            }
+        }
+        Ok(())
     }
 
     fn made(&self, handles: &[Handle]) -> Judgement {
@@ -352,6 +409,9 @@ impl Judge<'_> {
     fn refused(&self, error: &Error) -> Judgement {
         let action = self.report.line.action;
         let rv = error.rv.0;
+        if action.commanded().is_some() {
+            return self.command_refused(error);
+        }
         let gone = matches!(rv, CKR_OBJECT_HANDLE_INVALID | CKR_KEY_HANDLE_INVALID);
         if gone && (self.is_gone() || self.store_failed()) {
             return Ok(());
@@ -383,12 +443,33 @@ impl Judge<'_> {
             Action::Feed(_) | Action::End => !self.one_works() || self.is_stuck(),
             _ => {
                 self.store_failed()
+                    // Operators took out more than new keys can do without.
+                    || self.truth.members.len() < self.run.options.min_replicas
                     || !self.hits.is_empty()
                     || self.anything_wrong()
                     || self.comes_between()
             }
         };
         if reason { Ok(()) } else { Err(format!("failed without a reason: {error}")) }
+    }
+
+    /// A command that was not done, which must have a reason.
+    fn command_refused(&self, error: &Error) -> Judgement {
+        let sound = |number: usize| self.run.sound().get(number).copied().unwrap_or(false);
+        let about = self.report.line.action.commanded();
+        let reason = !self.report.asked.sensible
+            || !self.hits.is_empty()
+            || self.comes_between()
+            || self.anything_wrong()
+            || about.is_some_and(|number| !sound(number) && self.is_bad(number));
+        if reason { Ok(()) } else { Err(format!("not done without a reason: {error}")) }
+    }
+
+    /// Something is wrong at an HSM besides that it doesn't hold the ring.
+    fn is_bad(&self, number: usize) -> bool {
+        let hsm = self.run.world.hsms.get(number).map(|hsm| hsm.lock());
+        hsm.is_none_or(|hsm| hsm.away || hsm.full || hsm.pin != PIN || !hsm.refused.is_empty())
+            || self.run.world.quiet_ms(number) <= QUIET_MS
     }
 
     fn is_gone(&self) -> bool {
@@ -427,7 +508,9 @@ impl Judge<'_> {
     /// A member at which nothing was or went wrong, and which has proven the key, could have done it.
     fn one_works(&self) -> bool {
         let sound = self.run.sound();
-        self.report.asked.works.iter().zip(sound).any(|(worked, works)| *worked && works)
+        let works = self.report.asked.works.iter().zip(sound).enumerate();
+        let counts = |number| self.truth.members.contains(&member_name(number));
+        works.into_iter().any(|(number, (worked, works))| *worked && works && counts(number))
     }
 
     /// The member that is asked first has another PIN: what it refuses is tried nowhere else.
@@ -436,9 +519,12 @@ impl Judge<'_> {
     }
 
     fn anything_wrong(&self) -> bool {
-        self.run.sound().contains(&false)
-            || self.run.world.hsms.iter().any(|hsm| hsm.lock().full)
-            || self.report.asked.works.contains(&false)
+        let works = self.run.sound().into_iter().zip(&self.report.asked.works);
+        works.enumerate().any(|(number, (sound, worked))| {
+            let counts = self.truth.members.contains(&member_name(number));
+            let full = self.run.world.hsms.get(number).is_some_and(|hsm| hsm.lock().full);
+            counts && (!sound || !*worked || full)
+        })
     }
 }
 

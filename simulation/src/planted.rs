@@ -84,7 +84,7 @@ pub struct Finding {
 pub fn hunt(pair: &Snapshot, bug: Bug) -> Option<Finding> {
     let (name, troubles) = bug.scene();
     let script = SCRIPTS.iter().find(|script| script.name == name)?;
-    let found = everywhere(pair, script, Search { troubles, bug: Some(bug), limit: 20_000 });
+    let found = everywhere(pair, script, Search { bug: Some(bug), ..Search::all(troubles, 1) });
     let violation = found.violations.into_iter().next()?;
     let by = format!("{troubles} in \"{name}\"");
     Some(Finding { bug, by, runs: found.runs, what: violation.what })

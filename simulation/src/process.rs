@@ -64,4 +64,6 @@ pub struct Asked {
     pub secret: Option<Vec<u8>>,
     /// Members at which nothing was wrong, and on which the object was proven.
     pub works: Vec<bool>,
+    /// An operator's command that can be done as things stand.
+    pub sensible: bool,
 }

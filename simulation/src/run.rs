@@ -1,12 +1,13 @@
 //! A run: a script in a world, line by line, judged by the oracle after each.
 
 use crate::act::{self, Said};
+use crate::operator::Operators;
 use crate::oracle::{Oracle, Report};
 use crate::process::{Asked, Process, Running};
 use crate::script::{Action, Line};
 use crate::setup::{self, Options, Snapshot};
 use crate::trouble::member_name;
-use crate::truth::{Truth, handle_of};
+use crate::truth::handle_of;
 use crate::world::{Crash, World};
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +29,10 @@ pub struct Run {
     pub processes: Vec<Mutex<Process>>,
     /// The oracle.
     pub oracle: Mutex<Oracle>,
+    /// What operators have begun and left.
+    pub operators: Mutex<Operators>,
+    /// Shares that operators bring.
+    pub shares: Vec<Secret>,
     script: Vec<Line>,
     done: Mutex<Vec<bool>>,
     /// Lines that only run in the middle of others.
@@ -51,14 +56,13 @@ impl Run {
         options: &Options,
         processes: usize,
     ) -> Self {
-        let truth = snapshot.hsms.first().map(Truth::new).unwrap_or_default();
-        let mut oracle = Oracle::new(truth);
-        let _ = oracle.truth.follow(&world.books.lock());
         Self {
             world: Arc::clone(world),
             options: options.clone(),
             processes: (0..processes).map(|_| Mutex::default()).collect(),
-            oracle: Mutex::new(oracle),
+            oracle: Mutex::new(Oracle::new(snapshot.truth.clone())),
+            operators: Mutex::default(),
+            shares: snapshot.shares.clone(),
             script: Vec::new(),
             done: Mutex::default(),
             asides: false,
@@ -143,7 +147,9 @@ impl Run {
         }
         let Some(process) = self.processes.get(line.process) else { return };
         process.lock().busy = true;
-        if let Some(running) = self.ensure_running(line) {
+        if line.action.commanded().is_some() {
+            self.command(line);
+        } else if let Some(running) = self.ensure_running(line) {
             self.world.begin_line(running.life, line.number);
             let asked = self.asked(line);
             let before = process.lock().begun.clone();
@@ -155,6 +161,9 @@ impl Run {
             }
         }
         process.lock().busy = false;
+        if let Err(what) = self.nothing_outside_is_written_to() {
+            self.violate(&line.to_string(), &what);
+        }
     }
 
     /// Runs a call of a process. If the process dies in it, what it held is freed.
@@ -164,13 +173,21 @@ impl Run {
         running: &Running,
         call: impl FnOnce() -> Result<T>,
     ) -> Outcome<T> {
+        let outcome = self.outlive(line, call);
+        if matches!(outcome, Outcome::Died) {
+            self.bury(line.process, running);
+        }
+        outcome
+    }
+
+    /// Runs what a process does, and goes on if it dies in it.
+    pub fn outlive<T>(&self, line: Line, call: impl FnOnce() -> Result<T>) -> Outcome<T> {
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(answer) => Outcome::Answered(answer),
             Err(payload) => {
                 if !payload.is::<Crash>() {
                     self.violate(&line.to_string(), "the engine panicked");
                 }
-                self.bury(line.process, running);
                 Outcome::Died
             }
         }
@@ -225,7 +242,7 @@ impl Run {
         Some(running)
     }
 
-    /// Members at which nothing is wrong.
+    /// HSMs at which nothing is wrong, and which hold the ring.
     pub fn sound(&self) -> Vec<bool> {
         self.world
             .hsms
@@ -234,12 +251,15 @@ impl Run {
             .map(|(number, hsm)| {
                 let hsm = hsm.lock();
                 let whole = !hsm.away && !hsm.is_replaced() && hsm.pin == setup::PIN;
-                whole && hsm.refused.is_empty() && self.world.quiet_ms(number) > QUIET_MS
+                whole
+                    && hsm.holds_ring()
+                    && hsm.refused.is_empty()
+                    && self.world.quiet_ms(number) > QUIET_MS
             })
             .collect()
     }
 
-    fn asked(&self, line: Line) -> Asked {
+    pub(crate) fn asked(&self, line: Line) -> Asked {
         let mut oracle = self.oracle.lock();
         let books = self.world.books.lock();
         if let Err(what) = oracle.truth.follow(&books) {
@@ -249,15 +269,19 @@ impl Run {
         let object = act::object_of(&oracle.truth, line.action, begun.as_ref());
         let secret = object.as_ref().and_then(|real| oracle.truth.secret(&books, real));
         let proven = |number: usize| {
-            object.as_ref().is_none_or(|real| {
-                let (position, exceptions) = books.follower(&member_name(number));
-                position >= real.object.born && !exceptions.contains(&real.object.id)
-            })
+            let name = member_name(number);
+            let counts = oracle.truth.members.contains(&name);
+            counts
+                && object.as_ref().is_none_or(|real| {
+                    let (position, exceptions) = books.follower(&name);
+                    position >= real.object.born && !exceptions.contains(&real.object.id)
+                })
         };
         let proven: Vec<_> = (0..self.options.members).map(proven).collect();
+        let sensible = self.is_sensible(line.action, &oracle.truth, &books);
         drop((oracle, books));
         let works = self.sound().into_iter().zip(proven).map(|(sound, proven)| sound && proven);
-        Asked { object, secret, works: works.collect() }
+        Asked { object, secret, works: works.collect(), sensible }
     }
 
     /// The handle of an object that a line is about.
@@ -291,6 +315,7 @@ impl Run {
             Action::FillUp(_) => hsm.full = true,
             Action::MakeRoom(_) => hsm.full = false,
             Action::ChangePin(_) => hsm.pin = b"another".to_vec(),
+            Action::Swap(_) => hsm.swap(),
             _ => {}
         }
         drop(hsm);
@@ -311,7 +336,8 @@ const fn member_of(action: Action) -> Option<usize> {
         | Action::Reboot(n)
         | Action::FillUp(n)
         | Action::MakeRoom(n)
-        | Action::ChangePin(n) => Some(n),
+        | Action::ChangePin(n)
+        | Action::Swap(n) => Some(n),
         _ => None,
     }
 }

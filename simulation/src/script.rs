@@ -71,8 +71,28 @@ pub enum Action {
     MakeRoom(usize),
     /// Somebody sets another PIN on a member.
     ChangePin(usize),
+    /// Another token, an empty one, takes the place of a member's for good.
+    Swap(usize),
     /// Time passes, in milliseconds.
     Pass(u64),
+    /// An operator's `tandem member add`, with the recovery's shares.
+    Add(usize),
+    /// An operator's `tandem member replace`, with the recovery's shares.
+    Replace(usize),
+    /// An operator's `tandem member remove`.
+    Remove(usize),
+    /// An operator's `tandem member remove --wipe`.
+    Wipe(usize),
+}
+
+impl Action {
+    /// The member that an operator's command is about; `None` for what is no command.
+    pub const fn commanded(self) -> Option<usize> {
+        match self {
+            Self::Add(n) | Self::Replace(n) | Self::Remove(n) | Self::Wipe(n) => Some(n),
+            _ => None,
+        }
+    }
 }
 
 /// A line of a script.

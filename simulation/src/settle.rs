@@ -8,6 +8,7 @@ use crate::setup::{self, PIN};
 use crate::toy::{Thing, crypto};
 use crate::trouble::{Place, member_name};
 use crate::truth::{Real, handle_of};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tandem_engine::report::{Quiet, Replica};
 use tandem_engine::step::{Output, Room, Step, Verb};
@@ -43,11 +44,13 @@ impl Run {
         // The operator has set the PIN right and enables the member.
         self.world.books.lock().notes.retain(|name, _| !name.ends_with("/refused-pin"));
         self.world.pass(QUIET_MS);
+        self.finish_commands()?;
         let settled = self.operate()?;
         self.each_process()?;
         self.stop_all();
         self.oracle.lock().follow(self)?;
         self.members_hold_the_truth()?;
+        self.wiped_is_empty()?;
         self.verdict()?;
         Ok(settled)
     }
@@ -60,13 +63,19 @@ impl Run {
         let session =
             token.login(&Secret::new(PIN)).map_err(|error| format!("no login: {error}"))?;
         let reports = token.verify(&Quiet).map_err(|error| format!("no verification: {error}"))?;
+        self.oracle.lock().excuse_nothing();
         self.oracle.lock().follow(self)?;
         let living = self.oracle.lock().truth.living().count();
         if reports.len() != living {
             return Err(format!("{living} objects live and {} are known", reports.len()));
         }
         let mut settled = Settled::default();
+        let members = self.oracle.lock().truth.members.clone();
         for report in reports {
+            let on: BTreeSet<_> = report.replicas.iter().map(|(name, _)| name.clone()).collect();
+            if on != members {
+                return Err(format!("members are {members:?}, and asked were {on:?}"));
+            }
             for (member, replica) in report.replicas {
                 let (_, excepted) = self.world.books.lock().follower(&member);
                 match replica {
@@ -86,7 +95,7 @@ impl Run {
         Ok(settled)
     }
 
-    fn has_lied(&self, member: &str) -> bool {
+    pub(crate) fn has_lied(&self, member: &str) -> bool {
         self.world.hits().iter().any(|hit| hit.trouble.is_lie() && hit.place.to_string() == member)
     }
 
@@ -99,7 +108,7 @@ impl Run {
             };
             let Some(running) = running.filter(|_| logged_in) else { continue };
             self.world.begin_line(running.life, 0);
-            for alone in 0..self.options.members {
+            for alone in (0..self.options.members).filter(|number| self.counts(*number)) {
                 // It has refused this process's PIN, and is left alone until another is brought.
                 if !self.world.hsms.get(alone).is_some_and(|hsm| hsm.lock().refused.is_empty()) {
                     continue;
@@ -111,6 +120,11 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// True for a member that the log counts.
+    fn counts(&self, number: usize) -> bool {
+        self.oracle.lock().truth.members.contains(&member_name(number))
     }
 
     fn plug_in_only(&self, alone: Option<usize>) {
@@ -168,8 +182,11 @@ impl Run {
             if hsm.session_objects() > 0 {
                 return Err(format!("session objects are left on {name}"));
             }
+            if !oracle.truth.members.contains(&name) {
+                continue;
+            }
             let mut held: Vec<&Thing> =
-                hsm.token_objects().filter(|thing| !is_ring(thing)).collect();
+                hsm.token_objects().filter(|thing| !thing.is_of_ring()).collect();
             let (_, excepted) = books.follower(&name);
             for real in oracle.truth.living() {
                 let secret = oracle.truth.secret(&books, real);
@@ -183,7 +200,8 @@ impl Run {
                     }
                 }
             }
-            // A member that doesn't know its own keys by what they sign can't be told from one that hasn't them.
+            // A member that doesn't know its own keys by what they sign can't be told from one that hasn't them, and a wrong
+            // key that could not be removed where it was made bears our name and is left alone.
             if self
                 .world
                 .hits()
@@ -194,7 +212,10 @@ impl Run {
                     !oracle.truth.objects.values().any(|real| {
                         let secret = oracle.truth.secret(&books, real);
                         thing.template.class() == real.object.template.class()
-                            && (secret.is_none() || secret.as_ref() == Some(&thing.secret))
+                            && (secret.is_none()
+                                || secret.as_ref() == Some(&thing.secret)
+                                || thing.template.bytes(CKA_LABEL)
+                                    == real.object.template.bytes(CKA_LABEL))
                     })
                 });
             }
@@ -217,10 +238,6 @@ impl Run {
 
 fn label(bytes: Option<&[u8]>) -> String {
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
-}
-
-fn is_ring(thing: &Thing) -> bool {
-    thing.template.bytes(CKA_LABEL).is_some_and(|label| label.starts_with(b"tandem:"))
 }
 
 /// True if an object on a member is the one of the log: by what it is, and by its label.

@@ -4,9 +4,10 @@ use crate::member::Toy;
 use crate::planted::Bug;
 use crate::store::{Books, Hand};
 use crate::toy::{Hsm, Life};
+use crate::truth::Truth;
 use crate::world::World;
 use std::sync::Arc;
-use tandem_engine::error::Result;
+use tandem_engine::error::{Error, Result};
 use tandem_engine::member::Member;
 use tandem_engine::report::{PairReport, Quiet};
 
@@ -14,10 +15,18 @@ use tandem_engine::settings::{
     Balance, Hold, MemberSettings, RecoverySettings, RequireBackup, Role, SessionObjects, Settings,
 };
 use tandem_engine::token::{Parts, Token};
-use tandem_values::Secret;
+use tandem_values::{Secret, ck::CKR_FUNCTION_FAILED};
 
 /// The user's PIN.
 pub const PIN: &[u8] = b"123456";
+
+/// So many shares open the recovery.
+const THRESHOLD: u8 = 2;
+
+/// An HSM with an empty token.
+fn toy(number: usize) -> Hsm {
+    Hsm::new(&format!("toy-{number}"), PIN)
+}
 
 /// How a run's token is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +60,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             require_backup: RequireBackup::Off,
             min_replicas: options.min_replicas,
             allow_init: true,
-            recovery: RecoverySettings { shares: 3, threshold: 2 },
+            recovery: RecoverySettings { shares: 3, threshold: THRESHOLD },
             replay_bytes_max: options.replay_bytes_max,
             lease_wait_ms: 50,
         },
@@ -70,9 +79,22 @@ pub struct Snapshot {
     pub hsms: Vec<Hsm>,
     /// What the store holds.
     pub books: Books,
+    /// As many of the recovery's shares as open it.
+    pub shares: Vec<Secret>,
+    /// What the token holds.
+    pub truth: Truth,
 }
 
 impl Snapshot {
+    /// With so many more HSMs in the configuration, which nobody has brought in.
+    #[must_use]
+    pub fn with_spares(&self, count: usize) -> Self {
+        let mut with = self.clone();
+        let spares = (with.hsms.len()..).take(count).map(toy);
+        with.hsms.extend(spares);
+        with
+    }
+
     /// A world that begins here.
     pub fn world(&self, seed: u64, bug: Option<Bug>) -> Arc<World> {
         World::new(self.hsms.clone(), self.books.clone(), seed, bug)
@@ -81,18 +103,22 @@ impl Snapshot {
 
 /// Pairs so many toy HSMs by the engine's own pairing.
 pub fn pair(members: usize) -> Result<(Snapshot, PairReport)> {
-    let hsms = (0..members).map(|number| Hsm::new(&format!("toy-{number}"), PIN)).collect();
+    let hsms = (0..members).map(toy).collect();
     let world = World::new(hsms, Books::default(), 7, None);
     let life = world.be_born();
     let options = Options { members, ..Options::default() };
     let token = token(&world, &options, life);
     token.start();
-    let report = token.pair(&Secret::new(PIN), &Quiet, &mut |_| Ok(()))?;
+    let mut shares = Vec::new();
+    let report = token.pair(&Secret::new(PIN), &Quiet, &mut |made| {
+        shares = made.iter().take(THRESHOLD.into()).map(|share| share.words.clone()).collect();
+        Ok(())
+    })?;
     token.stop();
     world.bury(life);
-    let snapshot = Snapshot {
-        hsms: world.hsms.iter().map(|hsm| hsm.lock().clone()).collect(),
-        books: world.books.lock().clone(),
-    };
-    Ok((snapshot, report))
+    let hsms: Vec<_> = world.hsms.iter().map(|hsm| hsm.lock().clone()).collect();
+    let books = world.books.lock().clone();
+    let mut truth = hsms.first().map(Truth::new).unwrap_or_default();
+    truth.follow(&books).map_err(|what| Error::new(CKR_FUNCTION_FAILED, what))?;
+    Ok((Snapshot { hsms, books, shares, truth }, report))
 }

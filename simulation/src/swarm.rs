@@ -20,7 +20,9 @@ use tandem_engine::settings::Balance;
 pub struct Case {
     /// The seed.
     pub seed: u64,
-    /// How the token is set up.
+    /// How many members it was paired with.
+    pub paired: usize,
+    /// How the token is set up: with as many members as the configuration names.
     pub options: Options,
     /// How many processes there are.
     pub processes: usize,
@@ -74,14 +76,18 @@ impl Case {
             replay_bytes_max: if chance.per_mille(200) { 100 } else { 4_096 },
         };
         let processes = 1 + chance.index(3);
+        let paired = members;
+        let members = paired + chance.index(2);
+        let options = Options { members, ..options };
         let plan = Plan::Chance(drawn_from(&[seed, 2]), rates(&mut chance));
         let script = script(&mut chance, members, processes);
-        Self { seed, options, processes, script, plan }
+        Self { seed, paired, options, processes, script, plan }
     }
 
     /// Plays it.
     pub fn play(&self, nests: &Nests, bug: Option<Bug>, record: bool) -> Option<Played> {
-        let snapshot = nests.of(self.options.members)?;
+        let spares = self.options.members.checked_sub(self.paired)?;
+        let snapshot = &nests.of(self.paired)?.with_spares(spares);
         let world = snapshot.world(drawn_from(&[self.seed, 3]), bug);
         if record {
             world.record();
@@ -141,12 +147,17 @@ fn script(chance: &mut Chance, members: usize, processes: usize) -> Vec<Line> {
 
 fn around(chance: &mut Chance, members: usize) -> Action {
     let member = chance.index(members);
-    match chance.below(8) {
+    match chance.below(12) {
         0 | 1 => Action::Unplug(member),
         2 | 3 => Action::PlugIn(member),
         4 => Action::Reboot(member),
         5 => Action::Kill,
         6 => Action::FillUp(member),
+        7 => Action::Add(member),
+        8 => Action::Replace(member),
+        9 => Action::Remove(member),
+        10 => Action::Wipe(member),
+        11 if chance.per_mille(500) => Action::Swap(member),
         _ if chance.per_mille(200) => Action::ChangePin(member),
         _ => Action::MakeRoom(member),
     }

@@ -167,6 +167,11 @@ impl Kind {
 }
 
 impl Trouble {
+    /// Every trouble, some of them more than once.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [OUTPUT, UNWRAP, BEGIN, WRITE].into_iter().flatten().copied()
+    }
+
     /// True where a member answers, and its answer isn't true. No virtual token can tell that of a single signature.
     pub const fn is_lie(self) -> bool {
         matches!(self, Lie | Short | WrongKey | Skew)

@@ -2,7 +2,7 @@
 
 use crate::store::Books;
 use crate::toy::{Hsm, keys};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tandem_engine::event::{Event, Record};
 use tandem_engine::log::Position;
 use tandem_engine::object::{Kek, Object, ObjectId};
@@ -25,6 +25,10 @@ pub struct Truth {
     at: usize,
     /// Every object that was ever made.
     pub objects: BTreeMap<ObjectId, Real>,
+    /// The members that the log counts.
+    pub members: BTreeSet<String>,
+    /// Every name that ever was one.
+    pub known: BTreeSet<String>,
     /// The keys of the ring, which only an oracle knows.
     keks: BTreeMap<&'static str, Vec<u8>>,
 }
@@ -85,10 +89,19 @@ impl Truth {
                 };
                 real.alive = false;
             }
-            Some(Event::Paired(_) | Event::Joined(_) | Event::Left(_)) => {}
+            Some(Event::Paired(ring)) => {
+                ring.members.iter().for_each(|member| self.count(&member.name));
+            }
+            Some(Event::Joined(joined)) => self.count(&joined.member.name),
+            Some(Event::Left(name)) => _ = self.members.remove(&name),
             None => return Err(format!("record {} can't be read", record.position)),
         }
         Ok(())
+    }
+
+    fn count(&mut self, name: &str) {
+        self.members.insert(name.to_owned());
+        self.known.insert(name.to_owned());
     }
 
     /// The objects that live.

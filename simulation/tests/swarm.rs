@@ -3,12 +3,16 @@
 use tandem_simulation::shrink::{show, shrink};
 use tandem_simulation::swarm::{Case, Nests};
 
+/// Seeds by which bugs were found: a change that came while the shelf was looked at, replicas under an older name, wrapped bytes
+/// that stayed, what a wiped member kept, what a member that had come back could do.
+const FOUND: [u64; 9] = [698, 1908, 2519, 2776, 3271, 4706, 6255, 6963, 9356];
+
 #[test]
 fn seeds_do_no_harm() {
     let seeds = 300;
     let nests = Nests::new().unwrap();
     let mut failed = 0;
-    for seed in 1..=seeds {
+    for seed in (1..=seeds).chain(FOUND) {
         let case = Case::of(seed);
         let played = case.play(&nests, None, false).unwrap();
         if let Err(what) = played.verdict {
@@ -25,11 +29,13 @@ fn seeds_do_no_harm() {
 #[test]
 fn a_seed_is_the_same_run_each_time() {
     let nests = Nests::new().unwrap();
+    let mut events = 0;
     for seed in 1..=20 {
         let case = Case::of(seed);
         let (once, again) =
             (case.play(&nests, None, true).unwrap(), case.play(&nests, None, true).unwrap());
-        assert!(once.events.len() > 50);
+        events += once.events.len();
         assert_eq!(once.events, again.events, "seed {seed}");
     }
+    assert!(events > 10_000, "{events}");
 }

@@ -2,8 +2,8 @@
 //! inside, and meanwhile lets nobody in. No lock is held while a call runs, so a call that hangs is counted and nothing
 //! else.
 
-use parking_lot::{Condvar, Mutex};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::{AtomicU64, Condvar, Mutex};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 /// The bit that says that the gate is shut; the rest counts the calls inside.

@@ -3,6 +3,8 @@
 //! A call can't be taken back. Who gives up leaves the thread to it: the thread is *stuck* until the vendor answers after
 //! all, and then cleans up what came too late. No more than a number of them may be stuck at once.
 
+pub(crate) use crate::handover::NoAnswer;
+use crate::handover::handover;
 use crate::rest;
 use crate::shield::hold_off_signals;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -10,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,19 +22,6 @@ const IDLE: Duration = Duration::from_secs(60);
 const JOIN: Duration = Duration::from_secs(2);
 
 type Job = Box<dyn FnOnce() + Send>;
-
-/// Why a call has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoAnswer {
-    /// Not in time.
-    Late,
-    /// So many calls hang already that no other is risked.
-    Full,
-    /// No thread could be made.
-    NoThread,
-    /// What ran the call has failed.
-    Broken,
-}
 
 /// The threads of one member.
 pub(crate) struct Workers {
@@ -71,34 +60,12 @@ impl Workers {
         if self.stuck() >= self.stuck_max {
             return Err(NoAnswer::Full);
         }
-        let (answer, answered) = bounded(1);
-        let given_up = Arc::new(AtomicBool::new(false));
-        let (seen, stuck) = (Arc::clone(&given_up), Arc::clone(&self.stuck));
+        let (waiting, answering) = handover(&self.stuck);
         self.give(Box::new(move || {
-            let value = catch_unwind(AssertUnwindSafe(call));
-            // Whoever sets it first: the caller by giving up, this thread by answering.
-            if !seen.swap(true, Ordering::AcqRel) {
-                drop(value.map(|value| answer.send(value)));
-                return;
-            }
-            if let Ok(value) = value {
-                drop(catch_unwind(AssertUnwindSafe(|| late(value))));
-            }
-            stuck.fetch_sub(1, Ordering::AcqRel);
+            answering.answer(catch_unwind(AssertUnwindSafe(call)), late);
         }))
         .map_err(|_| NoAnswer::NoThread)?;
-        match answered.recv_timeout(patience) {
-            Ok(value) => Ok(value),
-            Err(error) if error.is_disconnected() => Err(NoAnswer::Broken),
-            Err(_) => {
-                self.stuck.fetch_add(1, Ordering::AcqRel);
-                if given_up.swap(true, Ordering::AcqRel) {
-                    self.stuck.fetch_sub(1, Ordering::AcqRel);
-                    return answered.recv().map_err(|_| NoAnswer::Broken);
-                }
-                Err(NoAnswer::Late)
-            }
-        }
+        waiting.wait(patience)
     }
 
     /// Gives a job to a thread that waits, or to a new one.

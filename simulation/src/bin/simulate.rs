@@ -1,6 +1,7 @@
 //! The long runs: every placement of two troubles in every short script, thousands of seeds, every planted bug.
 //!
-//! `simulate [--seeds N] [--from SEED] [--exhaustive [TROUBLES]] [--planted] [--show SEED]`
+//! `simulate [--seeds N] [--from SEED] [--exhaustive [TROUBLES]] [--script NAME] [--sample N] [--planted] [--show SEED]
+//! [--replay LINE.CALL:TROUBLE]…`
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,17 +9,20 @@
     reason = "a program for people: it says how long it took"
 )]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
-use tandem_simulation::exhaustive::{Found, SCRIPTS, Search, everywhere};
+use tandem_simulation::exhaustive::{Found, SCRIPTS, Script, Search, everywhere, once};
+use tandem_simulation::plan::{Moment, Plan};
 use tandem_simulation::planted::{Bug, by_seeds, hunt};
 use tandem_simulation::setup::{self, Snapshot};
 use tandem_simulation::shrink::{show, shrink};
 use tandem_simulation::swarm::{Case, Nests};
+use tandem_simulation::trouble::Trouble;
 
 /// Seeds are shared among so many threads; each run is on one.
-const THREADS: u64 = 2;
+const THREADS: usize = 2;
 
 /// What was asked for.
 #[derive(Default)]
@@ -28,6 +32,23 @@ struct Wanted {
     exhaustive: Option<u32>,
     planted: bool,
     show: Option<u64>,
+    /// The one short script that is meant.
+    script: Option<String>,
+    /// At most so many places and kinds of each trouble.
+    sample: Option<usize>,
+    replay: BTreeMap<Moment, Trouble>,
+}
+
+/// What people may say.
+const USAGE: &str = "simulate [--seeds N] [--from SEED] [--exhaustive [TROUBLES]] [--script NAME] [--sample N] [--planted] \
+     [--show SEED] [--replay LINE.CALL:TROUBLE]...";
+
+/// A place and what goes wrong there, as a violation shows them.
+fn placed(word: &str) -> Option<(Moment, Trouble)> {
+    let (moment, trouble) = word.split_once(':')?;
+    let (line, call) = moment.split_once('.')?;
+    let trouble = Trouble::all().find(|known| format!("{known:?}") == trouble)?;
+    Some(((line.parse().ok()?, call.parse().ok()?), trouble))
 }
 
 fn wanted() -> Option<Wanted> {
@@ -43,6 +64,9 @@ fn wanted() -> Option<Wanted> {
             "--seeds" => wanted.seeds = number()?,
             "--from" => wanted.from = number()?,
             "--show" => wanted.show = Some(number()?),
+            "--script" => wanted.script = Some(words.next()?),
+            "--sample" => wanted.sample = Some(number()?.try_into().ok()?),
+            "--replay" => wanted.replay.extend([placed(&words.next()?)?]),
             "--planted" => wanted.planted = true,
             "--exhaustive" => {
                 wanted.exhaustive =
@@ -56,9 +80,7 @@ fn wanted() -> Option<Wanted> {
 
 fn main() -> ExitCode {
     let Some(wanted) = wanted() else {
-        println!(
-            "simulate [--seeds N] [--from SEED] [--exhaustive [TROUBLES]] [--planted] [--show SEED]"
-        );
+        println!("{USAGE}");
         return ExitCode::from(2);
     };
     let (Ok(nests), Ok((pair, _))) = (Nests::new(), setup::pair(2)) else {
@@ -69,8 +91,13 @@ fn main() -> ExitCode {
     if let Some(seed) = wanted.show {
         violations += tell(&nests, seed);
     }
+    let named = |script: &&Script| wanted.script.as_ref().is_none_or(|name| script.name == name);
+    let scripts: Vec<_> = SCRIPTS.iter().filter(named).collect();
     if let Some(troubles) = wanted.exhaustive {
-        violations += exhaust(&pair, troubles);
+        violations += exhaust(&pair, &scripts, &wanted, troubles);
+    }
+    if let (false, Some(script)) = (wanted.replay.is_empty(), scripts.first().copied()) {
+        violations += replay(&pair, script, wanted.replay.clone());
     }
     if wanted.seeds > 0 {
         violations += swarm(&nests, wanted.from, wanted.seeds);
@@ -81,9 +108,11 @@ fn main() -> ExitCode {
     if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Shows one seed, line by line and call by call.
+/// Shows one seed, line by line and call by call; one that violates something as small as it can be made.
 fn tell(nests: &Nests, seed: u64) -> u64 {
-    let Some(played) = Case::of(seed).play(nests, None, true) else { return 1 };
+    let case = Case::of(seed);
+    let case = shrink(nests, &case, None).map_or(case, |(smaller, _)| smaller);
+    let Some(played) = case.play(nests, None, true) else { return 1 };
     for event in &played.events {
         println!("{event}");
     }
@@ -91,41 +120,53 @@ fn tell(nests: &Nests, seed: u64) -> u64 {
     u64::from(played.verdict.is_err())
 }
 
-fn exhaust(pair: &Snapshot, troubles: u32) -> u64 {
+/// Shows one run of a short script, line by line and call by call.
+fn replay(pair: &Snapshot, script: &Script, troubles: BTreeMap<Moment, Trouble>) -> u64 {
+    let (verdict, run, _) = once(&script.scene(pair), script, Plan::Written(troubles), None, true);
+    for event in run.world.events() {
+        println!("{event}");
+    }
+    println!("{verdict:?}");
+    u64::from(verdict.is_err())
+}
+
+/// So many places and kinds of each trouble are tried in scripts that are too long for all of two.
+const SAMPLE: usize = 60;
+
+fn exhaust(pair: &Snapshot, scripts: &[&Script], wanted: &Wanted, troubles: u32) -> u64 {
     let began = Instant::now();
-    let [next, runs, violated] = [const { AtomicU64::new(0) }; 3];
+    let [mut runs, mut violated, mut skipped] = [0; 3];
     println!("every placement of up to {troubles} troubles");
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some(script) =
-                    usize::try_from(next.fetch_add(1, Relaxed)).ok().and_then(|at| SCRIPTS.get(at))
-                {
-                    let search = Search { troubles, bug: None, limit: u64::MAX };
-                    let start = Instant::now();
-                    let found = everywhere(pair, script, search);
-                    tell_script(script.name, &found, start.elapsed().as_secs_f64());
-                    runs.fetch_add(found.runs, Relaxed);
-                    violated.fetch_add(found.violated, Relaxed);
-                }
-            });
-        }
-    });
-    let violated = violated.into_inner();
+    for script in scripts {
+        let too_long = troubles > 1 && script.is_long();
+        let sample = wanted.sample.or_else(|| too_long.then_some(SAMPLE));
+        let search = Search { sample, ..Search::all(troubles, THREADS) };
+        let start = Instant::now();
+        let found = everywhere(pair, script, search);
+        tell_script(script.name, &found, start.elapsed().as_secs_f64());
+        runs += found.runs;
+        violated += found.violated;
+        skipped += u64::from(found.skipped > 0);
+    }
     println!(
-        "{} scripts, {} placements, {violated} violations in {:.1} s",
-        SCRIPTS.len(),
-        runs.into_inner(),
+        "{} scripts ({skipped} of them by a sample), {runs} placements, {violated} violations in {:.1} s",
+        scripts.len(),
         began.elapsed().as_secs_f64()
     );
     violated
 }
 
 fn tell_script(name: &str, found: &Found, seconds: f64) {
-    let Found { runs, calls, tally: [answered, failed, died], excepted, violated, .. } = found;
+    let Found { runs, calls, tally: [answered, failed, died], excepted, violated, skipped, .. } =
+        found;
     println!(
         "  {name:38} {runs:8} runs {calls:10} calls {seconds:7.1} s   lines: {answered} answered, {failed} failed, {died} died   \
-         {excepted} left to be repaired, {violated} violations"
+         {excepted} left to be repaired, {violated} violations{}",
+        if *skipped > 0 {
+            format!(" (a sample: {skipped} beginnings left out)")
+        } else {
+            String::new()
+        }
     );
     for violation in &found.violations {
         println!("      {} {:?}", violation.what, violation.plan);
@@ -136,11 +177,11 @@ fn swarm(nests: &Nests, from: u64, seeds: u64) -> u64 {
     let began = Instant::now();
     let [violated, done, calls, lines, troubles, left] = [const { AtomicU64::new(0) }; 6];
     std::thread::scope(|scope| {
-        for thread in 0..THREADS {
+        for thread in 0..THREADS as u64 {
             let (violated, done, calls) = (&violated, &done, &calls);
             let (lines, troubles, left) = (&lines, &troubles, &left);
             scope.spawn(move || {
-                for seed in (from..from + seeds).filter(|seed| seed % THREADS == thread) {
+                for seed in (from..from + seeds).filter(|seed| seed % THREADS as u64 == thread) {
                     let case = Case::of(seed);
                     let Some(played) = case.play(nests, None, false) else { continue };
                     calls.fetch_add(played.calls, Relaxed);

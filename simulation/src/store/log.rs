@@ -6,12 +6,12 @@ use tandem_engine::log::{Append, Log, Notes, Position, StoreError, Stored};
 
 impl Books {
     pub(crate) fn head(&self) -> Head {
-        self.records.last().map_or_else(Head::default, |last| Head {
-            position: last.position,
-            counter: last.counter,
-            link: last.link,
-        })
+        self.records.last().map_or_else(Head::default, head_of)
     }
+}
+
+fn head_of(last: &Record) -> Head {
+    Head { position: last.position, counter: last.counter, link: last.link }
 }
 
 fn follows(head: &Head, record: &Record) -> bool {
@@ -35,30 +35,26 @@ impl Log for MemoryStore {
     fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
         let mut books = self.books.lock();
         let append = build(&books.head())?;
-        let mut records = books.records.clone();
-        for record in append.records {
-            let head = records.last().map_or_else(Head::default, |last| Head {
-                position: last.position,
-                counter: last.counter,
-                link: last.link,
-            });
-            if !follows(&head, &record) {
+        let mut head = books.head();
+        for record in &append.records {
+            if !follows(&head, record) {
                 return Err(StoreError::Unavailable(format!(
                     "record {} doesn't follow record {}",
                     record.position, head.position
                 )));
             }
-            records.push(record);
+            head = head_of(record);
         }
+        if let Some(missing) = append.erase.iter().find(|at| **at == 0 || **at > head.position) {
+            return Err(StoreError::Damaged(format!("no record {missing}")));
+        }
+        let mut changed = !append.records.is_empty();
+        books.records.extend(append.records);
         for position in append.erase {
-            let record = index(position).and_then(|index| records.get_mut(index));
-            match record {
-                Some(record) => record.wrapped = None,
-                None => return Err(StoreError::Damaged(format!("no record {position}"))),
-            }
+            let record = index(position).and_then(|index| books.records.get_mut(index));
+            changed |= record.is_some_and(|record| record.wrapped.take().is_some());
         }
-        if records != books.records {
-            books.records = records;
+        if changed {
             books.changed();
         }
         Ok(books.head())

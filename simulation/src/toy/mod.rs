@@ -32,6 +32,16 @@ pub struct Thing {
     session: Option<u64>,
 }
 
+/// So many keys are a ring.
+const RING_KEYS: usize = 5;
+
+impl Thing {
+    /// True for a key of the ring.
+    pub fn is_of_ring(&self) -> bool {
+        self.template.bytes(CKA_LABEL).is_some_and(|label| label.starts_with(b"tandem:"))
+    }
+}
+
 /// A session with a toy HSM.
 #[derive(Clone)]
 struct Sitting {
@@ -58,6 +68,8 @@ pub struct Hsm {
     boot: u64,
     objects: BTreeMap<u64, Thing>,
     objects_made: u64,
+    /// How often something on the token itself was made, changed or destroyed.
+    pub written: u64,
     sittings: BTreeMap<u64, Sitting>,
     sittings_made: u64,
     logins: BTreeMap<Life, User>,
@@ -76,6 +88,7 @@ impl Hsm {
             boot: 1,
             objects: BTreeMap::new(),
             objects_made: 0,
+            written: 0,
             sittings: BTreeMap::new(),
             sittings_made: 0,
             logins: BTreeMap::new(),
@@ -133,10 +146,27 @@ impl Hsm {
         self.replaced.is_some()
     }
 
-    /// Its own token is put back, and everything works again.
+    /// Another token takes the place of this one for good, with the same PIN and nothing on it.
+    pub fn swap(&mut self) {
+        self.reboot();
+        self.objects.clear();
+        self.replaced = None;
+        self.serial.push('+');
+    }
+
+    /// True if the token in its place holds the ring, whole.
+    pub fn holds_ring(&self) -> bool {
+        let own = |thing: &&Thing| thing.session.is_none() && thing.is_of_ring();
+        self.objects.values().filter(own).count() >= RING_KEYS
+    }
+
+    /// Its own token is put back, and everything works again. An empty one that was brought into the ring meanwhile stays.
     pub fn heal(&mut self) {
         self.full = false;
         self.away = false;
+        if self.holds_ring() {
+            self.replaced = None;
+        }
         if let Some(objects) = self.replaced.take() {
             self.reboot();
             self.objects = objects;

@@ -31,6 +31,7 @@ impl Hsm {
             return Err(Fault::new(call, CKR_DEVICE_MEMORY));
         }
         self.objects_made += 1;
+        self.written += u64::from(token);
         let session = (!token).then_some(session.0);
         self.objects.insert(self.objects_made, Thing { template: shown, secret, session });
         Ok(self.handle(self.objects_made))
@@ -137,6 +138,7 @@ impl Hsm {
         let changes = template::once(changes).map_err(refuse)?;
         template::may_change(&thing.template, &changes, false).map_err(refuse)?;
         thing.template.merge(&changes);
+        self.written += u64::from(thing.session.is_none());
         Ok(())
     }
 
@@ -154,6 +156,7 @@ impl Hsm {
         if thing.template.flag(CKA_DESTROYABLE) == Some(false) {
             return Err(Fault::new(Call::Destroy, CKR_ACTION_PROHIBITED));
         }
+        self.written += u64::from(thing.session.is_none());
         self.objects.remove(&number);
         Ok(())
     }

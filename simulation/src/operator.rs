@@ -1,0 +1,212 @@
+//! Operators who bring members in and take them out: each command is a process of its own, and what it comes to is judged
+//! by what the log says of the members.
+
+use crate::act::Said;
+use crate::oracle::Report;
+use crate::run::{Outcome, Run};
+use crate::script::{Action, Line};
+use crate::setup::{self, PIN};
+use crate::store::Books;
+use crate::trouble::member_name;
+use crate::truth::Truth;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tandem_engine::error::Result;
+use tandem_engine::joining::Bringing;
+use tandem_engine::leaving::Belongings;
+use tandem_engine::report::Quiet;
+use tandem_engine::token::Token;
+use tandem_values::{Secret, ck::CKR_ARGUMENTS_BAD};
+
+/// What operators have begun and left.
+#[derive(Default)]
+pub struct Operators {
+    /// Commands that were not done to their end.
+    open: BTreeMap<usize, Action>,
+    /// Members that were wiped, and not brought in since.
+    wiped: BTreeSet<usize>,
+    /// Members that a command of the line under way is about.
+    touched: BTreeSet<usize>,
+    /// How often each token had been written to that the log doesn't count, when the last line ended.
+    outside: BTreeMap<usize, u64>,
+}
+
+impl Run {
+    /// A line of an operator.
+    pub(crate) fn command(self: &Arc<Self>, line: Line) {
+        let asked = self.asked(line);
+        let said = self.tool(line);
+        let report = Report { line, asked, begun: None, said };
+        let judged = self.oracle.lock().judge(self, &report);
+        if let Err(what) = judged {
+            self.violate(&line.to_string(), &what);
+        }
+    }
+
+    /// The operator's tool: a process that lives as long as its command.
+    fn tool(self: &Arc<Self>, line: Line) -> Outcome<Said> {
+        let Some(number) = line.action.commanded() else { return Outcome::Died };
+        let life = self.world.be_born();
+        self.world.begin_line(life, line.number);
+        self.oracle.lock().note_pin(PIN);
+        {
+            let mut operators = self.operators.lock();
+            operators.touched.insert(number);
+            operators.wiped.remove(&number);
+            operators.open.insert(number, line.action);
+        }
+        let token = setup::token(&self.world, &self.options, life);
+        let said = self.outlive(line, || {
+            token.start();
+            let done = self.ask_tool(&token, line.action, &member_name(number));
+            token.stop();
+            done.map(|()| Said::Commanded)
+        });
+        drop(token);
+        self.world.bury(life);
+        if matches!(said, Outcome::Answered(Ok(_))) {
+            let mut operators = self.operators.lock();
+            operators.open.remove(&number);
+            let hsm = self.world.hsms.get(number).map(|hsm| hsm.lock());
+            let emptied = hsm.is_none_or(|hsm| hsm.is_replaced());
+            // Otherwise it was the empty token in its place that was wiped.
+            if matches!(line.action, Action::Wipe(_)) && !emptied {
+                operators.wiped.insert(number);
+            }
+        }
+        said
+    }
+
+    fn ask_tool(&self, token: &Arc<Token>, action: Action, name: &str) -> Result<()> {
+        let pin = Secret::new(PIN);
+        let bringing = Bringing { shares: &self.shares, keep_foreign: false, progress: &Quiet };
+        match action {
+            Action::Add(_) => token.add_member(&pin, name, &bringing).map(drop),
+            Action::Replace(_) => token.replace_member(&pin, name, &bringing).map(drop),
+            Action::Remove(_) => {
+                token.remove_member(&pin, name, Belongings::Left, &Quiet).map(drop)
+            }
+            _ => token.remove_member(&pin, name, Belongings::Wiped, &Quiet).map(drop),
+        }
+    }
+
+    /// Whether a command can be done as things stand.
+    pub(crate) fn is_sensible(&self, action: Action, truth: &Truth, books: &Books) -> bool {
+        let Some(number) = action.commanded() else { return true };
+        let name = member_name(number);
+        let counts = truth.members.contains(&name);
+        let hsm = self.world.hsms.get(number).map(|hsm| hsm.lock());
+        let holds = hsm.is_some_and(|hsm| hsm.holds_ring());
+        match action {
+            // It is one already, on another token.
+            Action::Add(_) => holds || !counts,
+            Action::Replace(_) => truth.known.contains(&name),
+            _ => {
+                let mut others = truth.members.iter().filter(|other| **other != name);
+                let holds_all = |other: &String| {
+                    let (position, excepted) = books.follower(other);
+                    excepted.is_empty() && truth.living().all(|real| position >= real.object.born)
+                };
+                !counts || others.any(holds_all)
+            }
+        }
+    }
+
+    /// After healing every command that was left is run again, and must be done.
+    pub(crate) fn finish_commands(self: &Arc<Self>) -> std::result::Result<(), String> {
+        let members = 0..self.options.members;
+        // What was lost comes first: others may be all that is left without it.
+        for (number, lost) in members.clone().map(|n| (n, true)).chain(members.map(|n| (n, false)))
+        {
+            let open = self.operators.lock().open.get(&number).copied();
+            let Some(action) = self.what_is_left(number, open)? else { continue };
+            if lost && !matches!(action, Action::Replace(_)) {
+                continue;
+            }
+            let line = Line { number: 0, process: 0, action };
+            self.world.tell(|| format!("--- again: {action:?} ---"));
+            match self.tool(line) {
+                Outcome::Answered(Ok(_)) => self.oracle.lock().follow(self)?,
+                // It alone holds something, as long as another is not looked after.
+                Outcome::Answered(Err(error))
+                    if error.rv.0 == CKR_ARGUMENTS_BAD && !self.others_hold_all(number) => {}
+                Outcome::Answered(Err(error)) => {
+                    return Err(format!("{action:?}, run again, is not done: {error}"));
+                }
+                Outcome::Died => return Err(format!("{action:?}, run again, died")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Another member holds everything.
+    fn others_hold_all(&self, number: usize) -> bool {
+        let oracle = self.oracle.lock();
+        self.is_sensible(Action::Remove(number), &oracle.truth, &self.world.books.lock())
+    }
+
+    /// The command that an operator runs for a member now.
+    fn what_is_left(
+        &self,
+        number: usize,
+        open: Option<Action>,
+    ) -> std::result::Result<Option<Action>, String> {
+        let mut oracle = self.oracle.lock();
+        oracle.follow(self)?;
+        let (truth, name) = (&oracle.truth, member_name(number));
+        let Some(hsm) = self.world.hsms.get(number).map(|hsm| hsm.lock()) else { return Ok(None) };
+        let lost = truth.members.contains(&name) && !hsm.holds_ring();
+        let last = truth.members.contains(&name) && truth.members.len() == 1;
+        Ok(match open {
+            // It stays, whatever was asked.
+            Some(Action::Remove(_) | Action::Wipe(_)) if last => {
+                lost.then_some(Action::Replace(number))
+            }
+            // There is nothing to wipe on a token that came in its place.
+            Some(Action::Wipe(_)) if lost => Some(Action::Remove(number)),
+            Some(Action::Remove(_) | Action::Wipe(_)) => open,
+            _ if lost => Some(Action::Replace(number)),
+            // It was never one, so there is nothing to replace.
+            Some(Action::Replace(_)) if !truth.known.contains(&name) => None,
+            open => open,
+        })
+    }
+
+    /// A token that the log doesn't count is written to by nobody but whoever brings it in or takes it out.
+    pub(crate) fn nothing_outside_is_written_to(&self) -> std::result::Result<(), String> {
+        if self.processes.iter().any(|process| process.lock().busy) {
+            return Ok(());
+        }
+        let oracle = self.oracle.lock();
+        let mut operators = self.operators.lock();
+        let touched = std::mem::take(&mut operators.touched);
+        for (number, hsm) in self.world.hsms.iter().enumerate() {
+            let name = member_name(number);
+            if oracle.truth.members.contains(&name) {
+                operators.outside.remove(&number);
+                continue;
+            }
+            let written = hsm.lock().written;
+            let before = operators.outside.insert(number, written);
+            if before.is_some_and(|before| before != written) && !touched.contains(&number) {
+                return Err(format!("{name} is no member, and was written to"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is left of ours on what was wiped.
+    pub(crate) fn wiped_is_empty(&self) -> std::result::Result<(), String> {
+        for number in &self.operators.lock().wiped {
+            // A key that signs otherwise than it should is nobody's that we know.
+            if self.has_lied(&member_name(*number)) {
+                continue;
+            }
+            let left = self.world.hsms.get(*number).map(|hsm| hsm.lock().token_objects().count());
+            if left.unwrap_or(0) > 0 {
+                return Err(format!("{} was wiped and holds objects", member_name(*number)));
+            }
+        }
+        Ok(())
+    }
+}
