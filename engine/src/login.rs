@@ -181,7 +181,8 @@ impl Token {
                     let _ = self.store.set_note(&refused, None);
                 }
             }
-            Err(fault) if matches!(station.judge(*fault), Class::Ill | Class::Lost) => {}
+            Err(fault) if fault.class == Class::Lost => station.lose(*fault),
+            Err(fault) if station.judge(*fault) == Class::Ill => {}
             Err(fault) if !says_no_to_pin(*fault) => station.fail(*fault),
             Err(fault) => {
                 log::error!(

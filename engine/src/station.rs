@@ -413,6 +413,11 @@ impl Station {
         Class::Ill
     }
 
+    /// It forgot us while it was logged in to: it is down, and may be tried at once.
+    pub(crate) fn lose(&self, fault: Fault) {
+        self.is_forgotten(self.era(), fault);
+    }
+
     /// Notes that the member has forgotten us: it is down, and may be tried at once. Only who saw it in this era: another may
     /// be logging in again already.
     fn is_forgotten(&self, era: u64, fault: Fault) {
