@@ -1,5 +1,6 @@
 //! What operators ask: how is it, what is there, is it still the same?
 
+use crate::directory::Directory;
 use crate::error::Result;
 use crate::health::Health;
 use crate::held::Held;
@@ -117,23 +118,29 @@ impl Token {
         self.try_again();
         self.catch_up();
         let entries = self.shelf.find(&Template::new());
-        let members: Vec<_> = self.members().cloned().collect();
+        let members: Vec<_> = self
+            .members()
+            .map(|station| (Arc::clone(station), directory(station, progress)))
+            .collect();
         let steps = entries.len().saturating_mul(members.len());
         progress.stage("proving every replica", u64::try_from(steps).unwrap_or(0));
         let mut reports = Vec::with_capacity(entries.len());
         for entry in entries {
             let mut replicas = Vec::with_capacity(members.len());
-            for station in &members {
+            for (station, directory) in &members {
                 let following = self.store.following(station.name())?;
                 let known = replica(station, &entry, &following);
-                let found =
-                    if known == Replica::Proven { self.prove_anew(station, &entry) } else { known };
+                let found = match known {
+                    Replica::Proven if self.prove_seen(station, directory, &entry) => known,
+                    Replica::Proven => self.prove_anew(station, &entry),
+                    known => known,
+                };
                 replicas.push((station.name().to_owned(), found));
                 progress.step();
             }
             reports.push(report(&entry, replicas));
         }
-        for station in &members {
+        for (station, _) in &members {
             let sound = reports.iter().all(|report| {
                 let own = report.replicas.iter().find(|(name, _)| name == station.name());
                 own.is_none_or(|(_, found)| matches!(found, Replica::Proven | Replica::NotHeld))
@@ -143,6 +150,29 @@ impl Token {
             }
         }
         Ok(reports)
+    }
+
+    /// Proves the replica that was seen on a member. False if there is none, or if it does not prove itself: then it is
+    /// looked for afresh.
+    fn prove_seen(
+        &self,
+        station: &Arc<Station>,
+        directory: &Directory,
+        entry: &Arc<Entry>,
+    ) -> bool {
+        let Some(handle) = directory.only(&entry.object) else { return false };
+        let proven = station.is_ready()
+            && station.lease().is_ok_and(|mut lease| {
+                let proven = self.prove_whole(&lease, handle, entry).is_ok();
+                if !proven {
+                    lease.spoil();
+                }
+                proven
+            });
+        if proven {
+            station.set_replica(entry.object.id, handle);
+        }
+        proven
     }
 
     /// Looks for a replica afresh and proves it; what this process remembers doesn't count.
@@ -192,6 +222,18 @@ impl Token {
             self.wrapped(object).map_err(|error| Failure::Different(error.to_string()))?;
         self.prove_replica(&desk, &desk, handle, object, ring.kek(kek), &wrapped)
     }
+}
+
+/// What stands on a member that can be asked; nothing where it can't.
+fn directory(station: &Arc<Station>, progress: &dyn Progress) -> Directory {
+    if !station.is_ready() {
+        return Directory::default();
+    }
+    let read = station.lease().and_then(|lease| Directory::read(&lease.desk(), progress));
+    read.inspect_err(|fault| {
+        station.judge(*fault);
+    })
+    .unwrap_or_default()
 }
 
 fn is_on(station: &Station, entry: &Entry, following: &Following) -> bool {

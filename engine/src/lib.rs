@@ -11,6 +11,7 @@ pub mod carry;
 pub mod check;
 mod data;
 pub mod desk;
+mod directory;
 pub mod error;
 pub mod event;
 pub mod fault;

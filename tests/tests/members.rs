@@ -102,9 +102,15 @@ fn a_replaced_member_gets_every_key_though_it_is_killed_twice_on_the_way() {
             head > left && (head / 3..head).contains(&demo.position("a"))
         });
         assert!(ring_members(demo).contains(&"a".to_owned()));
+        let began = Instant::now();
         let replaced = report(demo, &arguments);
         assert!(replaced["exceptions"].as_array().expect("a list").is_empty(), "{replaced}");
+        let after = began.elapsed().as_secs();
         assert!(demo.tandem(&["verify"]).status.success());
+        let verified = began.elapsed().as_secs() - after;
+        println!(
+            "| {count} keys, killed twice | the rest was brought in {after} s | verified in {verified} s |"
+        );
         let direct = demo.direct("a");
         for key in &keys {
             key.is_there(&direct, "a directly");
