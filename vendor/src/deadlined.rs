@@ -5,6 +5,8 @@ use crate::budget;
 use crate::member::VendorMember;
 use crate::rest::Busy;
 use crate::workers::{NoAnswer, Workers};
+use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -33,6 +35,9 @@ pub struct Deadlined {
     member: Arc<VendorMember>,
     deadlines: Deadlines,
     workers: Workers,
+    /// Sessions in which a call is left behind. Nobody else goes in: many a module would not outlive it if a session were closed
+    /// under a call.
+    left: Mutex<HashSet<SessionId>>,
 }
 
 /// Tells members from each other in a thread's budget.
@@ -43,7 +48,7 @@ impl Deadlined {
     pub fn new(member: Arc<VendorMember>, deadlines: Deadlines) -> Self {
         let workers = Workers::new(member.name(), deadlines.stuck_max);
         let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self { number, member, deadlines, workers }
+        Self { number, member, deadlines, workers, left: Mutex::default() }
     }
 
     /// How many calls hang in the vendor's code.
@@ -57,6 +62,17 @@ impl Deadlined {
         work: impl FnOnce(&VendorMember) -> Answer<T> + Send + 'static,
         late: impl FnOnce(&VendorMember, Answer<T>) + Send + 'static,
     ) -> Answer<T> {
+        self.try_run(call, work, late)
+            .unwrap_or_else(|(none, patience)| Err(self.fault(call, none, patience)))
+    }
+
+    /// The same; without an answer it says why, and how long that was waited for.
+    fn try_run<T: Send + 'static>(
+        &self,
+        call: Call,
+        work: impl FnOnce(&VendorMember) -> Answer<T> + Send + 'static,
+        late: impl FnOnce(&VendorMember, Answer<T>) + Send + 'static,
+    ) -> Result<Answer<T>, (NoAnswer, Duration)> {
         let _busy = Busy::begin();
         let long = matches!(call, Call::Generate | Call::Admin);
         let patience = if long {
@@ -71,7 +87,7 @@ impl Deadlined {
         if long {
             budget::put_off(began.elapsed());
         }
-        answer.unwrap_or_else(|none| Err(self.fault(call, none, patience)))
+        answer.map_err(|none| (none, patience))
     }
 
     /// A call in a session. When its answer comes too late the session is closed: what it holds is anybody's guess.
@@ -81,7 +97,19 @@ impl Deadlined {
         session: SessionId,
         work: impl FnOnce(&VendorMember) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
-        self.run(call, work, move |member, _| leave(member, session))
+        if self.left.lock().contains(&session) {
+            return Err(Fault::new(call, CKR_SESSION_CLOSED));
+        }
+        let answer = self.try_run(call, work, move |member, _| leave(member, session));
+        answer.unwrap_or_else(|(none, patience)| {
+            if none == NoAnswer::Late {
+                let mut left = self.left.lock();
+                left.insert(session);
+                // The answers of others have come since, and their sessions are closed.
+                left.retain(|session| self.member.has(*session));
+            }
+            Err(self.fault(call, none, patience))
+        })
     }
 
     fn fault(&self, call: Call, none: NoAnswer, patience: Duration) -> Fault {
@@ -169,6 +197,10 @@ impl Member for Deadlined {
     }
 
     fn close(&self, session: SessionId) -> Answer {
+        if self.left.lock().contains(&session) {
+            // It is closed when the call that is left behind in it has come back.
+            return Ok(());
+        }
         self.run(Call::Session, move |member| member.close(session), nothing)
     }
 

@@ -5,14 +5,16 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 use tandem_engine::fault::Class;
 use tandem_engine::member::{Member, SessionId};
 use tandem_engine::step::{Room, Step, Verb};
 use tandem_values::ck::*;
-use tandem_vendor::{Initialise, LoadError, MemberConfig, TokenSelector, VendorMember};
+use tandem_vendor::{
+    Deadlined, Deadlines, Initialise, LoadError, MemberConfig, TokenSelector, VendorMember,
+};
 
 /// The module, compiled once.
 fn module() -> PathBuf {
@@ -186,4 +188,26 @@ fn a_call_that_hangs_does_not_make_the_others_hang() {
     });
     member.restart().unwrap();
     member.open(true).unwrap();
+}
+
+#[test]
+fn no_session_is_closed_under_a_call_that_was_left_behind() {
+    let deadlines =
+        Deadlines { call: Duration::from_millis(200), long: Duration::from_secs(5), stuck_max: 4 };
+    let vendor = Arc::new(VendorMember::new(odd("left", "hangs")));
+    let member = Deadlined::new(vendor, deadlines);
+    member.start().unwrap();
+    let (left, other) = (member.open(true).unwrap(), member.open(true).unwrap());
+    member.random(left, 8).unwrap_err();
+    assert_eq!(member.stuck(), 1, "the call hangs");
+    // Given up, and never to be used again; the module would have noticed if it had been asked to close it.
+    assert_eq!(member.seed(left, b"no way in").unwrap_err().rv.0, CKR_SESSION_CLOSED);
+    member.close(left).unwrap();
+    member.seed(other, b"go on").unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while member.stuck() > 0 {
+        assert!(Instant::now() < until, "the call comes back");
+        thread::sleep(Duration::from_millis(5));
+    }
+    member.random(other, 8).unwrap();
 }

@@ -9,7 +9,8 @@
  *   hangs            C_GenerateRandom returns when C_SeedRandom has been called, or after a quarter of a minute
  *   is-nss           the string must have come as NSS takes it
  *
- * It notes when two calls overlap (C_GenerateRandom), or C_Finalize a call: CKR_FUNCTION_FAILED.
+ * It notes when two calls overlap (C_GenerateRandom), or C_Finalize or C_CloseSession a call:
+ * CKR_FUNCTION_FAILED.
  * C_GetInterface is there and always fails. Much is missing. */
 #include <stdatomic.h>
 #include <string.h>
@@ -91,6 +92,7 @@ static ulong open_session(ulong slot, ulong flags, void *a, void *b, ulong *sess
     return OK;
 }
 static ulong close_session(ulong session) {
+    if (inside) atomic_store(&overlapped, 1);
     return session <= (ulong)sessions ? OK : SESSION_HANDLE_INVALID;
 }
 static ulong randomly(ulong session, unsigned char *to, ulong len) {
