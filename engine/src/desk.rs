@@ -1,7 +1,8 @@
 //! A member with a session open on it: where the engine's own work on a member is done.
 
-use crate::fault::Answer;
+use crate::fault::{Answer, Call, Fault};
 use crate::member::{Member, SessionId};
+use tandem_values::ck::*;
 
 /// A member and a session of ours with it, logged in as the user unless said otherwise.
 #[derive(Clone, Copy)]
@@ -26,6 +27,15 @@ impl<'a> Desk<'a> {
     /// Closes the session. Its session objects go with it; that it may be gone already is no matter.
     pub fn leave(self) {
         let _ = self.member.close(self.session);
+    }
+
+    /// Asks whether the user is logged in there. A member that has forgotten our login finds nothing private, and one in
+    /// whose place another token stands takes public objects: neither says so.
+    pub fn check_login(&self) -> Answer {
+        match self.member.state(self.session)? {
+            CKS_RW_USER_FUNCTIONS | CKS_RO_USER_FUNCTIONS => Ok(()),
+            _ => Err(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN)),
+        }
     }
 
     /// The member's name.

@@ -564,11 +564,11 @@ impl Token {
             (None, None) => None,
         };
         let Some(handle) = handle else {
-            // Nothing is found on a token whose storage is away either: what comes back with it must not stay.
-            let gone = self.is_well(desk);
-            return Ok(gone
-                .then_some(())
-                .ok_or_else(|| Fault::new(Call::Find, CKR_DEVICE_REMOVED).into()));
+            // Nothing is found either where our login is gone, or on a token whose storage is away: what comes back with it
+            // must not stay.
+            let away = || Fault::new(Call::Find, CKR_DEVICE_REMOVED);
+            let why = (!self.is_well(desk)).then(|| desk.check_login().err().unwrap_or_else(away));
+            return Ok(why.map_or(Ok(()), |fault| Err(fault.into())));
         };
         // A handle that names nothing any more is no proof that the object is gone: it is looked for by what it is.
         Ok(destroy_surely(desk, handle, object).map_err(Into::into))

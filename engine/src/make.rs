@@ -22,6 +22,7 @@ use crate::settings::SessionObjects;
 use crate::shown::{self, Origin};
 use crate::station::Station;
 use crate::token::Token;
+use crate::waking::LOST_MAX;
 use std::sync::Arc;
 use tandem_values::template::{Pair, Reading};
 use tandem_values::{Handle, Mechanism, Template, ck::*};
@@ -63,9 +64,7 @@ impl Token {
             .collect();
         let first = self.journal.append(&self.seal()?, self.site()?, &entries, &[])?;
         self.shelf.refresh()?;
-        let refused =
-            self.catch_up().into_iter().find(|(_, exception)| ids.contains(&exception.id));
-        if let Some((member, exception)) = refused {
+        if let Some((member, exception)) = self.bring_everywhere(&ids, first) {
             self.undo(&ids, first)?;
             return Err(refusal(&member, &exception));
         }
@@ -91,6 +90,23 @@ impl Token {
                     .ok_or_else(|| CKR_GENERAL_ERROR.into())
             })
             .collect()
+    }
+
+    /// Lets every member follow. Answers what one that is up can't take. Where all have forgotten us just now, they are
+    /// brought back and follow then.
+    fn bring_everywhere(&self, ids: &[ObjectId], first: u64) -> Option<(String, Exception)> {
+        let follow =
+            || self.catch_up().into_iter().find(|(_, exception)| ids.contains(&exception.id));
+        for _ in 1..LOST_MAX {
+            let refused = follow();
+            let is_anywhere = |id: &ObjectId| !self.proven_on(*id, first).is_empty();
+            if refused.is_some() || ids.iter().all(is_anywhere) {
+                return refused;
+            }
+            self.wake_all();
+            self.wait_for_anybody();
+        }
+        follow()
     }
 
     fn undo(&self, ids: &[ObjectId], first: u64) -> Result {

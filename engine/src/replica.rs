@@ -51,6 +51,11 @@ impl Token {
         }
         // Private objects are not found where our login is gone, which is no loss of theirs.
         lease.check_login()?;
+        // Somebody may have logged in again since it was looked for.
+        if let Some(handle) = self.locate(&lease.desk(), object)? {
+            station.set_replica(object.id, handle);
+            return Ok(handle);
+        }
         self.suspect(station);
         station.health(|health| {
             health.suspect(format!("object {} is missing there, or is another", object.id));
@@ -89,7 +94,9 @@ impl Token {
     fn suspect(&self, station: &Arc<Station>) {
         let gone = match (self.known_ring(), station.lease()) {
             (Ok(Some(ring)), Ok(lease)) => {
-                station.ring().is_some() && pair::find(&lease.desk(), &ring).is_err()
+                station.ring().is_some()
+                    && pair::find(&lease.desk(), &ring).is_err()
+                    && lease.check_login().is_ok()
             }
             (_, Err(_)) => true,
             _ => false,

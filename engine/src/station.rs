@@ -471,13 +471,9 @@ impl Lease {
         Desk::new(&*self.station.member, self.session)
     }
 
-    /// Asks whether the user is logged in there. A member that has forgotten our login finds nothing private, and one in
-    /// whose place another token stands takes public objects: neither says so.
+    /// Asks whether the user is logged in there ([`Desk::check_login`]).
     pub fn check_login(&self) -> Answer {
-        match self.station.member.state(self.session)? {
-            CKS_RW_USER_FUNCTIONS | CKS_RO_USER_FUNCTIONS => Ok(()),
-            _ => Err(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN)),
-        }
+        self.desk().check_login()
     }
 
     /// True while its session may still be there.

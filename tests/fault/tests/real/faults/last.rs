@@ -7,20 +7,13 @@ use tandem_tests::{Demo, Vendor, Wanted, alone, initialised};
 
 /// How many threads call.
 const THREADS: usize = 4;
-/// How often each signs, and makes a key.
-const ROUNDS: usize = 25;
-/// So many calls are more than all threads take to make a key each, after a login: so each gets somewhere in between.
+/// How often each signs.
+const ROUNDS: usize = 500;
+/// So many calls are more than a login takes with the look at what SoftHSM holds that comes after it.
 const FORGETFUL: &str = "every 300 lose-sessions";
 
 #[test]
-fn no_call_fails_when_the_last_member_forgets_us() {
-    alone(&Wanted::over(&[Vendor::SoftHsm, Vendor::Kryoptic]), |demo| {
-        forgotten(demo);
-    });
-}
-
-#[test]
-fn nor_where_that_is_softhsm() {
+fn no_signature_fails_when_the_last_member_forgets_us() {
     alone(&Wanted::over(&[Vendor::Kryoptic, Vendor::SoftHsm]), |demo| {
         forgotten(demo);
     });
@@ -36,29 +29,21 @@ fn forgotten(demo: &Demo) {
     world.script("b", FORGETFUL);
     let failed: Vec<String> = std::thread::scope(|scope| {
         let callers: Vec<_> = (0..THREADS)
-            .map(|number| {
+            .map(|_| {
                 let session = application.open(true);
-                scope.spawn(move || work(&session, key, number))
+                scope.spawn(move || work(&session, key))
             })
             .collect();
         callers.into_iter().flat_map(|caller| caller.join().expect("a caller")).collect()
     });
     let forgotten = demo.log().matches("member b has forgotten us").count();
-    assert!(forgotten >= 3, "it forgot us {forgotten} times");
-    assert!(failed.is_empty(), "{} calls failed: {failed:?}", failed.len());
-    println!("| b forgot us {forgotten} times | no call failed |");
+    assert!(forgotten >= 2, "it forgot us {forgotten} times");
+    assert!(failed.is_empty(), "{} signatures failed: {failed:?}", failed.len());
+    println!("| b forgot us {forgotten} times | no signature failed |");
 }
 
-/// Signs and makes keys. Answers what failed.
-fn work(session: &Session, key: Made, number: usize) -> Vec<String> {
-    let mut failed = Vec::new();
-    for round in 0..ROUNDS {
-        if let Err(error) = Kind::P256.work(session, key) {
-            failed.push(format!("sign: {error}"));
-        }
-        if let Err(error) = Kind::Aes(32).make(session, &format!("{number}-{round}")) {
-            failed.push(format!("make: {error}"));
-        }
-    }
-    failed
+/// Signs. Answers what failed.
+fn work(session: &Session, key: Made) -> Vec<String> {
+    let signed = (0..ROUNDS).map(|_| Kind::P256.work(session, key));
+    signed.filter_map(Result::err).map(|error| format!("{error}")).collect()
 }
