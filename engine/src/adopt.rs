@@ -6,6 +6,7 @@ use crate::desk::Desk;
 use crate::error::Result;
 use crate::event::Event;
 use crate::fault::{Answer, Call, Fault};
+use crate::found::Spot;
 use crate::journal::Entry;
 use crate::make::kek_for;
 use crate::object::{Kek, Object};
@@ -25,13 +26,13 @@ struct Found {
     template: Template,
     public: Option<Template>,
     fingerprint: Option<[u8; 32]>,
-    handle: Handle,
+    spot: Spot,
 }
 
 /// An object found on one or more members.
 struct Foundling {
     found: Found,
-    on: Vec<(String, Handle)>,
+    on: Vec<(String, Spot)>,
 }
 
 /// What adoption came to.
@@ -145,7 +146,8 @@ impl Token {
         }
         template.set(CKA_TOKEN, true);
         shown::complete(&mut template, Origin::Imported);
-        let mut found = Found { template, public: None, fingerprint: None, handle };
+        let mut found =
+            Found { template, public: None, fingerprint: None, spot: desk.spot(handle) };
         match class {
             CKO_PRIVATE_KEY => found.public = self.public_half(desk, handle, &found.template)?,
             CKO_SECRET_KEY => {
@@ -248,9 +250,9 @@ impl Token {
             );
         }
         // Where it stands already it is its own replica, and nothing is made beside it.
-        for (name, handle) in &on {
+        for (name, spot) in &on {
             if let Some(station) = self.station(name) {
-                station.set_replica(object.id, *handle);
+                station.set_replica(spot.life, object.id, spot.handle);
             }
         }
         let entry = Entry { event: Event::Created(Box::new(object)), wrapped };
@@ -260,21 +262,24 @@ impl Token {
     }
 
     /// Wraps a key that its member lets go.
-    fn wrap_found(&self, object: &mut Object, on: &[(String, Handle)]) -> Result<Option<Vec<u8>>> {
+    fn wrap_found(&self, object: &mut Object, on: &[(String, Spot)]) -> Result<Option<Vec<u8>>> {
         let provable = object.public.is_some() || object.fingerprint.is_some();
         if !object.template.is(CKA_EXTRACTABLE) || !provable {
             return Ok(None);
         }
-        for (name, handle) in on {
+        for (name, spot) in on {
             let Some(station) = self.station(name) else { continue };
-            let Some(ring) = station.ring() else { continue };
             let lease = station.lease()?;
+            let Some(handle) = spot.within(lease.life()) else {
+                return Err(Fault::new(Call::Find, CKR_OBJECT_HANDLE_INVALID).into());
+            };
+            let Ok(ring) = lease.ring() else { continue };
             let kek = kek_for(&object.template);
             let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
             if odd && station.member.quirks().wraps_multiples_of_eight {
                 continue;
             }
-            match carry::wrap(&lease.desk(), ring.kek(kek), *handle) {
+            match carry::wrap(&lease.desk(), ring.kek(kek), handle) {
                 Ok(wrapped) => {
                     object.kek = Some(kek);
                     return Ok(Some(wrapped));
@@ -297,10 +302,7 @@ impl Token {
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
         let sealed = self.on_makers(|lease| {
-            let ring = lease
-                .station()
-                .ring()
-                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease.ring()?;
             data::seal(&lease.desk(), ring.data, object.id, &nonce, &value)
         })?;
         object.fingerprint = Some(self.seal()?.fingerprint(&value));
@@ -312,7 +314,7 @@ impl Token {
 
 /// Puts an object with the same one from another member, if it is there, or by itself.
 fn sort_in(foundlings: &mut Vec<Foundling>, station: &Arc<Station>, found: Found) {
-    let place = (station.name().to_owned(), found.handle);
+    let place = (station.name().to_owned(), found.spot);
     let same = foundlings.iter_mut().find(|other| {
         !other.on.iter().any(|(name, _)| name == station.name()) && is_same(&other.found, &found)
     });

@@ -1,8 +1,9 @@
 //! A member with a session open on it: where the engine's own work on a member is done.
 
 use crate::fault::{Answer, Call, Fault};
+use crate::found::{Life, Spot};
 use crate::member::{Member, SessionId};
-use tandem_values::ck::*;
+use tandem_values::{Handle, ck::*};
 
 /// A member and a session of ours with it, logged in as the user unless said otherwise.
 #[derive(Clone, Copy)]
@@ -11,17 +12,19 @@ pub struct Desk<'a> {
     pub member: &'a dyn Member,
     /// The session.
     pub session: SessionId,
+    /// The life of the handles that are found in it.
+    pub life: Life,
 }
 
 impl<'a> Desk<'a> {
     /// A desk at this member.
     pub fn new(member: &'a dyn Member, session: SessionId) -> Self {
-        Self { member, session }
+        Self { member, session, life: Life::default() }
     }
 
     /// Opens a session of its own; [`Desk::leave`] closes it.
     pub fn open(member: &'a dyn Member, writes: bool) -> Answer<Self> {
-        Ok(Self { member, session: member.open(writes)? })
+        Ok(Self::new(member, member.open(writes)?))
     }
 
     /// Closes the session. Its session objects go with it; that it may be gone already is no matter.
@@ -36,6 +39,11 @@ impl<'a> Desk<'a> {
             CKS_RW_USER_FUNCTIONS | CKS_RO_USER_FUNCTIONS => Ok(()),
             _ => Err(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN)),
         }
+    }
+
+    /// Where something stands that was found here.
+    pub fn spot(&self, handle: Handle) -> Spot {
+        Spot { life: self.life, handle }
     }
 
     /// The member's name.

@@ -6,6 +6,7 @@
 use crate::carry;
 use crate::desk::Desk;
 use crate::fault::Answer;
+use crate::found::{Life, Spot};
 use crate::object::Object;
 use crate::report::Progress;
 use std::collections::HashMap;
@@ -21,7 +22,10 @@ type Name = (Option<u64>, Vec<u8>, Vec<u8>);
 
 /// What stands on a member, by name.
 #[derive(Default)]
-pub(crate) struct Directory(HashMap<Name, Vec<(Handle, Template)>>);
+pub(crate) struct Directory {
+    life: Life,
+    names: HashMap<Name, Vec<(Handle, Template)>>,
+}
 
 impl Directory {
     /// Reads the names of everything that stands there.
@@ -31,23 +35,23 @@ impl Directory {
             &format!("looking at what {} holds", desk.name()),
             u64::try_from(handles.len()).unwrap_or(0),
         );
-        let mut directory = Self::default();
+        let mut directory = Self { life: desk.life, names: HashMap::new() };
         for handle in handles {
             let shown = shown(desk, handle)?;
-            directory.0.entry(name(&shown)).or_default().push((handle, shown));
+            directory.names.entry(name(&shown)).or_default().push((handle, shown));
             progress.step();
         }
         Ok(directory)
     }
 
     /// The one object that bears the name of this one; `None` if there is none, or another of the same name.
-    pub(crate) fn only(&self, object: &Object) -> Option<Handle> {
+    pub(crate) fn only(&self, object: &Object) -> Option<Spot> {
         let mut search = carry::search(object);
         search.remove(CKA_TOKEN);
-        let namesakes = self.0.get(&name(&search))?;
+        let namesakes = self.names.get(&name(&search))?;
         let mut fitting = namesakes.iter().filter(|(_, shown)| shown.matches(&search));
         match (fitting.next(), fitting.next()) {
-            (Some((handle, _)), None) => Some(*handle),
+            (Some((handle, _)), None) => Some(Spot { life: self.life, handle: *handle }),
             _ => None,
         }
     }

@@ -117,7 +117,6 @@ impl Token {
             );
             return Ok(());
         };
-        let Some(ring) = station.ring() else { return Ok(()) };
         let clean = station.clean_epoch.load(Ordering::Acquire);
         let look_first = clean.checked_add(1) != Some(writing.epoch());
         station.clean_epoch.store(u64::MAX, Ordering::Release);
@@ -125,6 +124,7 @@ impl Token {
         let mut doubted = None;
         loop {
             let mut lease = lease_to_follow(station)?;
+            let ring = lease.ring()?;
             let mut judge = self.judge_for(station, doubted.is_some());
             let mut follower = Follower {
                 station,
@@ -341,7 +341,7 @@ impl Token {
         wrapped: Option<&[u8]>,
     ) -> Result<(), Failure> {
         let desk = &follower.desk;
-        if let Some(handle) = follower.station.replica(object.id) {
+        if let Some(handle) = follower.station.replica(follower.desk.life, object.id) {
             return Ok(Self::keep_found(follower, object, handle)?);
         }
         if object.kek == Some(Kek::Data) {
@@ -360,8 +360,8 @@ impl Token {
         if (follower.look_first || object.stood_on(follower.station.name()))
             && let Some(handle) = self.find_begun(desk, object)?
         {
-            follower.station.set_stray(object.id, None);
-            follower.station.set_replica(object.id, handle);
+            follower.station.set_stray(follower.desk.life, object.id, None);
+            follower.station.set_replica(follower.desk.life, object.id, handle);
             return Ok(());
         }
         let handle = match (object.kek, wrapped) {
@@ -389,7 +389,7 @@ impl Token {
         if let Err(failure) = proof {
             return Err(Self::discard(follower, object, handle, failure));
         }
-        follower.station.set_replica(object.id, handle);
+        follower.station.set_replica(follower.desk.life, object.id, handle);
         Ok(())
     }
 
@@ -454,7 +454,7 @@ impl Token {
                 Err(fault) => return Ok(Err(fault.into())),
             }
         }
-        let handle = match follower.station.replica(id) {
+        let handle = match follower.station.replica(follower.desk.life, id) {
             Some(handle) => Some(handle),
             None => match self.find_changed(desk, object, template)? {
                 Ok(handle) => handle,
@@ -550,7 +550,7 @@ impl Token {
         id: ObjectId,
         before: Position,
     ) -> Result<Taken> {
-        let known = follower.station.replica(id);
+        let known = follower.station.replica(follower.desk.life, id);
         follower.station.forget_replica(id);
         let desk = &follower.desk;
         let forms = self.forms(id, before)?;

@@ -37,7 +37,7 @@ impl Token {
             return Ok(());
         }
         for candidate in desk.member.find(desk.session, &Template::new())? {
-            if station.is_replica(candidate) {
+            if station.is_replica(desk.spot(candidate)) {
                 continue;
             }
             match desk.member.read(desk.session, candidate, &TELLING) {

@@ -81,6 +81,11 @@ impl Health {
         wait.saturating_add(chance.checked_rem(wait / 10).unwrap_or(0))
     }
 
+    /// True if it was down for more than having forgotten us: what it is may have changed meanwhile.
+    pub const fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// It works. Answers true if it was down.
     pub fn recover(&mut self) -> bool {
         self.failures = 0;

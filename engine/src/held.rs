@@ -1,6 +1,8 @@
 //! What a handle names: an object of the token, or one of a session.
 
+use crate::desk::Desk;
 use crate::fault::Answer;
+use crate::found::{Life, Spot};
 use crate::member::SessionId;
 use crate::object::{Object, ObjectId};
 use crate::shelf::Entry;
@@ -26,21 +28,19 @@ pub struct Transient {
     pub object: Object,
     /// Its secret part, wrapped; `None` if it has none, or it could not be wrapped and stays where it is.
     pub wrapped: Option<Vec<u8>>,
-    /// Where it is: per member its handle there, and the era in which that was true.
-    places: Mutex<HashMap<String, (u64, Handle)>>,
+    /// Where it is: per member.
+    places: Mutex<HashMap<String, Spot>>,
 }
 
 impl Transient {
     /// Its handle on a member, if it is there now.
     pub fn place(&self, station: &Station) -> Option<Handle> {
-        let places = self.places.lock();
-        let (era, handle) = places.get(station.name())?;
-        (*era == station.era()).then_some(*handle)
+        self.places.lock().get(station.name())?.within(station.life())
     }
 
-    /// Remembers its handle on a member.
-    pub fn set_place(&self, station: &Station, handle: Handle) {
-        self.places.lock().insert(station.name().to_owned(), (station.era(), handle));
+    /// Remembers where it is on a member.
+    pub fn set_place(&self, station: &Station, spot: Spot) {
+        self.places.lock().insert(station.name().to_owned(), spot);
     }
 
     /// Forgets where it is on a member.
@@ -56,13 +56,33 @@ impl Transient {
     }
 }
 
+/// A session on a member in which session objects live.
+#[derive(Clone, Copy)]
+struct Home {
+    life: Life,
+    session: SessionId,
+}
+
+impl Home {
+    fn desk(self, station: &Station) -> Desk<'_> {
+        Desk { life: self.life, ..Desk::new(&*station.member, self.session) }
+    }
+
+    /// Closes the session, if it may still be there.
+    fn leave(self, station: &Station) {
+        if self.life == station.life() {
+            self.desk(station).leave();
+        }
+    }
+}
+
 /// The session objects of one token.
 #[derive(Default)]
 pub struct Transients {
     objects: RwLock<BTreeMap<Handle, Arc<Transient>>>,
     issued: AtomicU64,
     /// Sessions on members in which the objects of our sessions live: they close together.
-    homes: Mutex<HashMap<(u64, String), (u64, SessionId)>>,
+    homes: Mutex<HashMap<(u64, String), Home>>,
 }
 
 impl Transients {
@@ -111,22 +131,20 @@ impl Transients {
     }
 
     /// The session on a member in which a session's objects live; opened on first need.
-    pub fn home(&self, owner: u64, station: &Station) -> Answer<SessionId> {
+    pub fn home<'a>(&self, owner: u64, station: &'a Station) -> Answer<Desk<'a>> {
         let key = (owner, station.name().to_owned());
-        if let Some((era, session)) = self.homes.lock().get(&key)
-            && *era == station.era()
+        let life = station.life();
+        if let Some(home) = self.homes.lock().get(&key)
+            && home.life == life
         {
-            return Ok(*session);
+            return Ok(home.desk(station));
         }
-        let session = station.member.open(true)?;
-        let old = self.homes.lock().insert(key, (station.era(), session));
+        let home = Home { life, session: station.member.open(true)? };
         // A session belongs to one thread at a time, so two opens for one owner don't meet; were it so, none leaks.
-        if let Some((era, old)) = old
-            && era == station.era()
-        {
-            let _ = station.member.close(old);
+        if let Some(old) = self.homes.lock().insert(key, home) {
+            old.leave(station);
         }
-        Ok(session)
+        Ok(home.desk(station))
     }
 
     /// A session has closed: its objects go, and so do its sessions on members.
@@ -134,10 +152,8 @@ impl Transients {
         self.objects.write().retain(|_, transient| transient.owner != owner);
         for station in stations {
             let home = self.homes.lock().remove(&(owner, station.name().to_owned()));
-            if let Some((era, session)) = home
-                && era == station.era()
-            {
-                let _ = station.member.close(session);
+            if let Some(home) = home {
+                home.leave(station);
             }
         }
     }

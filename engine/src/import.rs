@@ -305,10 +305,7 @@ impl Token {
     pub(crate) fn read_data(&self, object: &Object) -> Result<Zeroizing<Vec<u8>>> {
         let sealed = self.wrapped(object)?;
         self.on_makers(|lease| {
-            let ring = lease
-                .station()
-                .ring()
-                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease.ring()?;
             data::open(&lease.desk(), ring.data, object.id, &sealed)
         })
     }
@@ -317,10 +314,7 @@ impl Token {
     fn point_of(&self, object: &Object, wrapped: &[u8]) -> Result<Template> {
         let kek = object.kek.ok_or_else(|| Error::from(CKR_KEY_UNEXTRACTABLE))?;
         self.on_makers(|lease| {
-            let ring = lease
-                .station()
-                .ring()
-                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease.ring()?;
             point::find(&lease.desk(), ring.kek(kek), object, wrapped, &self.challenge())
         })
     }
@@ -336,10 +330,7 @@ impl Token {
         let seal = self.seal()?;
         let twin = carry::twin(&transient.object, &method.flags());
         self.on_makers(|lease| {
-            let ring = lease
-                .station()
-                .ring()
-                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease.ring()?;
             let desk = lease.desk();
             let key = carry::unwrap(&desk, ring.kek(kek), wrapped, &twin)?;
             let fingerprint = prove::fingerprint(&desk, key, &method, &seal);
@@ -371,10 +362,7 @@ impl Token {
         };
         let twin = carry::twin(object, &[(CKA_EXTRACTABLE, true)]);
         let bytes = self.on_makers(|lease| {
-            let ring = lease
-                .station()
-                .ring()
-                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease.ring()?;
             let desk = lease.desk();
             let key = carry::unwrap(&desk, ring.open, &wrapped, &twin)?;
             let wrapped = carry::wrap(&desk, ring.kek(closed), key);

@@ -160,19 +160,19 @@ impl Token {
         directory: &Directory,
         entry: &Arc<Entry>,
     ) -> bool {
-        let Some(handle) = directory.only(&entry.object) else { return false };
-        let proven = station.is_ready()
-            && station.lease().is_ok_and(|mut lease| {
-                let proven = self.prove_whole(&lease, handle, entry).is_ok();
-                if !proven {
-                    lease.spoil();
-                }
-                proven
-            });
-        if proven {
-            station.set_replica(entry.object.id, handle);
-        }
-        proven
+        let Some(spot) = directory.only(&entry.object).filter(|_| station.is_ready()) else {
+            return false;
+        };
+        station.lease().is_ok_and(|mut lease| {
+            let Some(handle) = spot.within(lease.life()) else { return false };
+            let proven = self.prove_whole(&lease, handle, entry).is_ok();
+            if proven {
+                station.set_replica(lease.life(), entry.object.id, handle);
+            } else {
+                lease.spoil();
+            }
+            proven
+        })
     }
 
     /// Looks for a replica afresh and proves it; what this process remembers doesn't count.
@@ -212,7 +212,7 @@ impl Token {
         entry: &Entry,
     ) -> std::result::Result<(), Failure> {
         let (object, desk) = (&entry.object, lease.desk());
-        let (Some(kek), Some(ring)) = (object.kek, lease.station().ring()) else {
+        let (Some(kek), Some(ring)) = (object.kek, lease.ring().ok()) else {
             return self.prove_in_place(&desk, handle, object);
         };
         if !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {

@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod fault;
 mod follow;
+pub mod found;
 mod half_made;
 pub mod health;
 pub mod held;

@@ -265,7 +265,7 @@ impl Token {
         let handles = pair::find(&lease.desk(), ring)?;
         let seal = Seal::derive(&lease.desk(), handles.log)?;
         self.trust_seal(&lease, handles.log, &seal)?;
-        station.set_ring(Some(handles));
+        station.set_ring(lease.life(), handles);
         self.seal.write().get_or_insert(seal);
         Ok(())
     }
@@ -343,12 +343,17 @@ impl Token {
         }
         let waking = self.waking.begin();
         let revived = self.revive_surely(station);
+        let has_failed = station.health(|health| health.has_failed());
         if revived.is_ok() && station.health(crate::health::Health::recover) {
             log::info!("member {} is up again", station.name());
         }
         drop(waking);
         match revived {
             Ok(()) => {
+                // Asked when it serves again: that takes a call for each of its mechanisms.
+                if has_failed {
+                    self.note_abilities(station);
+                }
                 if station.ring().is_some() {
                     station.try_again_at_once();
                     self.catch_up_one(station);
@@ -389,7 +394,6 @@ impl Token {
         }
         station.start()?;
         station.member.token()?;
-        self.note_abilities(station);
         let (user, pin) = {
             let login = self.login.read();
             (login.user(), login.pin.clone())
@@ -408,7 +412,7 @@ impl Token {
                     Fault { class: Class::Ill, ..fault }
                 }
             })?;
-            station.set_ring(Some(handles));
+            station.set_ring(lease.life(), handles);
         }
         Ok(())
     }

@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::follow::Exception;
+use crate::found::Spot;
 use crate::inquiry::Inquiry;
 use crate::journal::Entry;
-use crate::member::SessionId;
 use crate::object::{Kek, Object, ObjectId};
 use crate::point;
 use crate::prove::{self, Failure};
@@ -31,8 +31,8 @@ use tandem_values::{Handle, Mechanism, Template, ck::*};
 pub(crate) struct Draft {
     pub(crate) object: Object,
     pub(crate) wrapped: Option<Vec<u8>>,
-    /// Where it stands: the handle on its maker.
-    pub(crate) scratch: Handle,
+    /// Where it stands on its maker.
+    pub(crate) scratch: Spot,
 }
 
 impl Token {
@@ -152,7 +152,9 @@ impl Token {
         object: &mut Object,
         key: Handle,
     ) -> Answer<Vec<u8>> {
-        let ring = station.ring().ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+        let ring = station
+            .ring_in(desk.life)
+            .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
         let kek = kek_for(&object.template);
         let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
         if object.class() == CKO_SECRET_KEY
@@ -287,7 +289,7 @@ impl Session {
     }
 
     /// Where a key is made: in the session's own home on a member, so that a session object lives as long as the session.
-    fn bench(&self, station: &Arc<Station>) -> Answer<SessionId> {
+    fn bench<'a>(&self, station: &'a Arc<Station>) -> Answer<Desk<'a>> {
         self.token().transients.home(self.number(), station)
     }
 
@@ -312,7 +314,7 @@ impl Session {
         }
         let (public, private) = (public, private);
         self.make(&private, |token, station| {
-            let desk = Desk::new(&*station.member, self.bench(station)?);
+            let desk = self.bench(station)?;
             let working = !private.is(CKA_TOKEN);
             let pair = desk.member.generate_pair(
                 desk.session,
@@ -364,7 +366,7 @@ impl Session {
         work: impl Fn(&Desk<'_>, &Template) -> Answer<Handle>,
     ) -> Result<Handle> {
         self.make(template, |token, station| {
-            let desk = Desk::new(&*station.member, self.bench(station)?);
+            let desk = self.bench(station)?;
             let handle = work(&desk, &scratch(template, !template.is(CKA_TOKEN)))?;
             let draft = draft_of_key(token, &desk, station, template, handle, None);
             if draft.is_err() {
@@ -400,8 +402,10 @@ impl Session {
         for draft in drafts {
             if draft.object.is_token() {
                 let home = token.transients.home(self.number(), station);
-                if let Ok(home) = home {
-                    let _ = station.member.destroy(home, draft.scratch);
+                if let Ok(desk) = home
+                    && let Some(scratch) = draft.scratch.within(desk.life)
+                {
+                    let _ = desk.member.destroy(desk.session, scratch);
                 }
                 handles.push(None);
                 committed.push((draft.object, draft.wrapped));
@@ -448,7 +452,7 @@ fn drafts_of_pair(
     let mut draft = draft_of_key(token, desk, station, private, pair.private, Some(part))?;
     draft.object.mate = Some(public_object.id);
     public_object.mate = Some(draft.object.id);
-    Ok(vec![Draft { object: public_object, wrapped: None, scratch: pair.public }, draft])
+    Ok(vec![Draft { object: public_object, wrapped: None, scratch: desk.spot(pair.public) }, draft])
 }
 
 /// How much longer a key is when it is wrapped by RFC 5649, but for what fills it up to eight bytes.
@@ -466,15 +470,15 @@ pub(crate) fn draft_of_key(
     let mut object = token.new_object(template.clone());
     Token::read_material(desk, handle, &mut object.template)?;
     if !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
-        return Ok(Draft { object, wrapped: None, scratch: handle });
+        return Ok(Draft { object, wrapped: None, scratch: desk.spot(handle) });
     }
     object.public = public.or_else(|| public_of(&object.template));
     if !object.is_token() && token.settings.session_objects == SessionObjects::Pinned {
-        return Ok(Draft { object, wrapped: None, scratch: handle });
+        return Ok(Draft { object, wrapped: None, scratch: desk.spot(handle) });
     }
     let wrapped = match Token::wrap_fresh(desk, station, &mut object, handle) {
         Ok(wrapped) => Some(wrapped),
-        Err(_) if !object.is_token() && station.ring().is_none() => None,
+        Err(_) if !object.is_token() && station.ring_in(desk.life).is_none() => None,
         // A session object that can't be wrapped may still work where it is; a token object may not be so.
         Err(fault) if !object.is_token() && prove::is_refusal(fault) => None,
         Err(fault) => return Err(fault),
@@ -485,7 +489,7 @@ pub(crate) fn draft_of_key(
         object.template.set(CKA_VALUE_LEN, u64::try_from(len).unwrap_or(0));
     }
     if object.is_token() {
-        if let (Some(wrapped), Some(ring)) = (&wrapped, station.ring())
+        if let (Some(wrapped), Some(ring)) = (&wrapped, station.ring_in(desk.life))
             && let Some(kek) = object.kek
             && point::is_missing(&object)
         {
@@ -494,7 +498,7 @@ pub(crate) fn draft_of_key(
         }
         token.fingerprint_fresh(desk, &mut object, handle)?;
     }
-    Ok(Draft { object, wrapped, scratch: handle })
+    Ok(Draft { object, wrapped, scratch: desk.spot(handle) })
 }
 
 /// The public part that a private key itself shows: RSA's modulus and exponent are all of it.

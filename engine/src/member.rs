@@ -59,6 +59,8 @@ pub trait Member: Send + Sync {
     fn attempt(&self, _others: usize) {}
     /// Loads the module if need be, initialises it and finds the token. Does nothing when that is done.
     fn start(&self) -> Answer;
+    /// Which start of its module this is: what was found in another is nothing now. Asks nobody.
+    fn life(&self) -> u64;
     /// Finalises the module and initialises it anew: every session and login on it is gone.
     fn restart(&self) -> Answer;
     /// Finalises the module. The member can be started again.

@@ -34,7 +34,7 @@ impl Token {
 
     fn place_resident(&self, lease: &Lease, entry: &Entry) -> Answer<Handle> {
         let (station, object) = (lease.station(), &entry.object);
-        if let Some(handle) = station.replica(object.id) {
+        if let Some(handle) = station.replica(lease.life(), object.id) {
             return Ok(handle);
         }
         // When the store can't be asked, the member itself is: what it holds and proves still serves.
@@ -46,14 +46,14 @@ impl Token {
             return Err(Fault::new(Call::Find, CKR_TOKEN_WRITE_PROTECTED));
         }
         if let Some(handle) = self.locate_as_followed(lease, entry)? {
-            station.set_replica(object.id, handle);
+            station.set_replica(lease.life(), object.id, handle);
             return Ok(handle);
         }
         // Private objects are not found where our login is gone, which is no loss of theirs.
         lease.check_login()?;
         // Somebody may have logged in again since it was looked for.
         if let Some(handle) = self.locate(&lease.desk(), object)? {
-            station.set_replica(object.id, handle);
+            station.set_replica(lease.life(), object.id, handle);
             return Ok(handle);
         }
         self.suspect(station);
@@ -94,7 +94,7 @@ impl Token {
     fn suspect(&self, station: &Arc<Station>) {
         let gone = match (self.known_ring(), station.lease()) {
             (Ok(Some(ring)), Ok(lease)) => {
-                station.ring().is_some()
+                lease.ring().is_ok()
                     && pair::find(&lease.desk(), &ring).is_err()
                     && lease.check_login().is_ok()
             }
@@ -250,9 +250,9 @@ impl Token {
         if let Some(handle) = transient.place(station) {
             return Ok(handle);
         }
-        let home = self.transients.home(transient.owner, station)?;
-        let desk = Desk::new(&*station.member, home);
-        let handle = match (transient.object.kek, &transient.wrapped, station.ring()) {
+        let desk = self.transients.home(transient.owner, station)?;
+        let ring = station.ring_in(desk.life);
+        let handle = match (transient.object.kek, &transient.wrapped, ring) {
             (None, _, _)
                 if !matches!(transient.object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) =>
             {
@@ -269,17 +269,17 @@ impl Token {
                 return Err(Fault { class: Class::Unable, ..away });
             }
         };
-        transient.set_place(station, handle);
+        transient.set_place(station, desk.spot(handle));
         Ok(handle)
     }
 
     /// Destroys a session object wherever it is.
     pub(crate) fn destroy_places(&self, transient: &Transient) {
         for station in &self.stations {
-            if let Some(handle) = transient.place(station)
-                && let Ok(home) = self.transients.home(transient.owner, station)
+            if let Ok(home) = self.transients.home(transient.owner, station)
+                && let Some(handle) = transient.place(station)
             {
-                let _ = station.member.destroy(home, handle);
+                let _ = home.member.destroy(home.session, handle);
                 transient.forget_place(station);
             }
         }
@@ -332,10 +332,7 @@ impl Token {
         };
         let twin = carry::twin(object, &[(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)]);
         self.on_makers(|lease| {
-            let ring = lease
-                .station()
-                .ring()
-                .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+            let ring = lease.ring()?;
             let (desk, kek) = (lease.desk(), object.kek.map_or(ring.open, |kek| ring.kek(kek)));
             let handle = carry::unwrap(&desk, kek, &wrapped, &twin)?;
             let readings = desk.member.read(desk.session, handle, kinds);

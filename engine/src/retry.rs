@@ -133,7 +133,9 @@ impl Token {
                 changes.merge(&template);
             }
         }
-        let Some(handle) = follower.station.replica(id) else { return Ok(Ok(())) };
+        let Some(handle) = follower.station.replica(follower.desk.life, id) else {
+            return Ok(Ok(()));
+        };
         let shown = changes.filtered(|kind| !carry::is_catalogue_only(kind));
         match crate::prove::compare(&follower.desk, handle, &shown) {
             Ok(()) => Ok(Ok(())),

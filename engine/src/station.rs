@@ -4,6 +4,7 @@
 
 use crate::desk::Desk;
 use crate::fault::{Answer, Call, Class, Fault};
+use crate::found::{Found, Life, Spot};
 use crate::health::Health;
 use crate::member::{Member, SessionId, User};
 use crate::object::ObjectId;
@@ -14,7 +15,6 @@ use crate::ring::RingHandles;
 use crate::settings::MemberSettings;
 use crate::standing::{Standing, outside};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tandem_values::{Handle, Secret, ck::*};
@@ -30,7 +30,7 @@ pub struct Station {
     health: Mutex<Health>,
     post: Mutex<Post>,
     idle: Mutex<Vec<SessionId>>,
-    replicas: Mutex<HashMap<ObjectId, Handle>>,
+    found: Mutex<Found>,
     /// Grows whenever every session and handle there has become worthless.
     era: AtomicU64,
     /// Calls in flight, for balance.
@@ -45,8 +45,6 @@ pub struct Station {
     pub(crate) clean_epoch: AtomicU64,
     /// When what it could not take is tried again.
     pub(crate) patience: Mutex<Patience>,
-    /// Copies that failed their proof and could not be removed.
-    strays: Mutex<HashMap<ObjectId, Handle>>,
     /// What it is to the token.
     pub(crate) standing: Mutex<Standing>,
 }
@@ -56,7 +54,6 @@ struct Post {
     /// Keeps the login alive while sessions come and go.
     anchor: Option<SessionId>,
     logged_in: Option<User>,
-    ring: Option<RingHandles>,
 }
 
 /// Sessions kept for the next operation; more than this are closed.
@@ -78,7 +75,7 @@ impl Station {
             health: Mutex::default(),
             post: Mutex::default(),
             idle: Mutex::default(),
-            replicas: Mutex::default(),
+            found: Mutex::default(),
             era: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             awake_ms: AtomicU64::new(0),
@@ -86,7 +83,6 @@ impl Station {
             others: AtomicUsize::new(0),
             clean_epoch: AtomicU64::new(u64::MAX),
             patience: Mutex::default(),
-            strays: Mutex::default(),
             standing: Mutex::default(),
         }
     }
@@ -103,8 +99,7 @@ impl Station {
 
     /// True if it is up and logged in as the user, with the ring found: it can hold keys.
     pub fn is_ready(&self) -> bool {
-        let post = self.post.lock();
-        post.logged_in == Some(User::User) && post.ring.is_some() && self.is_up()
+        self.logged_in() == Some(User::User) && self.ring().is_some() && self.is_up()
     }
 
     /// What to show of it.
@@ -130,12 +125,17 @@ impl Station {
 
     /// The ring's keys there, once found.
     pub fn ring(&self) -> Option<RingHandles> {
-        self.post.lock().ring
+        self.ring_in(self.life())
     }
 
-    /// Remembers the ring's keys.
-    pub(crate) fn set_ring(&self, ring: Option<RingHandles>) {
-        self.post.lock().ring = ring;
+    /// The same, for a session of this life.
+    pub(crate) fn ring_in(&self, life: Life) -> Option<RingHandles> {
+        self.found.lock().ring(life)
+    }
+
+    /// Remembers the ring's keys as they were found in this life.
+    pub(crate) fn set_ring(&self, life: Life, ring: RingHandles) {
+        self.remember(life, |found| found.set_ring(ring));
     }
 
     /// Calls in flight.
@@ -146,6 +146,20 @@ impl Station {
     /// The era of its sessions and handles.
     pub fn era(&self) -> u64 {
         self.era.load(Ordering::Acquire)
+    }
+
+    /// The life of its handles. Taken before the session is in which they are found: what becomes of the member meanwhile
+    /// then makes them nothing.
+    pub fn life(&self) -> Life {
+        Life { era: self.era(), module: self.member.life() }
+    }
+
+    /// Remembers what was found in this life, unless it has ended.
+    fn remember(&self, life: Life, what: impl FnOnce(&mut Found)) {
+        let mut found = self.found.lock();
+        if life == self.life() {
+            what(found.begin(life));
+        }
     }
 
     /// The member failed: nothing there is worth anything until it has been tried again.
@@ -188,9 +202,8 @@ impl Station {
 
     fn clear(&self) {
         *self.post.lock() = Post::default();
+        self.found.lock().clear();
         self.idle.lock().clear();
-        self.replicas.lock().clear();
-        self.strays.lock().clear();
     }
 
     /// Starts the module and opens the anchor session.
@@ -199,9 +212,10 @@ impl Station {
         if self.post.lock().anchor.is_some() {
             return Ok(());
         }
+        let era = self.era();
         let anchor = self.member.open(true)?;
         let mut post = self.post.lock();
-        if post.anchor.is_none() {
+        if post.anchor.is_none() && era == self.era() {
             post.anchor = Some(anchor);
             return Ok(());
         }
@@ -243,7 +257,12 @@ impl Station {
             answer => answer,
         };
         answer?;
-        self.post.lock().logged_in = Some(user);
+        let mut post = self.post.lock();
+        if post.anchor != Some(anchor) {
+            // It has forgotten us again meanwhile.
+            return Err(Fault::new(Call::Login, CKR_SESSION_HANDLE_INVALID));
+        }
+        post.logged_in = Some(user);
         Ok(())
     }
 
@@ -251,13 +270,12 @@ impl Station {
     pub fn logout(&self) {
         let anchor = {
             let mut post = self.post.lock();
-            post.ring = None;
             if post.logged_in.take().is_none() {
                 return;
             }
             post.anchor
         };
-        self.replicas.lock().clear();
+        self.found.lock().clear();
         self.close_idle();
         if let Some(anchor) = anchor
             && let Err(fault) = self.member.logout(anchor)
@@ -323,31 +341,32 @@ impl Station {
     /// A session for work: one that waits, or a new one.
     pub fn lease(self: &Arc<Self>) -> Answer<Lease> {
         self.attempt();
-        let era = self.era();
+        let mut life = self.life();
         let waiting = self.idle.lock().pop();
         let session = if let Some(session) = waiting {
             session
         } else {
             self.start()?;
+            life = self.life();
             self.member.open(true)?
         };
         self.busy.fetch_add(1, Ordering::Relaxed);
-        Ok(Lease { station: Arc::clone(self), session, era, spoilt: false })
+        Ok(Lease { station: Arc::clone(self), session, life, spoilt: false })
     }
 
-    /// Where an object's replica is, if it was found before.
-    pub fn replica(&self, id: ObjectId) -> Option<Handle> {
-        self.replicas.lock().get(&id).copied()
+    /// Where an object's replica is, for a session of this life, if it was found before.
+    pub fn replica(&self, life: Life, id: ObjectId) -> Option<Handle> {
+        self.found.lock().replica(life, id)
     }
 
-    /// Remembers where an object's replica is.
-    pub fn set_replica(&self, id: ObjectId, handle: Handle) {
-        self.replicas.lock().insert(id, handle);
+    /// Remembers where an object's replica was found in this life.
+    pub fn set_replica(&self, life: Life, id: ObjectId, handle: Handle) {
+        self.remember(life, |found| found.set_replica(id, handle));
     }
 
     /// Forgets where an object's replica is.
     pub fn forget_replica(&self, id: ObjectId) {
-        self.replicas.lock().remove(&id);
+        self.found.lock().forget_replica(id);
     }
 
     /// True of an answer that a member gives which has forgotten us, and also of one about a session that was lost before we
@@ -364,22 +383,18 @@ impl Station {
     }
 
     /// Remembers where an unproven copy stands that could not be removed.
-    pub(crate) fn set_stray(&self, id: ObjectId, handle: Option<Handle>) {
-        let mut strays = self.strays.lock();
-        match handle {
-            Some(handle) => strays.insert(id, handle),
-            None => strays.remove(&id),
-        };
+    pub(crate) fn set_stray(&self, life: Life, id: ObjectId, handle: Option<Handle>) {
+        self.remember(life, |found| found.set_stray(id, handle));
     }
 
     /// Where an unproven copy stands, if this process left it.
-    pub(crate) fn stray(&self, id: ObjectId) -> Option<Handle> {
-        self.strays.lock().get(&id).copied()
+    pub(crate) fn stray(&self, life: Life, id: ObjectId) -> Option<Handle> {
+        self.found.lock().stray(life, id)
     }
 
-    /// Where a replica is that has this handle.
-    pub(crate) fn is_replica(&self, handle: Handle) -> bool {
-        self.replicas.lock().values().any(|replica| *replica == handle)
+    /// True if what stands there is a replica that was found.
+    pub(crate) fn is_replica(&self, spot: Spot) -> bool {
+        self.found.lock().is_replica(spot)
     }
 
     /// What it could not take is tried again at the next look.
@@ -451,7 +466,7 @@ impl Station {
 pub struct Lease {
     station: Arc<Station>,
     session: SessionId,
-    era: u64,
+    life: Life,
     spoilt: bool,
 }
 
@@ -468,7 +483,18 @@ impl Lease {
 
     /// The desk there.
     pub fn desk(&self) -> Desk<'_> {
-        Desk::new(&*self.station.member, self.session)
+        Desk { life: self.life, ..Desk::new(&*self.station.member, self.session) }
+    }
+
+    /// The life of what is found in its session.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// The ring's keys, for its session. CKR_USER_NOT_LOGGED_IN if they aren't found, or were in another life.
+    pub fn ring(&self) -> Answer<RingHandles> {
+        let ring = self.station.ring_in(self.life);
+        ring.ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))
     }
 
     /// Asks whether the user is logged in there ([`Desk::check_login`]).
@@ -478,7 +504,7 @@ impl Lease {
 
     /// True while its session may still be there.
     pub fn is_current(&self) -> bool {
-        self.era == self.station.era()
+        self.life == self.station.life()
     }
 
     /// The session holds something left over (an operation half-way): it is closed, not lent again.

@@ -23,11 +23,11 @@ impl Token {
         let station = follower.station;
         match destroy_surely(&follower.desk, handle, Some(object)) {
             Ok(()) => {
-                station.set_stray(object.id, None);
+                station.set_stray(follower.desk.life, object.id, None);
                 failure
             }
             Err(fault) => {
-                station.set_stray(object.id, Some(handle));
+                station.set_stray(follower.desk.life, object.id, Some(handle));
                 Failure::Left(Box::new(failure), fault)
             }
         }
@@ -36,7 +36,7 @@ impl Token {
     /// Removes the copy that an exception says was left.
     pub(crate) fn sweep(&self, follower: &Follower<'_>, id: ObjectId) -> Result<Taken> {
         let Some(object) = self.last_known(id, Position::MAX)? else { return Ok(Ok(())) };
-        let found = match follower.station.stray(id) {
+        let found = match follower.station.stray(follower.desk.life, id) {
             Some(handle) => Ok(Some(handle)),
             None => self.find_stray(follower, &object),
         };
@@ -46,7 +46,7 @@ impl Token {
         });
         Ok(match swept {
             Ok(()) => {
-                follower.station.set_stray(id, None);
+                follower.station.set_stray(follower.desk.life, id, None);
                 Ok(())
             }
             Err(fault) => Err(Failure::Left(
@@ -64,7 +64,7 @@ impl Token {
         let mut strays = Vec::new();
         for candidate in desk.member.find(desk.session, &search)? {
             let ours = is_hidden(desk, candidate)?
-                || follower.station.is_replica(candidate)
+                || follower.station.is_replica(desk.spot(candidate))
                 || self.is_one_of(desk, candidate, object, &namesakes)?;
             if !ours {
                 strays.push(candidate);

@@ -152,6 +152,11 @@ impl Member for Toy {
         self.plain(Call::Start, "start", |_| Ok(()))
     }
 
+    /// A toy forgets all sessions and handles when it is started anew, and says so when it is asked.
+    fn life(&self) -> u64 {
+        0
+    }
+
     fn restart(&self) -> Answer {
         let life = self.life;
         self.plain(Call::Start, "restart", |hsm| {

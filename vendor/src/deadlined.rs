@@ -163,6 +163,10 @@ impl Member for Deadlined {
         self.run(Call::Start, VendorMember::start, nothing)
     }
 
+    fn life(&self) -> u64 {
+        self.member.life()
+    }
+
     fn restart(&self) -> Answer {
         self.run(Call::Start, VendorMember::restart, nothing)
     }

@@ -76,6 +76,12 @@ struct Life {
     _text: Arc<CString>,
 }
 
+/// The number of a new life: no two libraries ever have the same one.
+fn next_epoch() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
 /// A mapped library.
 pub(crate) struct Library {
     path: PathBuf,
@@ -87,7 +93,7 @@ pub(crate) struct Library {
     gate: Gate,
     /// Changes only while the gate is shut. Never locked while the vendor's code runs.
     life: RwLock<Life>,
-    /// Which life it is, counted up by each C_Initialize and C_Finalize. Changes only while the gate is shut.
+    /// Which life it is: another number with each C_Initialize and C_Finalize. Changes only while the gate is shut.
     epoch: AtomicU64,
     /// The vendor says that it isn't initialised: the application has finalised what it shares with us.
     lost: AtomicBool,
@@ -297,7 +303,7 @@ impl Library {
         let text = text_of(&start.initialise).map_err(|rv| self.failed(rv))?;
         let _shield = Shield::raise();
         let up = self.initialise(world, start, &text)?;
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.epoch.store(next_epoch(), Ordering::Release);
         let info = self.functions.info().map_or_else(
             |_| LibraryInfo { interface: self.functions.version(), ..LibraryInfo::default() },
             |info| decode::library_info(&info, self.functions.version()),
@@ -319,7 +325,7 @@ impl Library {
     fn end(&self, _: &Shut<'_>) -> Result<(), LoadError> {
         let before = std::mem::take(&mut *self.life.write());
         let Some(up) = before.up else { return Ok(()) };
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.epoch.store(next_epoch(), Ordering::Release);
         match up {
             Up::Theirs => Ok(()),
             Up::Ours => match self.finalise() {

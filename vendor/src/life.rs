@@ -84,6 +84,11 @@ impl Keeper {
         self.place().is_ok_and(|place| place.library.is_private())
     }
 
+    /// Which start of its library this is; nought before the first.
+    pub(crate) fn epoch(&self) -> u64 {
+        (*self.place.read()).map_or(0, |place| place.library.epoch())
+    }
+
     /// The member's sessions.
     pub(crate) fn sessions(&self) -> Result<&Sessions> {
         if self.is_of_this_process() {

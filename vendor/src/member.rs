@@ -130,6 +130,10 @@ impl Member for VendorMember {
         self.keeper.start().map_err(|error| error.fault(Call::Start))
     }
 
+    fn life(&self) -> u64 {
+        self.keeper.epoch()
+    }
+
     fn restart(&self) -> Answer {
         self.keeper.restart().map_err(|error| error.fault(Call::Start))
     }

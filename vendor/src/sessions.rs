@@ -31,6 +31,10 @@ impl Open {
         Self { library, epoch, handle, messages: [const { AtomicU64::new(NONE) }; 4] }
     }
 
+    fn has_handle_of(&self, other: &Self) -> bool {
+        self.handle == other.handle && std::ptr::eq(self.library, other.library)
+    }
+
     /// Remembers by which mechanism the parameters of messages are laid out.
     pub(crate) fn begin_messages(&self, verb: Verb, mechanism: MechanismType) {
         if let Some(place) = self.place(verb) {
@@ -64,11 +68,12 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Adds a session, and forgets those of earlier lives.
+    /// Adds a session, and forgets those of earlier lives, and whichever had the same handle: that was lost, and whoever still
+    /// has its number must not work in what is now another's.
     pub(crate) fn add(&self, open: Open) -> SessionId {
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let mut all = self.open.write();
-        all.retain(|_, other| other.epoch == other.library.epoch());
+        all.retain(|_, other| other.epoch == other.library.epoch() && !other.has_handle_of(&open));
         all.insert(id, Arc::new(open));
         SessionId(id)
     }

@@ -157,6 +157,17 @@ fn a_stale_session_never_reaches_the_module() {
 }
 
 #[test]
+fn a_session_whose_handle_is_given_to_another_is_gone() {
+    let (member, lost) = started(odd("one-handle", "one-handle"));
+    member.random(lost, 8).unwrap();
+    let fresh = member.open(true).unwrap();
+    assert_eq!(member.random(lost, 8).unwrap_err().rv.0, CKR_SESSION_HANDLE_INVALID);
+    // The module would close it under the new number.
+    member.close(lost).unwrap_err();
+    member.random(fresh, 8).unwrap();
+}
+
+#[test]
 fn a_module_is_not_finalised_under_a_call() {
     let (member, session) = started(odd("waits", "slow"));
     thread::scope(|scope| {

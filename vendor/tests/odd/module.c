@@ -7,6 +7,7 @@
  *   tandem           says that it is Tandem
  *   slow             C_GenerateRandom takes its time
  *   hangs            C_GenerateRandom returns when C_SeedRandom has been called, or after a quarter of a minute
+ *   one-handle       every session gets the same handle, as after a device has lost them without a word
  *   is-nss           the string must have come as NSS takes it
  *
  * It notes when two calls overlap (C_GenerateRandom), or C_Finalize or C_CloseSession a call:
@@ -88,7 +89,8 @@ static ulong token(ulong slot, TokenInfo *info) {
 static ulong open_session(ulong slot, ulong flags, void *a, void *b, ulong *session) {
     (void)slot, (void)flags, (void)a, (void)b;
     /* The same handles again in each life. */
-    *session = (ulong)++sessions;
+    *session = wants("one-handle") ? 1 : (ulong)++sessions;
+    if (wants("one-handle")) sessions = 1;
     return OK;
 }
 static ulong close_session(ulong session) {

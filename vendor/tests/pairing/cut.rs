@@ -109,6 +109,10 @@ impl Member for Cut<'_> {
         self.inner.quirks()
     }
 
+    fn life(&self) -> u64 {
+        self.inner.life()
+    }
+
     fn generate_pair(
         &self,
         session: SessionId,

@@ -19,6 +19,13 @@ fn no_signature_fails_when_the_last_member_forgets_us() {
     });
 }
 
+#[test]
+fn nor_when_that_is_kryoptic() {
+    alone(&Wanted::over(&[Vendor::SoftHsm, Vendor::Kryoptic]), |demo| {
+        forgotten(demo);
+    });
+}
+
 /// Member `a` is away for good, and `b` forgets us.
 fn forgotten(demo: &Demo) {
     let world = World::around(again(demo));
