@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Verify(command::verify::Args),
     /// Hold what members really have against the log, and bring, prove and remove what is to be
     Reconcile(command::reconcile::Args),
+    /// Backups of the keys: prepare, make, verify, commit
+    Backup(command::backup::Args),
+    /// Bring a token back from a backup: the log, the key ring, the keys on every member
+    Restore(command::restore::Args),
     /// Check everything that Tandem needs, and say what to do about what is wrong
     Doctor(command::doctor::Args),
     /// The members of the virtual tokens

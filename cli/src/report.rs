@@ -3,6 +3,12 @@
 //! `cli/JSON.md` explains them. **These names are an interface.** Fields may be added; none is renamed, removed or given another meaning. Times are
 //! RFC 3339 in UTC, identities are UUIDs in hyphens, bytes are lower-case hexadecimal digits, and what is not known is null.
 
+mod backup;
+
+pub(crate) use backup::{
+    BackupLine, BackupReport, BackupsReport, BundleReport, LeftOutLine, RestoredReport,
+};
+
 use crate::keytype;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -18,7 +24,7 @@ use tandem_runtime::Live;
 use tandem_values::ck::{
     CKA_ID, CKA_LABEL, CKO_CERTIFICATE, CKO_DATA, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKO_SECRET_KEY,
 };
-use tandem_values::{Template, names, vendor_attributes};
+use tandem_values::{Template, names};
 
 /// `tandem status`
 #[derive(Serialize)]
@@ -257,7 +263,7 @@ impl ObjectLine {
             label: String::from_utf8_lossy(bytes(CKA_LABEL)).into_owned(),
             id: hex(bytes(CKA_ID)),
             created_at: time(object.created_at_ms),
-            backed_up: template.is(vendor_attributes::CKA_TANDEM_BACKED_UP),
+            backed_up: object.backed_up,
             adopted: object.adopted,
             replicas: object
                 .replicas
@@ -752,8 +758,8 @@ pub(crate) struct DemoReport {
     pub(crate) token: String,
     /// Its members.
     pub(crate) members: Vec<DemoMember>,
-    /// What `tandem pair` reported.
-    pub(crate) pairing: PairingReport,
+    /// What `tandem pair` reported; null if it was not to be paired.
+    pub(crate) pairing: Option<PairingReport>,
 }
 
 /// A member of a demo.

@@ -366,7 +366,6 @@ impl Check<'_> {
             1..=members.len() as u64,
         )?;
         let require_backup = policy.require_backup.unwrap_or_default();
-        self.require_backup(&at_policy.key("require_backup"), require_backup)?;
 
         Ok(Token {
             label,
@@ -439,25 +438,6 @@ impl Check<'_> {
             ));
         }
         Ok(())
-    }
-
-    /// Fail closed: a gate that this version can't hold must not look held.
-    fn require_backup(&mut self, at: &Path, wanted: RequireBackup) -> Result<(), Error> {
-        match wanted {
-            RequireBackup::Off => Ok(()),
-            RequireBackup::Warn => {
-                self.warn(
-                    at,
-                    "this version makes no backups: every key counts as not backed up, and nothing is checked",
-                );
-                Ok(())
-            }
-            RequireBackup::Enforce => Err(self.not_served(
-                at,
-                "\"enforce\"",
-                "write \"off\", and keep signers away from keys that are not backed up by other means",
-            )),
-        }
     }
 
     fn recovery(&self, at: &Path, typed: &typed::Recovery) -> Result<Recovery, Error> {

@@ -144,11 +144,6 @@ fn what_this_version_does_not_serve() {
         "/t.toml:4: token.hold: \"on-demand\" is not served by this version of Tandem; write \"resident\""
     );
     assert_eq!(
-        token("[token.policy]\nrequire_backup = \"enforce\""),
-        "/t.toml:5: token.policy.require_backup: \"enforce\" is not served by this version of Tandem; write \"off\", \
-         and keep signers away from keys that are not backed up by other means"
-    );
-    assert_eq!(
         member("role = \"generator\""),
         "/t.toml:9: token.member.role: \"generator\" is not served by this version of Tandem; \
          write \"active\" or \"standby\""
@@ -308,16 +303,6 @@ fn texts_with_a_form() {
 
 #[test]
 fn what_is_accepted_with_a_warning() {
-    let text = SOUND.replace("\n\n", "\n[token.policy]\nrequire_backup = \"warn\"\n\n");
-    let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
-    assert_eq!(
-        config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        [
-            "/t.toml:5: token.policy.require_backup: this version makes no backups: every key counts as not \
-             backed up, and nothing is checked",
-        ]
-    );
-
     let text = format!("{SOUND}deadline_ms = 1\n");
     let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
     assert_eq!(config.tokens[0].members[0].deadline_ms, 1);

@@ -9,8 +9,8 @@ use crate::fault::{Answer, Call, Fault};
 use crate::found::Spot;
 use crate::journal::Entry;
 use crate::make::kek_for;
-use crate::object::{Kek, Object};
-use crate::prove::{self, Proof};
+use crate::object::{Kek, Object, ObjectId};
+use crate::prove::{self, Failure, Proof};
 use crate::replica::is_hidden;
 use crate::report::Progress;
 use crate::shown::{self, Origin};
@@ -36,12 +36,14 @@ struct Foundling {
 }
 
 /// What adoption came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Adopted {
     /// Objects taken over.
     pub(crate) all: u64,
     /// Of these, the ones that not every member holds.
     pub(crate) partly: u64,
+    /// What was taken over.
+    pub(crate) ids: Vec<ObjectId>,
 }
 
 /// Attributes read of an object that is taken over. What a member doesn't have, or doesn't show, is completed.
@@ -104,12 +106,19 @@ impl Token {
                 }
             }
         }
-        foundlings.retain(|foundling| !self.is_known(&foundling.found));
+        let mut strangers = Vec::new();
+        for foundling in foundlings {
+            if !self.is_known(&foundling.found) && !self.is_replica(&foundling)? {
+                strangers.push(foundling);
+            }
+        }
+        let foundlings = strangers;
         progress.stage("taking over", u64::try_from(foundlings.len()).unwrap_or(0));
         let mut adopted = Adopted::default();
         for foundling in foundlings {
             progress.step();
-            let whole = self.take_over(foundling)?;
+            let (id, whole) = self.take_over(foundling)?;
+            adopted.ids.push(id);
             adopted.all = adopted.all.saturating_add(1);
             adopted.partly = adopted.partly.saturating_add(u64::from(!whole));
         }
@@ -209,8 +218,7 @@ impl Token {
     /// True if the catalogue has this object already.
     fn is_known(&self, found: &Found) -> bool {
         let class = found.template.class().unwrap_or_default();
-        let name = found.template.filtered(|kind| matches!(kind, CKA_CLASS | CKA_ID | CKA_LABEL));
-        self.shelf.find(&name).iter().any(|entry| {
+        self.shelf.find(&name_of(found)).iter().any(|entry| {
             let object = &entry.object;
             match class {
                 CKO_PRIVATE_KEY => {
@@ -224,8 +232,29 @@ impl Token {
         })
     }
 
+    /// True if it proves itself as an object of the catalogue, though its module doesn't show it as such: SoftHSM doesn't tell
+    /// the length of a key that it has unwrapped.
+    fn is_replica(&self, foundling: &Foundling) -> Result<bool> {
+        let namesakes = self.shelf.find(&name_of(&foundling.found));
+        for (name, spot) in foundling.on.iter().filter(|_| !namesakes.is_empty()) {
+            let Some(station) = self.station(name) else { continue };
+            let lease = station.lease()?;
+            let Some(handle) = spot.within(lease.life()) else { continue };
+            for entry in &namesakes {
+                match self.prove_in_place(&lease.desk(), handle, &entry.object) {
+                    Ok(()) => return Ok(true),
+                    Err(Failure::Fault(fault)) if !prove::is_refusal(fault) => {
+                        return Err(fault.into());
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Takes one object into the log. True if every member has it, or will.
-    fn take_over(&self, foundling: Foundling) -> Result<bool> {
+    fn take_over(&self, foundling: Foundling) -> Result<(ObjectId, bool)> {
         let Foundling { found, on } = foundling;
         let mut object = self.new_object(found.template);
         (object.public, object.fingerprint) = (found.public, found.fingerprint);
@@ -255,10 +284,11 @@ impl Token {
                 station.set_replica(spot.life, object.id, spot.handle);
             }
         }
+        let id = object.id;
         let entry = Entry { event: Event::Created(Box::new(object)), wrapped };
         self.journal.append(&self.seal()?, self.site()?, &[entry], &[])?;
         self.shelf.refresh()?;
-        Ok(whole)
+        Ok((id, whole))
     }
 
     /// Wraps a key that its member lets go.
@@ -310,6 +340,11 @@ impl Token {
         object.kek = Some(Kek::Data);
         Ok(Some(sealed))
     }
+}
+
+/// The name of what was found: class, id and label.
+fn name_of(found: &Found) -> Template {
+    found.template.filtered(|kind| matches!(kind, CKA_CLASS | CKA_ID | CKA_LABEL))
 }
 
 /// Puts an object with the same one from another member, if it is there, or by itself.

@@ -1,5 +1,6 @@
 //! Events, and the records that carry them in the log.
 
+use crate::backup::{BackupId, Made};
 use crate::log::Position;
 use crate::object::{Kek, Object, ObjectId};
 use crate::ring::{Joined, Ring};
@@ -42,19 +43,52 @@ pub enum Event {
     /// The member of this name has the key ring no longer, as far as the token is concerned.
     #[n(5)]
     Left(#[n(0)] String),
+    /// A backup was begun: everything up to here is meant.
+    #[n(6)]
+    BackupPrepared(#[n(0)] BackupId),
+    /// A backup was put on something.
+    #[n(7)]
+    BackupMade(#[n(0)] Box<Made>),
+    /// A backup counts from now on.
+    #[n(8)]
+    BackupCommitted(#[n(0)] BackupId),
+    /// A backup was rolled back before it counted, or withdrawn after.
+    #[n(9)]
+    BackupEnded {
+        /// The backup.
+        #[n(0)]
+        id: BackupId,
+        /// Why.
+        #[n(1)]
+        reason: String,
+    },
+    /// The log was restored from this backup and goes on from there.
+    #[n(10)]
+    Restored(#[n(0)] BackupId),
 }
 
 /// The numbers of the events about the ring's members, as they are encoded.
 const ABOUT_MEMBERS: std::ops::RangeInclusive<u32> = 4..=5;
 
 impl Event {
-    /// The object that this is about; `None` for the ring.
+    /// The object that this is about; `None` for the ring, its members and backups.
     pub fn about(&self) -> Option<ObjectId> {
         match self {
             Self::Created(object) => Some(object.id),
             Self::Changed { id, .. } | Self::Destroyed(id) => Some(*id),
-            Self::Paired(_) | Self::Joined(_) | Self::Left(_) => None,
+            _ => None,
         }
+    }
+
+    /// True if it is about a backup.
+    pub const fn is_about_backups(&self) -> bool {
+        matches!(
+            self,
+            Self::BackupPrepared(_)
+                | Self::BackupMade(_)
+                | Self::BackupCommitted(_)
+                | Self::BackupEnded { .. }
+        )
     }
 
     /// What an object is after this event at a position, given what it was before; `None` for no object.
@@ -74,7 +108,7 @@ impl Event {
                 object
             }),
             Self::Destroyed(_) => None,
-            Self::Paired(_) | Self::Joined(_) | Self::Left(_) => before,
+            _ => before,
         }
     }
 }
@@ -94,27 +128,43 @@ pub struct Head {
 }
 
 /// One record of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Record {
     /// Its place in this log: 1, 2, 3, …
+    #[n(0)]
     pub position: Position,
     /// The site that made it (UUID).
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
     pub site: [u8; 16],
     /// The site's own sequence number: 1, 2, 3, …
+    #[n(2)]
     pub counter: u64,
     /// The epoch of the site's right to write; decides ties between sites before the counter does.
+    #[n(3)]
     pub epoch: u64,
     /// When, in milliseconds since the Unix epoch; for people, never for order.
+    #[n(4)]
     pub at_ms: u64,
     /// The event in CBOR.
+    #[n(5)]
+    #[cbor(with = "minicbor::bytes")]
     pub body: Vec<u8>,
     /// Wrapped key material; `None` if there never was any or it has been erased.
+    #[n(6)]
+    #[cbor(with = "minicbor::bytes")]
     pub wrapped: Option<Vec<u8>>,
     /// SHA-256 of the wrapped bytes, kept when they are erased; zeroes if there never were any.
+    #[n(7)]
+    #[cbor(with = "minicbor::bytes")]
     pub wrapped_hash: Hash,
     /// SHA-256 over the previous record's link and everything above but the wrapped bytes themselves.
+    #[n(8)]
+    #[cbor(with = "minicbor::bytes")]
     pub link: Hash,
     /// HMAC-SHA-256 of the link under the log key that only a logged-in process has.
+    #[n(9)]
+    #[cbor(with = "minicbor::bytes")]
     pub mac: Hash,
 }
 

@@ -280,7 +280,7 @@ impl Token {
                 }
                 self.take_destroyed(follower, id, record.position)
             }
-            Some(Event::Paired(_) | Event::Joined(_) | Event::Left(_)) | None => Ok(Ok(())),
+            _ => Ok(Ok(())),
         }
     }
 

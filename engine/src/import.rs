@@ -190,6 +190,9 @@ impl Session {
         let held = self.token().held(key).map_err(|_| Error::from(missing))?;
         self.token().mechanism(mechanism.kind)?;
         crate::operation::permitted(held.object(), mechanism.kind, usage)?;
+        if matches!(usage, CKA_UNWRAP | CKA_DERIVE) {
+            self.token().admit(&held)?;
+        }
         Ok(held)
     }
 
@@ -382,7 +385,7 @@ impl Token {
 
     /// Proves that wrapped bytes are still the key they should be. They are about to be the only ones: what they replace is
     /// erased.
-    fn prove_wrapped(
+    pub(crate) fn prove_wrapped(
         &self,
         desk: &Desk<'_>,
         object: &Object,
@@ -392,12 +395,17 @@ impl Token {
         let known = object.fingerprint.zip(prove::keyed_method(object));
         if let (None, Some(public)) = (&known, &object.public) {
             let twin = carry::twin(object, &[(CKA_SIGN, true)]);
-            let Some(method) = prove::private_method(&twin) else { return Ok(()) };
+            let Some(method) = prove::private_method(&twin) else {
+                return Self::prove_agreement(desk, desk, object, kek, wrapped);
+            };
             return with_twin(desk, kek, wrapped, &twin, |key| {
                 prove::private(desk, desk, key, &method, public, &self.challenge())
             });
         }
-        let Some((expected, method)) = known else { return Ok(()) };
+        let Some((expected, method)) = known else {
+            // Nothing is known by which it could be proven; that it opens is what can be seen.
+            return with_twin(desk, kek, wrapped, &carry::twin(object, &[]), |_| Ok(()));
+        };
         let seal = self.seal().map_err(|_| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
         let twin = carry::twin(object, &method.flags());
         with_twin(desk, kek, wrapped, &twin, |key| {

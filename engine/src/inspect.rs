@@ -106,7 +106,7 @@ impl Token {
                         (station.name().to_owned(), replica(station, &entry, following))
                     })
                     .collect();
-                report(&entry, replicas)
+                report(self, &entry, replicas)
             })
             .collect())
     }
@@ -138,7 +138,7 @@ impl Token {
                 replicas.push((station.name().to_owned(), found));
                 progress.step();
             }
-            reports.push(report(&entry, replicas));
+            reports.push(report(self, &entry, replicas));
         }
         for (station, _) in &members {
             let sound = reports.iter().all(|report| {
@@ -258,13 +258,14 @@ fn replica(station: &Station, entry: &Entry, following: &Following) -> Replica {
     }
 }
 
-fn report(entry: &Entry, replicas: Vec<(String, Replica)>) -> ObjectReport {
+fn report(token: &Token, entry: &Arc<Entry>, replicas: Vec<(String, Replica)>) -> ObjectReport {
     ObjectReport {
         handle: entry.handle,
         id: entry.object.id,
         template: entry.object.template.clone(),
         adopted: entry.object.holders.is_some(),
         created_at_ms: entry.object.created_at_ms,
+        backed_up: token.backed_up(&Held::Resident(Arc::clone(entry))).is_some(),
         replicas,
     }
 }

@@ -7,6 +7,7 @@
 mod abilities;
 mod admin;
 mod adopt;
+pub mod backup;
 pub mod carry;
 pub mod check;
 mod data;

@@ -219,6 +219,7 @@ impl Token {
                 ),
             ));
         };
+        self.is_restored()?;
         self.tell_outsiders();
         self.unlock_with(&ring)
     }

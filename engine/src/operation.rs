@@ -4,6 +4,7 @@
 //! again, byte for byte. Past a limit the steps are kept no longer: the operation runs on where it is, and says so if it
 //! is lost.
 
+use crate::backup::is_gated;
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Class};
 use crate::held::Held;
@@ -259,10 +260,14 @@ impl Session {
             }
             _ => None,
         };
+        let gated = matches!(&step, Step::Init { verb, .. } if is_gated(*verb));
         step.try_map(|handle| {
             let held = token.held(handle).map_err(|_| Error::from(CKR_KEY_HANDLE_INVALID))?;
             if let Some((mechanism, usage)) = about {
                 permitted(held.object(), mechanism, usage)?;
+            }
+            if gated {
+                token.admit(&held)?;
             }
             Ok(held)
         })

@@ -227,7 +227,7 @@ impl Token {
     }
 
     /// Proves a key that can only agree (X25519, DH): both ends of an agreement with a fresh pair come out equal.
-    fn prove_agreement(
+    pub(crate) fn prove_agreement(
         desk: &Desk<'_>,
         judge: &Desk<'_>,
         object: &Object,

@@ -109,6 +109,8 @@ pub struct ObjectReport {
     pub adopted: bool,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_at_ms: u64,
+    /// True if a committed backup holds it.
+    pub backed_up: bool,
     /// Each member's replica, in the order of the configuration, by name.
     pub replicas: Vec<(String, Replica)>,
 }

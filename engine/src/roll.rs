@@ -46,7 +46,7 @@ impl Roster {
                 self.since.remove(name);
                 self.left.insert(name.clone());
             }
-            Event::Paired(_) | Event::Created(_) | Event::Changed { .. } | Event::Destroyed(_) => {}
+            _ => {}
         }
     }
 }

@@ -69,6 +69,11 @@ impl Seal {
         self.mac().chain_update(link).finalize().into_bytes().into()
     }
 
+    /// The MAC of a whole that is made of records, over its SHA-256.
+    pub fn witness(&self, digest: &Hash) -> Hash {
+        self.mac().chain_update(b"whole").chain_update(digest).finalize().into_bytes().into()
+    }
+
     /// A keyed fingerprint: equal inputs, and only they, share it, and without the key it tells nothing.
     pub fn fingerprint(&self, answer: &[u8]) -> Hash {
         self.mac().chain_update(b"fingerprint").chain_update(answer).finalize().into_bytes().into()

@@ -221,9 +221,15 @@ impl Session {
         let object = held.object();
         Reading::Value(match kind {
             CKA_UNIQUE_ID => object.id.to_string().as_str().into(),
-            // No committed backup exists that could cover it: unknown is not backed up.
-            tandem::CKA_TANDEM_BACKED_UP => false.into(),
-            tandem::CKA_TANDEM_BACKED_UP_AT | tandem::CKA_TANDEM_BACKUP_ID => Value::from(""),
+            tandem::CKA_TANDEM_BACKED_UP => self.token.backed_up(held).is_some().into(),
+            tandem::CKA_TANDEM_BACKED_UP_AT => {
+                let at = self.token.backed_up(held).map(|(_, at_ms)| rfc3339(at_ms));
+                at.unwrap_or_default().as_str().into()
+            }
+            tandem::CKA_TANDEM_BACKUP_ID => {
+                let id = self.token.backed_up(held).map(|(id, _)| id.to_string());
+                id.unwrap_or_default().as_str().into()
+            }
             tandem::CKA_TANDEM_CREATED_AT => rfc3339(object.created_at_ms).as_str().into(),
             tandem::CKA_TANDEM_OBJECT_ID => object.id.0.as_slice().into(),
             tandem::CKA_TANDEM_REPLICAS => match held {

@@ -1,7 +1,8 @@
 //! The catalogue in this process: every object at hand, indexed, and as fresh as the last event any process made.
 
+use crate::backup::Ledger;
 use crate::error::Result;
-use crate::event::Record;
+use crate::event::{Event, Record};
 use crate::journal::{BROKEN, damaged};
 use crate::log::{Position, Row, Store};
 use crate::object::{Object, ObjectId};
@@ -30,6 +31,8 @@ struct Books {
     handles: HashMap<ObjectId, Handle>,
     by_id: HashMap<Vec<u8>, BTreeSet<Handle>>,
     by_label: HashMap<Vec<u8>, BTreeSet<Handle>>,
+    /// Every backup, as sealed records tell; empty while nobody is logged in.
+    ledger: Arc<Ledger>,
 }
 
 impl Books {
@@ -67,7 +70,7 @@ pub struct Shelf {
     /// One refresh at a time; the others wait for it rather than do it again.
     turn: Mutex<()>,
     /// Positions of records whose seal is broken: what they made or changed is not used.
-    broken: RwLock<HashSet<Position>>,
+    broken: RwLock<BTreeSet<Position>>,
 }
 
 /// What objects are by the log, each with the position of the last record about it.
@@ -129,11 +132,13 @@ impl Shelf {
         // Less than before: another process has begun a new log.
         let anew = anew || reached < self.books.read().position;
         let from = if anew { 0 } else { self.books.read().position };
-        let rows = self.sound_rows(from, reached)?;
+        let mut ledger = if anew { Arc::default() } else { self.ledger() };
+        let rows = self.sound_rows(from, reached, &mut ledger)?;
         let mut books = self.books.write();
         if anew {
             *books = Books::default();
         }
+        books.ledger = ledger;
         for row in rows {
             apply(&mut books, &row);
         }
@@ -143,16 +148,28 @@ impl Shelf {
     }
 
     /// The rows that have changed since a position; with the seal open, as the log has them.
-    fn sound_rows(&self, from: Position, to: Position) -> Result<Vec<Row>> {
+    fn sound_rows(
+        &self,
+        from: Position,
+        to: Position,
+        ledger: &mut Arc<Ledger>,
+    ) -> Result<Vec<Row>> {
         if self.seal.read().is_none() {
+            *ledger = Arc::default();
             return Ok(self.store.changed(from)?);
         }
         let mut folded = Folded::new();
-        self.each_sound(from, to, |record| {
-            Self::fold_one(record, &mut folded, |id| {
+        self.each_sound(from, to, |record, event| {
+            if event.is_about_backups() {
+                Arc::make_mut(ledger).take(record, &event);
+            }
+            Self::fold_one(record, event, &mut folded, |id| {
                 (from > 0).then(|| self.by_id(id).map(|entry| entry.object.clone())).flatten()
             });
         })?;
+        if let Some(broken) = self.broken.read().last() {
+            Arc::make_mut(ledger).distrust(*broken);
+        }
         for _ in 0..MENDING_MAX {
             let rows = rows_at(to, self.store.changed(from)?, &folded);
             let wrong = self.wrong(from, &rows, &folded)?;
@@ -211,8 +228,8 @@ impl Shelf {
         }
         let mut folded = Folded::new();
         let mut missing = None;
-        self.each_sound(from, to, |record| {
-            Self::fold_one(record, &mut folded, |id| match self.store.row(id) {
+        self.each_sound(from, to, |record, event| {
+            Self::fold_one(record, event, &mut folded, |id| match self.store.row(id) {
                 Ok(row) => row.and_then(|row| decode(&row)),
                 Err(error) => {
                     missing.get_or_insert(error);
@@ -226,8 +243,14 @@ impl Shelf {
         }
     }
 
-    /// Visits the records after a position and up to another that nobody has changed, as far as can be told now.
-    fn each_sound(&self, from: Position, to: Position, mut visit: impl FnMut(&Record)) -> Result {
+    /// Visits the records after a position and up to another that nobody has changed, as far as can be told now, and what
+    /// they say.
+    fn each_sound(
+        &self,
+        from: Position,
+        to: Position,
+        mut visit: impl FnMut(&Record, Event),
+    ) -> Result {
         let seal = self.seal.read().clone();
         let mut link = match from.checked_sub(1) {
             Some(before) => {
@@ -246,8 +269,10 @@ impl Shelf {
                     self.found_broken(record.position);
                 }
                 link = record.link;
-                if !self.is_broken(record.position) {
-                    visit(record);
+                if !self.is_broken(record.position)
+                    && let Some(event) = record.event()
+                {
+                    visit(record, event);
                 }
             }
         }
@@ -263,16 +288,21 @@ impl Shelf {
     /// Folds a record. `before` tells what an object was of which no record was folded yet.
     fn fold_one(
         record: &Record,
+        event: Event,
         folded: &mut Folded,
         mut before: impl FnMut(ObjectId) -> Option<Object>,
     ) {
-        let Some(event) = record.event() else { return };
         let Some(id) = event.about() else { return };
         let old = match folded.remove(&id) {
             Some((_, old)) => old,
             None => before(id),
         };
         folded.insert(id, (record.position, event.fold(old, record.position)));
+    }
+
+    /// Every backup, as the log tells.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.books.read().ledger)
     }
 
     /// The object of a handle.

@@ -63,6 +63,7 @@ pub struct Token {
     pub(crate) seal: Arc<RwLock<Option<Seal>>>,
     pub(crate) mentions: Mutex<Mentions>,
     pub(crate) roll: Mutex<Roll>,
+    pub(crate) gate: crate::backup::Gate,
     /// The key ring, known from the first login on.
     pub(crate) ring: RwLock<Option<Arc<crate::ring::Ring>>>,
     pub(crate) transients: Transients,
@@ -92,6 +93,8 @@ pub(crate) mod note {
     pub(crate) const ENABLED: &str = "enabled";
     /// A mark of the PIN that a member refused while others took it.
     pub(crate) const REFUSED_PIN: &str = "refused-pin";
+    /// Set while the log is filled from a backup: until it is whole nobody may write to it.
+    pub(crate) const RESTORING: &str = "restoring";
     /// Set while a token is initialised and not yet paired.
     pub(crate) const FRESH: &str = "fresh";
 
@@ -146,6 +149,7 @@ impl Token {
             seal,
             mentions: Mutex::default(),
             roll: Mutex::default(),
+            gate: crate::backup::Gate::default(),
             ring: RwLock::new(None),
             transients: Transients::default(),
             sessions: Mutex::default(),
@@ -204,7 +208,7 @@ impl Token {
         Ok(Site { id: self.identity(note::SITE)?, epoch: 1 })
     }
 
-    fn identity(&self, name: &str) -> Result<[u8; 16]> {
+    pub(crate) fn identity(&self, name: &str) -> Result<[u8; 16]> {
         if let Some(id) = self.store.note(name)?.and_then(|id| id.try_into().ok()) {
             return Ok(id);
         }

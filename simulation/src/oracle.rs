@@ -140,7 +140,8 @@ impl Oracle {
                 Some(Event::Destroyed(id)) => effects.destroyed.push(id),
                 Some(Event::Joined(joined)) => effects.joined.push(joined.member.name.clone()),
                 Some(Event::Left(name)) => effects.left.push(name),
-                Some(Event::Paired(_)) | None => {
+                // No script backs up.
+                Some(_) | None => {
                     return Err("a strange record".into());
                 }
             }

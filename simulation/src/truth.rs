@@ -94,7 +94,8 @@ impl Truth {
             }
             Some(Event::Joined(joined)) => self.count(&joined.member.name),
             Some(Event::Left(name)) => _ = self.members.remove(&name),
-            None => return Err(format!("record {} can't be read", record.position)),
+            Some(other) if other.is_about_backups() => {}
+            Some(_) | None => return Err(format!("record {} can't be read", record.position)),
         }
         Ok(())
     }

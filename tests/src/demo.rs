@@ -105,6 +105,13 @@ impl Demo {
         Self::at(dir, &wanted.members)
     }
 
+    /// New tokens that nobody has paired, under the same names.
+    pub fn unpaired(wanted: &Wanted, dir: &Path) -> Self {
+        Self::make_with(wanted, dir, |command| {
+            command.arg("--unpaired");
+        })
+    }
+
     /// The demo in a folder.
     pub fn at(dir: &Path, members: &[Vendor]) -> Self {
         Self { dir: dir.canonicalize().expect("the demo's folder"), members: members.to_vec() }

@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// A key of tandem.toml: hold=on-demand, policy.min_replicas=2, member.deadline_ms=0, log.level=debug
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<Setting>,
+    /// Make tokens and configuration only: to bring a token back there, or to pair it yourself
+    #[arg(long)]
+    unpaired: bool,
 }
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
@@ -34,12 +37,16 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
         .live()
         .next()
         .ok_or_else(|| Error::failed(format!("{} has no token", folder.config().display())))?;
-    let pairing = pair::pair(context, live, &demo::user_pin(), Some(&folder.shares()))?;
+    let pairing = if args.unpaired {
+        None
+    } else {
+        Some(pair::pair(context, live, &demo::user_pin(), Some(&folder.shares()))?)
+    };
     let report = DemoReport {
         dir: folder.dir().to_owned(),
         config: folder.config(),
-        changed: made || pairing.changed,
-        token: pairing.token.clone(),
+        changed: made || pairing.as_ref().is_some_and(|pairing| pairing.changed),
+        token: live.token.label(),
         members: live
             .config
             .members

@@ -1,5 +1,6 @@
 //! The commands, a file for each.
 
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -7,6 +8,7 @@ pub(crate) mod keys;
 pub(crate) mod member;
 pub(crate) mod pair;
 pub(crate) mod reconcile;
+pub(crate) mod restore;
 pub(crate) mod status;
 pub(crate) mod verify;
 
@@ -25,6 +27,8 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Keys(args) => keys::run(&mut context, &args),
         Command::Verify(args) => verify::run(&mut context, &args),
         Command::Reconcile(args) => reconcile::run(&mut context, &args),
+        Command::Backup(args) => backup::run(&mut context, &args),
+        Command::Restore(args) => restore::run(&mut context, &args),
         Command::Doctor(args) => doctor::run(&mut context, &args),
         Command::Member(args) => member::run(&mut context, &args),
         Command::Completions(args) => completions::run(&mut context, &args),

@@ -35,7 +35,7 @@ impl Show for VerifyReport {
 
 fn objects(screen: &mut Screen, objects: &[ObjectLine]) -> Result {
     let Some(first) = objects.first() else { return Ok(()) };
-    let mut header = vec!["class", "type", "label", "id", "made"];
+    let mut header = vec!["class", "type", "label", "id", "made", "backed up"];
     header.extend(first.replicas.iter().map(|replica| replica.member.as_str()));
     let mut rows = table(screen, &header);
     for object in objects {
@@ -57,6 +57,11 @@ fn row(object: &ObjectLine) -> Vec<Cell> {
         Cell::new(&object.label),
         Cell::new(id),
         Cell::new(&object.created_at),
+        if object.backed_up {
+            judged("yes", Judgement::Good)
+        } else {
+            judged("no", Judgement::Fair)
+        },
     ];
     cells.extend(object.replicas.iter().map(|replica| {
         let judgement = match replica.state {

@@ -1,5 +1,6 @@
 //! Reports as people read them.
 
+mod backup;
 mod doctor;
 mod keys;
 mod members;

@@ -53,7 +53,12 @@ impl Show for DemoReport {
             ]);
         }
         screen.line(rows.to_string())?;
-        self.pairing.show(screen)?;
+        match &self.pairing {
+            Some(pairing) => pairing.show(screen)?,
+            None => screen.line(
+                "The tokens are empty and not paired: `tandem pair` makes a key ring there, `tandem restore` brings one back.",
+            )?,
+        }
         if !self.changed {
             screen.line(format!("{} was there before; nothing was changed", self.dir.display()))?;
         }

@@ -79,7 +79,7 @@ fn a_demo_with_a_wrong_setting_makes_nothing() {
             "--set: token.member.deadline: this key is unknown; did you mean deadline_ms?",
         ),
         ("hold=on-demand", "--set: token.hold: \"on-demand\" is not served by this version"),
-        ("policy.require_backup=enforce", "\"enforce\" is not served by this version"),
+        ("policy.require_backup=always", "unknown variant `always`"),
     ] {
         let error = run(&["demo", "--dir", dir, "--members", "softhsm,softhsm", "--set", setting]);
         let error = error.ends(2).err;

@@ -1,0 +1,57 @@
+//! `tandem restore`: brings a token back from a backup.
+
+use super::backup::{self, file};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::progress::Bar;
+use crate::report::RestoredReport;
+use std::path::PathBuf;
+use std::time::Instant;
+use tandem_engine::backup::{Bundle, Source};
+use tandem_engine::joining::Bringing;
+use tandem_runtime::shares;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A complete bundle, and those that build on it, oldest first
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The folder with the files of the recovery's shares, or one of the files; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    shares: Vec<PathBuf>,
+    /// Leave what a new member's token holds and is not Tandem's as it is, rather than refuse the token
+    #[arg(long)]
+    keep_foreign: bool,
+}
+
+pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
+    let began = Instant::now();
+    let last = args.files.last().ok_or_else(|| Error::usage("name the bundle"))?;
+    // Before a PIN is asked for.
+    let mut from = file::open(last)?;
+    let mut bundle = Bundle::open(&mut from)?;
+    while bundle.advance()?.is_some() {}
+    let (recovery, written) = (bundle.header().ring.recovery.clone(), bundle.written());
+    let shares = shares::gather(&args.shares, recovery.as_ref()).map_err(Error::Failed)?;
+    let runtime = context.open()?;
+    let live = context.token(&runtime)?;
+    let pin = context.pin(live.config)?;
+    let bar = Bar::new(context.screen.json());
+    let bringing = Bringing { shares: &shares, keep_foreign: args.keep_foreign, progress: &bar };
+    let files: Vec<_> = args.files.iter().cloned().map(file::BundleFile).collect();
+    let sources: Vec<&dyn Source> = files.iter().map(|file| file as &dyn Source).collect();
+    let restored = live.token.restore(&pin, &sources, file::artefact(last, written), &bringing);
+    bar.clear();
+    let restored = restored?;
+    let status = live.token.status()?;
+    let report = RestoredReport::of(
+        live.token.label(),
+        status.objects,
+        began.elapsed().as_secs_f64(),
+        &restored,
+        |id| backup::label(live.token, id),
+    );
+    runtime.stop();
+    context.screen.report(&report)?;
+    Ok(report.is_whole())
+}

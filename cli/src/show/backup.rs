@@ -1,0 +1,136 @@
+//! `tandem backup` for people.
+
+use super::{Judgement, Show, count, judged, table};
+use crate::error::Result;
+use crate::report::{
+    BackupLine, BackupReport, BackupsReport, BundleReport, LeftOutLine, RestoredReport,
+};
+use crate::screen::Screen;
+use comfy_table::Cell;
+
+/// How many objects that are left out are told one by one.
+const LEFT_OUT_SHOWN: usize = 50;
+
+impl Show for BackupsReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        if !self.backups.is_empty() {
+            let header = ["backup", "state", "prepared", "committed", "up to", "on", "counts"];
+            let mut rows = table(screen, &header);
+            for backup in &self.backups {
+                rows.add_row(backup.row());
+            }
+            screen.line(rows.to_string())?;
+        }
+        let bare = count(self.not_backed_up, "is not", "are not");
+        screen.line(format!(
+            "of the objects of {}, {} backed up, {bare}",
+            self.token,
+            count(self.backed_up, "is", "are")
+        ))
+    }
+}
+
+impl BackupLine {
+    fn row(&self) -> Vec<Cell> {
+        let artefacts: Vec<_> =
+            self.artefacts.iter().map(|made| format!("{} {}", made.kind, made.name)).collect();
+        vec![
+            Cell::new(&self.id),
+            Cell::new(self.state),
+            Cell::new(&self.prepared_at),
+            Cell::new(self.committed_at.as_deref().unwrap_or_default()),
+            Cell::new(self.position),
+            Cell::new(artefacts.join("\n")),
+            if self.counts {
+                judged("yes", Judgement::Good)
+            } else {
+                judged(format!("no: {}", self.reason), Judgement::Fair)
+            },
+        ]
+    }
+}
+
+impl Show for BackupReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        if let Some(bundle) = &self.bundle {
+            bundle.show(screen)?;
+        }
+        left_out(screen, &self.left_out, "could not be put in and stays not backed up")?;
+        let backup = &self.backup;
+        screen.line(match backup.state {
+            "prepared" => format!(
+                "backup {} is prepared: it goes up to position {} of the log of {}; next: `tandem backup run --out FILE`",
+                backup.id, backup.position, self.token
+            ),
+            "made" => format!(
+                "backup {} is made; it counts once `tandem backup commit` is run (or `rollback` it)",
+                backup.id
+            ),
+            "committed" if backup.counts => {
+                format!("backup {} is committed: what it holds is backed up", backup.id)
+            }
+            "committed" => format!(
+                "backup {} is committed, but nothing counts as backed up by it: {}",
+                backup.id, backup.reason
+            ),
+            _ => format!("backup {} counts for nothing: {}", backup.id, backup.reason),
+        })
+    }
+}
+
+impl Show for BundleReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        screen.line(format!(
+            "{}: {}, {} bytes, SHA-256 {}",
+            self.file,
+            count(usize::try_from(self.records).unwrap_or(usize::MAX), "record", "records"),
+            self.bytes,
+            self.sha256
+        ))?;
+        left_out(screen, &self.failed, "was not opened by any HSM")?;
+        let proven = usize::try_from(self.proven).unwrap_or(usize::MAX);
+        screen
+            .line(format!("{} opened by an HSM and proven", count(proven, "key was", "keys were")))
+    }
+}
+
+fn left_out(screen: &mut Screen, objects: &[LeftOutLine], what: &str) -> Result {
+    for object in objects.iter().take(LEFT_OUT_SHOWN) {
+        screen
+            .line(format!("{:?} ({}) {what}: {}", object.label, object.object_id, object.reason))?;
+    }
+    match objects.len().checked_sub(LEFT_OUT_SHOWN) {
+        Some(more @ 1..) => screen.line(format!("… and {more} more; --json has them all")),
+        _ => Ok(()),
+    }
+}
+
+impl Show for RestoredReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        for member in &self.members {
+            let ring = if member.given_ring { "was given the key ring and " } else { "" };
+            screen.line(format!(
+                "{} {ring}holds {}, proven",
+                member.member,
+                count(usize::try_from(member.proven).unwrap_or(usize::MAX), "object", "objects")
+            ))?;
+            left_out(screen, &member.exceptions, &format!("is not on {}", member.member))?;
+        }
+        for away in &self.away {
+            screen.line(format!("{} was not brought in: {}", away.member, away.reason))?;
+        }
+        left_out(
+            screen,
+            &self.newer,
+            "is kept where it stands, not backed up and not to be copied",
+        )?;
+        screen.line(format!(
+            "{} is restored from backup {} up to position {}: {} in {:.1} s",
+            self.token,
+            self.backup,
+            self.position,
+            count(usize::try_from(self.objects).unwrap_or(usize::MAX), "object", "objects"),
+            self.seconds
+        ))
+    }
+}

@@ -1,0 +1,144 @@
+//! What is backed up: the committed backups whose chain stands, and the objects they cover.
+
+use super::ledger::{Backup, Ledger, Moment, State};
+use super::words::{BackupId, Made};
+use crate::event::Hash;
+use crate::log::Position;
+use crate::object::{Object, ObjectId};
+use crate::ring::Ring;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use tandem_values::ck::*;
+
+/// An artefact that counts.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// The backup.
+    pub(crate) id: BackupId,
+    /// When it was committed.
+    pub(crate) committed: Moment,
+    since: Position,
+    to: Position,
+    selection: Option<BTreeSet<ObjectId>>,
+    left_out: BTreeSet<ObjectId>,
+}
+
+impl Standing {
+    fn of(backup: &Backup, committed: Moment, made: &Made) -> Self {
+        Self {
+            id: backup.id,
+            committed,
+            since: made.since,
+            to: backup.prepared.position,
+            selection: made.selection.as_ref().map(|ids| ids.iter().copied().collect()),
+            left_out: made.left_out.iter().map(|(id, _)| *id).collect(),
+        }
+    }
+
+    fn has(&self, id: ObjectId, at: Position) -> bool {
+        at > self.since
+            && at <= self.to
+            && self.selection.as_ref().is_none_or(|chosen| chosen.contains(&id))
+            && !self.left_out.contains(&id)
+    }
+}
+
+/// The artefacts that count now, the latest first.
+#[derive(Debug, Default)]
+pub(crate) struct Cover(Vec<Standing>);
+
+impl Cover {
+    /// What stands of a ledger, with the ring as it is now.
+    pub(crate) fn of(ledger: &Ledger, ring: &Ring) -> Self {
+        let mut standing = Vec::new();
+        for backup in ledger.backups().iter().rev() {
+            if let Some(committed) = backup.committed {
+                let counting =
+                    backup.counting().filter(|made| stands(ledger, ring, backup, made).is_ok());
+                standing.extend(counting.map(|made| Standing::of(backup, committed, made)));
+            }
+        }
+        Self(standing)
+    }
+
+    /// The backup that holds an object which changed last at `changed`.
+    pub(crate) fn over(&self, object: &Object, changed: Position) -> Option<&Standing> {
+        // A key is its wrapped bytes, whatever it is called since; anything else is all that it shows.
+        let at = match object.class() {
+            CKO_PRIVATE_KEY | CKO_SECRET_KEY | CKO_PUBLIC_KEY => object.born,
+            _ => changed,
+        };
+        self.0.iter().find(|standing| standing.has(object.id, at))
+    }
+}
+
+/// SHA-256 of the recovery key's modulus.
+pub(crate) fn recovery_of(ring: &Ring) -> Option<Hash> {
+    ring.recovery.as_ref().map(|recovery| Sha256::digest(&recovery.modulus).into())
+}
+
+/// Why an artefact of a backup does not count; `Ok` if it does.
+pub(super) fn stands(
+    ledger: &Ledger,
+    ring: &Ring,
+    backup: &Backup,
+    made: &Made,
+) -> Result<(), String> {
+    match backup.state() {
+        State::Committed => {}
+        State::Prepared | State::Made => return Err("it is not committed".into()),
+        State::RolledBack | State::Withdrawn => return Err("it has ended".into()),
+    }
+    if !ledger.is_trusted(backup) {
+        return Err(
+            "a record of the log after it was changed by somebody, and may have withdrawn it"
+                .into(),
+        );
+    }
+    if !made.is_on_word() {
+        opens(ring, made)?;
+    }
+    match made.base {
+        Some(base) => base_stands(ledger, ring, base, backup, made),
+        None => Ok(()),
+    }
+}
+
+/// Why what is wrapped in an artefact could not be opened on new HSMs.
+fn opens(ring: &Ring, made: &Made) -> Result<(), String> {
+    let is_known = |kek: &[u8]| ring.keys.iter().any(|entry| entry.check.as_slice() == kek);
+    if !made.keks.iter().all(|kek| is_known(kek)) {
+        return Err("it needs a key of the ring that has been retired".into());
+    }
+    match (&made.recovery, recovery_of(ring)) {
+        (None, _) => Err("the ring had no recovery: nothing could bring it to new HSMs".into()),
+        (Some(_), None) => Err("the ring has no recovery any more".into()),
+        (Some(then), Some(now)) if *then != now => {
+            Err("it opens with the shares of a recovery that was replaced".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Why what an artefact builds on does not count, or does not reach to where it begins. A base is older than what is built on
+/// it, so this ends.
+fn base_stands(
+    ledger: &Ledger,
+    ring: &Ring,
+    base: BackupId,
+    on: &Backup,
+    made: &Made,
+) -> Result<(), String> {
+    let older = ledger.backup(base).filter(|base| {
+        base.prepared.position < on.prepared.position && base.prepared.position >= made.since
+    });
+    let Some(older) = older else { return Err(format!("its base {base} is not in the log")) };
+    let mut last = format!("its base {base} has no artefact that counts");
+    for made in older.counting() {
+        match stands(ledger, ring, older, made) {
+            Ok(()) => return Ok(()),
+            Err(why) => last = format!("its base {base} does not count: {why}"),
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,26 @@
+//! Backups. What the log says of them is a ledger; what stands in the ledger covers objects; what is covered is backed up, and
+//! with `require_backup = "enforce"` nothing else signs, decrypts, derives or unwraps.
+//!
+//! A backup is begun by a record that freezes its position, made of one or more artefacts, each verified, and committed or
+//! rolled back. The watermark is the record that began it: nothing is written down for each key.
+
+mod bundle;
+mod chain;
+mod cover;
+mod gate;
+mod ledger;
+mod phases;
+mod restore;
+mod source;
+mod verify;
+mod words;
+
+pub use bundle::{Bundle, Header, Part, Trailer, Written};
+pub use ledger::{Backup, Ledger, Moment, State};
+pub use phases::{Choice, Plan, Turn};
+pub use restore::Restored;
+pub use source::Source;
+pub use verify::Verified;
+pub use words::{Artefact, BackupId, Made};
+
+pub(crate) use gate::{Gate, is_gated};

@@ -1,0 +1,351 @@
+//! The phases of a backup: prepared, made, committed or rolled back. Each is one record of the log, so that a process which
+//! dies between two of them leaves nothing half-done; one operator at a time.
+
+use super::bundle::{Header, Part, Writer, Written};
+use super::cover::{recovery_of, stands};
+use super::ledger::{Backup, Ledger, State};
+use super::words::{Artefact, BackupId, Made};
+use crate::error::{Error, Result};
+use crate::event::{Event, Record};
+use crate::journal::damaged;
+use crate::log::{Lease, Position};
+use crate::object::{Kek, Object, ObjectId};
+use crate::report::Progress;
+use crate::ring::RingKey;
+use crate::shelf::Entry;
+use crate::token::{Token, note};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+use tandem_values::{Template, ck::*};
+
+/// The name under which one operator keeps others out.
+const LEASE: &str = "backup";
+
+/// How many records are read at once.
+const BATCH: usize = 256;
+
+/// What is to be put into an artefact.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// It holds what came after this position.
+    pub since: Position,
+    /// The committed backup that holds what came before.
+    pub base: Option<BackupId>,
+    /// The objects that are meant; `None` for all.
+    pub selection: Option<BTreeSet<ObjectId>>,
+    /// Objects that can't be put in, with the reason.
+    pub left_out: Vec<(ObjectId, String)>,
+    /// How many objects will be in it.
+    pub objects: u64,
+}
+
+/// What an operator chooses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The object of this identity.
+    Object(ObjectId),
+    /// Every object that has these attributes.
+    Like(Template),
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(id) => write!(f, "{id}"),
+            Self::Like(template) => match (template.bytes(CKA_LABEL), template.bytes(CKA_ID)) {
+                (Some(label), _) => write!(f, "labelled {:?}", String::from_utf8_lossy(label)),
+                (None, Some(id)) => {
+                    f.write_str("of CKA_ID ")?;
+                    id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                }
+                (None, None) => f.write_str("like that"),
+            },
+        }
+    }
+}
+
+/// One operator at a time holds it.
+pub struct Turn(#[expect(dead_code, reason = "held, not read")] Box<dyn Lease>);
+
+impl Token {
+    /// Keeps other operators away from the token's backups until it is dropped.
+    pub fn backup_turn(&self) -> Result<Turn> {
+        match self.store.lease(LEASE, self.settings.lease_wait_ms)? {
+            Some(lease) => Ok(Turn(lease)),
+            None => Err(self.out_of_order(
+                "another operator is at a backup of it right now; wait for the other to end",
+            )),
+        }
+    }
+
+    /// Every backup as the log tells. Needs a login.
+    pub fn ledger(&self) -> Result<Arc<Ledger>> {
+        self.seal()?;
+        self.shelf.refresh()?;
+        Ok(self.shelf.ledger())
+    }
+
+    /// Freezes the position of a new backup.
+    pub fn prepare_backup(&self, _: &Turn) -> Result<Backup> {
+        if let Some(open) = self.ledger()?.open() {
+            return Err(self.out_of_order(&format!(
+                "backup {} is prepared already; `tandem backup run`, `commit` or `rollback` it",
+                open.id
+            )));
+        }
+        let id = BackupId(self.new_uuid());
+        self.append(Event::BackupPrepared(id))?;
+        self.known_backup(id)
+    }
+
+    /// The backup that is prepared and not yet committed.
+    pub fn open_backup(&self) -> Result<Backup> {
+        let ledger = self.ledger()?;
+        ledger.open().cloned().ok_or_else(|| {
+            self.out_of_order("no backup is prepared: begin with `tandem backup prepare`")
+        })
+    }
+
+    fn known_backup(&self, id: BackupId) -> Result<Backup> {
+        let ledger = self.ledger()?;
+        ledger.backup(id).cloned().ok_or_else(|| {
+            self.out_of_order(&format!("there is no backup {id}; see `tandem backup list`"))
+        })
+    }
+
+    /// What an artefact of a backup would hold: everything, or some objects, or what came after the last bundle that counts.
+    pub fn plan_backup(
+        &self,
+        backup: &Backup,
+        chosen: Option<&[Choice]>,
+        incremental: bool,
+    ) -> Result<Plan> {
+        let base = if incremental { Some(self.base_for(backup)?) } else { None };
+        let mut plan = Plan {
+            since: base.as_ref().map_or(0, |base| base.prepared.position),
+            base: base.map(|base| base.id),
+            ..Plan::default()
+        };
+        let entries = match chosen {
+            None => self.shelf.find(&Template::new()),
+            Some(wanted) => {
+                let entries = self.chosen(wanted)?;
+                plan.selection = Some(entries.iter().map(|entry| entry.object.id).collect());
+                entries
+            }
+        };
+        let meant = |entry: &&Arc<Entry>| {
+            entry.object.born > plan.since && entry.object.born <= backup.prepared.position
+        };
+        for entry in entries.iter().filter(meant) {
+            match why_not(&entry.object) {
+                Some(why) => plan.left_out.push((entry.object.id, why)),
+                None => plan.objects = plan.objects.saturating_add(1),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The objects that some templates name, with the other halves of key pairs.
+    fn chosen(&self, wanted: &[Choice]) -> Result<Vec<Arc<Entry>>> {
+        let mut chosen = Vec::new();
+        for choice in wanted {
+            let found = match choice {
+                Choice::Object(id) => self.shelf.by_id(*id).into_iter().collect(),
+                Choice::Like(template) => self.shelf.find(template),
+            };
+            if found.is_empty() {
+                let message = format!("no object is {choice}; see `tandem keys`");
+                return Err(Error::new(CKR_ARGUMENTS_BAD, message));
+            }
+            for entry in found {
+                chosen.extend(entry.object.mate.and_then(|mate| self.shelf.by_id(mate)));
+                chosen.push(entry);
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// The last committed backup with a bundle of everything that counts.
+    fn base_for(&self, backup: &Backup) -> Result<Backup> {
+        let (ledger, ring) = (self.ledger()?, self.known_ring()?);
+        let ring = ring.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
+        let is_base = |base: &&Backup| {
+            base.prepared.position < backup.prepared.position
+                && base.counting().any(|made| {
+                    made.selection.is_none()
+                        && matches!(made.artefact, Artefact::Bundle { .. })
+                        && stands(&ledger, &ring, base, made).is_ok()
+                })
+        };
+        ledger.backups().iter().rev().find(is_base).cloned().ok_or_else(|| {
+            self.out_of_order("there is no committed bundle to build on: make a complete one first")
+        })
+    }
+
+    /// Writes a backup's bundle.
+    pub fn write_bundle(
+        &self,
+        backup: &Backup,
+        plan: &Plan,
+        out: &mut dyn Write,
+        progress: &dyn Progress,
+    ) -> Result<Written> {
+        let seal = self.seal()?;
+        let to = backup.prepared.position;
+        progress.stage("writing the bundle", to.saturating_sub(plan.since));
+        let mut link = self.journal.link_at(plan.since)?;
+        let mut writer = Writer::begin(out, self.header(backup, plan, link)?)?;
+        let mut at = plan.since;
+        while at < to {
+            let records = self.store.read(at, BATCH)?;
+            if records.is_empty() {
+                return Err(damaged(at.saturating_add(1), "it is missing"));
+            }
+            for record in records.into_iter().take_while(|record| record.position <= to) {
+                if record.position != at.saturating_add(1) {
+                    return Err(damaged(at.saturating_add(1), "it is missing"));
+                }
+                if !seal.holds(&record, &link) {
+                    return Err(damaged(record.position, crate::journal::BROKEN));
+                }
+                (at, link) = (record.position, record.link);
+                writer.part(&part_of(record, plan.selection.as_ref()))?;
+                progress.step();
+            }
+        }
+        writer.end(&seal)
+    }
+
+    fn header(&self, backup: &Backup, plan: &Plan, link: [u8; 32]) -> Result<Header> {
+        let ring = self.known_ring()?.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
+        Ok(Header {
+            id: backup.id,
+            label: self.label(),
+            serial: self.serial()?,
+            since: plan.since,
+            link,
+            to: backup.prepared.position,
+            base: plan.base,
+            whole: plan.selection.is_none(),
+            ring: Box::new(Arc::unwrap_or_clone(ring)),
+            at_ms: self.clock.wall_ms(),
+            identity: self.identity(note::SERIAL)?,
+        })
+    }
+
+    /// Notes an artefact of the open backup.
+    pub fn note_made(
+        &self,
+        _: &Turn,
+        backup: &Backup,
+        plan: Plan,
+        artefact: Artefact,
+        verified: bool,
+    ) -> Result {
+        if !self.known_backup(backup.id)?.is_open() {
+            return Err(self.out_of_order(&format!(
+                "backup {} has been committed or rolled back meanwhile",
+                backup.id
+            )));
+        }
+        let ring = self.known_ring()?.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
+        let wraps =
+            |key| matches!(key, RingKey::Private | RingKey::Secret | RingKey::Open | RingKey::Data);
+        let keks = ring.keys.iter().filter(|entry| wraps(entry.key));
+        self.append(Event::BackupMade(Box::new(Made {
+            id: backup.id,
+            artefact,
+            since: plan.since,
+            base: plan.base,
+            selection: plan.selection.map(|ids| ids.into_iter().collect()),
+            left_out: plan.left_out,
+            keks: keks.map(|entry| entry.check.clone().into()).collect(),
+            recovery: recovery_of(&ring),
+            verified,
+        })))?;
+        Ok(())
+    }
+
+    /// What was just read back from end to end counts: it is what the token was restored from.
+    pub(super) fn count_restored(&self, backup: &Backup, plan: Plan, artefact: Artefact) -> Result {
+        let turn = self.backup_turn()?;
+        self.note_made(&turn, backup, plan, artefact, true)?;
+        self.commit_backup(&turn).map(|_| ())
+    }
+
+    /// Lets the open backup count.
+    pub fn commit_backup(&self, _: &Turn) -> Result<Backup> {
+        let open = self.open_backup()?;
+        if open.counting().next().is_none() {
+            return Err(self.out_of_order(&format!(
+                "backup {} has no verified artefact yet: run `tandem backup run --out FILE` first",
+                open.id
+            )));
+        }
+        self.append(Event::BackupCommitted(open.id))?;
+        self.known_backup(open.id)
+    }
+
+    /// Forgets the open backup. What it was put on stays where it is, and counts for nothing.
+    pub fn roll_back_backup(&self, _: &Turn) -> Result<Backup> {
+        let open = self.open_backup()?;
+        self.end_backup(&open, "rolled back by the operator")
+    }
+
+    /// A committed backup that turned out not to be one counts no more.
+    pub fn withdraw_backup(&self, _: &Turn, id: BackupId, why: &str) -> Result<Backup> {
+        let backup = self.known_backup(id)?;
+        if backup.state() != State::Committed {
+            return Err(self.out_of_order(&format!("backup {id} does not count in any case")));
+        }
+        self.end_backup(&backup, why)
+    }
+
+    fn end_backup(&self, backup: &Backup, why: &str) -> Result<Backup> {
+        self.append(Event::BackupEnded { id: backup.id, reason: why.to_owned() })?;
+        self.known_backup(backup.id)
+    }
+
+    /// What an object shows; `None` if there is none of this identity.
+    pub fn shown(&self, id: ObjectId) -> Option<Template> {
+        self.shelf.by_id(id).map(|entry| entry.object.template.clone())
+    }
+
+    /// Why the artefacts of a backup don't count, if none does.
+    pub fn why_not_counting(&self, backup: &Backup) -> Result<Option<String>> {
+        let (ledger, ring) = (self.ledger()?, self.known_ring()?);
+        let ring = ring.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
+        let mut last = Some("it has no verified artefact".to_owned());
+        for made in backup.counting() {
+            match stands(&ledger, &ring, backup, made) {
+                Ok(()) => return Ok(None),
+                Err(why) => last = Some(why),
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// Why an object can't be put into a bundle.
+fn why_not(object: &Object) -> Option<String> {
+    let keyed = matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY);
+    let has_secret = keyed || object.kek == Some(Kek::Data);
+    (has_secret && object.kek.is_none()).then(|| {
+        let holders = object.holders.as_deref().unwrap_or_default().join(", ");
+        format!("it was there before Tandem and can't be copied off {holders}")
+    })
+}
+
+/// A record, or what stands for it where it is about an object that is not meant.
+fn part_of(record: Record, selection: Option<&BTreeSet<ObjectId>>) -> Part {
+    let about = record.event().and_then(|event| event.about());
+    match (about, selection) {
+        (Some(id), Some(chosen)) if !chosen.contains(&id) => {
+            Part::Stub { position: record.position, link: record.link, mac: record.mac }
+        }
+        _ => Part::Record(Box::new(record)),
+    }
+}

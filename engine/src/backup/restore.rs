@@ -1,0 +1,279 @@
+//! Restoring: the log comes from bundles, the key ring from the shares, and then every member follows the log as after any
+//! other absence. What members hold that is newer than the backup is kept, and told.
+//!
+//! Each step can be interrupted and is taken again. The log is filled only with records whose seals were checked, by a key
+//! that the shares, or a member that lives, have brought.
+
+use super::bundle::{Header, broken};
+use super::phases::Plan;
+use super::source::{Source, Sources};
+use super::words::{Artefact, BackupId};
+use crate::error::{Error, Result};
+use crate::event::{Event, Hash, Head, Record};
+use crate::joining::Bringing;
+use crate::log::{Append, Position, StoreError};
+use crate::object::ObjectId;
+use crate::pair;
+use crate::report::JoinReport;
+use crate::seal::Seal;
+use crate::settings::Role;
+use crate::station::Station;
+use crate::token::{Token, note};
+use std::sync::Arc;
+use tandem_values::{Secret, ck::*};
+
+/// How many records are written at once.
+const BATCH: usize = 512;
+
+/// Members that were brought in, and those that could not be, with the reason.
+type Brought = (Vec<JoinReport>, Vec<(String, String)>);
+
+/// What restoring came to.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// The last backup that it was made from.
+    pub backup: BackupId,
+    /// How far that goes.
+    pub to: Position,
+    /// Records that were put into the log.
+    pub records: u64,
+    /// Each member that was brought in, in the order of the configuration.
+    pub members: Vec<JoinReport>,
+    /// Members that could not be reached, with the reason.
+    pub away: Vec<(String, String)>,
+    /// Objects that were found on members and not in the backup: kept, not backed up, and not to be copied.
+    pub newer: Vec<ObjectId>,
+}
+
+impl Token {
+    /// Restores the token from a complete bundle and those that build on it, oldest first: into an empty log, or one that
+    /// ends where they go on. Members that lost the key ring get it by the shares.
+    ///
+    /// `artefact` is the last bundle, as it counts from now on. Run again after an interruption it goes on.
+    pub fn restore(
+        self: &Arc<Self>,
+        pin: &Secret,
+        bundles: &[&dyn Source],
+        artefact: Artefact,
+        bringing: &Bringing<'_>,
+    ) -> Result<Restored> {
+        let sources = Sources::of(bundles)?;
+        let last = sources.last()?.clone();
+        self.is_fit(&sources)?;
+        let records = self.as_user(pin, || {
+            let seal = self.open_ring(pin, sources.first()?, bringing)?;
+            bringing.progress.stage("reading the backup", 0);
+            sources.each(&seal, &mut |_| Ok(()))?;
+            self.fill(&sources, &seal, bringing)
+        })?;
+        let (members, away) = self.bring_members(pin, &last, bringing)?;
+        let newer = self.finish(pin, &last, artefact, bringing)?;
+        Ok(Restored { backup: last.id, to: last.to, records, members, away, newer })
+    }
+
+    /// An error while a restore was begun and not ended: the log is not whole.
+    pub(crate) fn is_restored(&self) -> Result {
+        if self.store.note(note::RESTORING)?.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(
+            CKR_FUNCTION_FAILED,
+            format!(
+                "token {}: its log is being restored, or that was interrupted: run `tandem restore` again with the same bundles",
+                self.settings.label
+            ),
+        ))
+    }
+
+    /// Refuses bundles that the log here can't be made from.
+    fn is_fit(&self, sources: &Sources<'_>) -> Result {
+        let first = sources.first()?;
+        if !sources.are_whole() {
+            return Err(broken(
+                "a log can be made from a complete backup and those that build on it only; this one holds chosen objects, or begins \
+                 in the middle",
+            ));
+        }
+        match self.known_ring()? {
+            Some(ring) if ring.id != first.ring.id => Err(broken(&format!(
+                "it is of another key ring than token {} has now: move the state folder away if you want the old token back",
+                self.settings.label
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the seal on a member that holds the ring, or on the first that takes it by the shares.
+    fn open_ring(
+        self: &Arc<Self>,
+        pin: &Secret,
+        header: &Header,
+        bringing: &Bringing<'_>,
+    ) -> Result<Seal> {
+        let mut last =
+            Error::new(CKR_DEVICE_REMOVED, "the configuration names no member that holds keys");
+        let mut without = Vec::new();
+        for station in self.stations.iter().filter(|station| holds_keys(station)) {
+            let lease = match self.reach(station, pin) {
+                Ok(lease) => lease,
+                Err(error) => {
+                    last = error;
+                    continue;
+                }
+            };
+            match pair::find(&lease.desk(), &header.ring) {
+                Ok(handles) => return Ok(Seal::derive(&lease.desk(), handles.log)?),
+                Err(_) => without.push(lease),
+            }
+        }
+        for lease in without {
+            if bringing.shares.is_empty() {
+                return Err(Error::new(
+                    CKR_ARGUMENTS_BAD,
+                    "no member holds the key ring of this backup, and only the recovery's shares open it: run this again with \
+                     --shares DIR",
+                ));
+            }
+            let desk = lease.desk();
+            pair::tidy(&desk, Some(&header.ring.id), &[])?;
+            match pair::open(&desk, &header.ring, bringing.shares, bringing.progress) {
+                Ok(handles) => return Ok(Seal::derive(&desk, handles.log)?),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Puts into the log what it lacks.
+    fn fill(&self, sources: &Sources<'_>, seal: &Seal, bringing: &Bringing<'_>) -> Result<u64> {
+        let (head, to) = (self.store.head()?, sources.last()?.to);
+        let mut same: Option<Hash> = (head.position == 0).then_some(head.link);
+        let meeting = head.position.min(to);
+        sources.each(seal, &mut |record| {
+            if record.position == meeting {
+                same = Some(record.link);
+            }
+            Ok(())
+        })?;
+        if same != Some(self.journal.link_at(meeting)?) {
+            return Err(broken(&format!(
+                "the log of token {} is of another history: nothing of it is replaced. Choose the keys that you miss with --key or \
+                 --label, or move the state folder away",
+                self.settings.label
+            )));
+        }
+        if head.position >= to {
+            self.store.set_note(note::RESTORING, None)?;
+            return Ok(0);
+        }
+        self.begin_filling(sources.last()?, head)?;
+        bringing.progress.stage("filling the log", to.saturating_sub(head.position));
+        let mut batch = Vec::with_capacity(BATCH);
+        sources.each(seal, &mut |record| {
+            if record.position > head.position {
+                batch.push(record);
+                bringing.progress.step();
+            }
+            if batch.len() == BATCH { self.put(&mut batch) } else { Ok(()) }
+        })?;
+        self.put(&mut batch)?;
+        self.store.set_note(note::RESTORING, None)?;
+        Ok(to.saturating_sub(head.position))
+    }
+
+    fn begin_filling(&self, last: &Header, head: Head) -> Result {
+        if head.position == 0 {
+            self.store.set_note(note::FRESH, None)?;
+            self.store.set_note(note::SERIAL, Some(&last.identity))?;
+            if last.label != self.settings.label {
+                self.store.set_note(note::LABEL, Some(last.label.as_bytes()))?;
+            }
+        }
+        Ok(self.store.set_note(note::RESTORING, Some(&last.id.0))?)
+    }
+
+    /// Writes records as they are, after the ones before.
+    fn put(&self, batch: &mut Vec<Record>) -> Result {
+        let Some(first) = batch.first().map(|record| record.position) else { return Ok(()) };
+        let records = std::mem::take(batch);
+        self.store.append(&mut |head: &Head| {
+            if head.position.saturating_add(1) != first {
+                return Err(StoreError::Unavailable(
+                    "another process wrote to the log while it was restored".into(),
+                ));
+            }
+            Ok(Append { records: records.clone(), erase: Vec::new() })
+        })?;
+        Ok(())
+    }
+
+    /// Brings in every member of the configuration that can be reached.
+    fn bring_members(
+        self: &Arc<Self>,
+        pin: &Secret,
+        header: &Header,
+        bringing: &Bringing<'_>,
+    ) -> Result<Brought> {
+        let (mut members, mut away) = (Vec::new(), Vec::new());
+        for station in self.stations.iter().filter(|station| holds_keys(station)) {
+            let known = self.paired()?;
+            let name = station.name();
+            let is_known = known.since.contains_key(name) || known.left.contains(name);
+            // What it holds already, it held before the backup was needed.
+            if self.holds_ring(station, pin, header) {
+                self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
+            }
+            let brought = if is_known {
+                self.replace_member(pin, name, bringing)
+            } else {
+                self.add_member(pin, name, bringing)
+            };
+            match brought {
+                Ok(joined) => members.push(joined),
+                Err(error) => away.push((name.to_owned(), error.to_string())),
+            }
+        }
+        match (members.is_empty(), away.first()) {
+            (true, Some((_, why))) => Err(Error::new(CKR_DEVICE_ERROR, why.clone())),
+            _ => Ok((members, away)),
+        }
+    }
+
+    /// True if a member's token holds the ring now.
+    fn holds_ring(self: &Arc<Self>, station: &Arc<Station>, pin: &Secret, header: &Header) -> bool {
+        let look = || {
+            let lease = self.reach(station, pin)?;
+            pair::find(&lease.desk(), &header.ring).map(|_| ())
+        };
+        self.as_user(pin, look).is_ok()
+    }
+
+    /// Takes over what members hold beyond the backup, and lets the backup count.
+    fn finish(
+        self: &Arc<Self>,
+        pin: &Secret,
+        last: &Header,
+        artefact: Artefact,
+        bringing: &Bringing<'_>,
+    ) -> Result<Vec<ObjectId>> {
+        let session = self.login(pin)?;
+        let done = (|| {
+            let newer = self.adopt(bringing.progress)?.ids;
+            let ledger = self.ledger()?;
+            // Ended or committed since, it says so itself.
+            if let Some(backup) = ledger.backup(last.id).filter(|backup| backup.is_open()) {
+                let base = if last.since == 0 { None } else { last.base };
+                let plan = Plan { since: last.since, base, ..Plan::default() };
+                self.count_restored(backup, plan, artefact)?;
+            }
+            self.append(Event::Restored(last.id))?;
+            Ok(newer)
+        })();
+        session.close();
+        done
+    }
+}
+
+fn holds_keys(station: &Station) -> bool {
+    matches!(station.settings.role, Role::Active | Role::Standby)
+}

@@ -1,0 +1,176 @@
+//! Everything is lost, or half of it, and comes back.
+
+use super::{argument, back_up, done, enforce, file, is_backed_up, refused};
+use cryptoki::session::Session;
+use std::fs;
+use tandem_tests::keys::{DIGEST, Kind};
+use tandem_tests::openssl::PublicKey;
+use tandem_tests::{Application, Demo, Vendor, Wanted, alone, application, initialised};
+
+use Vendor::{Kryoptic, SoftHsm};
+
+const KINDS: [Kind; 4] = [Kind::Rsa(2048), Kind::P256, Kind::Generic(20), Kind::Aes(32)];
+
+/// Makes keys, and answers the public halves as everybody knows them.
+fn make(session: &Session) -> Vec<(Kind, PublicKey)> {
+    let mut published = Vec::new();
+    for kind in KINDS {
+        let made = kind.make(session, &format!("{kind}")).expect("a key");
+        published.extend(kind.public(session, made).map(|public| (kind, public)));
+    }
+    published
+}
+
+/// Works with every key, and has the published ones judge.
+fn works(session: &Session, published: &[(Kind, PublicKey)]) {
+    for kind in KINDS {
+        let name = format!("{kind}");
+        let made = kind.find(session, &name).unwrap_or_else(|| panic!("{name} is there"));
+        let signature = kind.work(session, made).unwrap_or_else(|e| panic!("{name}: {e}"));
+        if let Some((_, public)) = published.iter().find(|(known, _)| *known == kind) {
+            assert!(public.verifies(&DIGEST, &signature), "{name} is another key");
+        }
+    }
+}
+
+/// An application with another configuration.
+fn application_of(demo: &Demo) -> (Application, Session) {
+    // SAFETY: no other thread of this program reads the environment now.
+    unsafe { std::env::set_var("TANDEM_CONFIG", demo.config()) };
+    application()
+}
+
+fn shares(demo: &Demo) -> String {
+    demo.dir().join("shares").display().to_string()
+}
+
+/// What is left of a demo after a fire: bundle and shares.
+fn burn(demo: &Demo) {
+    for gone in ["members", "state"] {
+        fs::remove_dir_all(file(demo, gone)).expect("a folder");
+    }
+}
+
+#[test]
+fn new_tokens_of_the_other_vendor_each_sign_under_the_same_public_keys() {
+    alone(&Wanted::over(&[SoftHsm, Kryoptic]), |demo| {
+        enforce(demo);
+        let (first, session) = application();
+        let published = make(&session);
+        back_up(demo, "one.bundle");
+        works(&session, &published);
+        let serial = first.get_token_info(first.slot).expect("a token").serial_number().to_owned();
+        drop(session);
+        first.finalize();
+        burn(demo);
+
+        let dir = demo.dir().join("new");
+        let new = Demo::unpaired(&Wanted::over(&[Kryoptic, SoftHsm]), &dir);
+        enforce(&new);
+        let bundle = argument(demo, "one.bundle");
+        refused(&new, &["restore", &bundle], &["--shares DIR"]);
+        let restored = done(&new, &["restore", &bundle, "--shares", &shares(demo)]);
+        assert_eq!(restored["members"].as_array().map(Vec::len), Some(2), "{restored}");
+        assert!(restored["newer"].as_array().is_some_and(Vec::is_empty), "{restored}");
+        assert!(done(&new, &["verify"])["verified"].as_bool().expect("a flag"));
+        // What was restored from a verified bundle is backed up by it.
+        assert!(is_backed_up(&new, "P-256"));
+        let (second, session) = application_of(&new);
+        works(&session, &published);
+        let info = second.get_token_info(second.slot).expect("a token");
+        assert_eq!(info.serial_number(), serial, "applications find the token they knew");
+        drop(session);
+        second.finalize();
+        // Again it changes nothing.
+        let again = done(&new, &["restore", &bundle]);
+        assert_eq!(again["records"], 0, "{again}");
+        assert!(done(&new, &["verify"])["verified"].as_bool().expect("a flag"));
+    });
+}
+
+#[test]
+fn a_complete_bundle_and_what_builds_on_it_come_back_in_order() {
+    alone(&Wanted::mixed(), |demo| {
+        let (first, session) = application();
+        let published = make(&session);
+        back_up(demo, "one.bundle");
+        let gone = Kind::P256.make(&session, "gone").expect("a key");
+        let kept = Kind::P256.make(&session, "kept").expect("a key");
+        let public = Kind::P256.public(&session, kept).expect("a public key");
+        let two = argument(demo, "two.bundle");
+        done(demo, &["backup", "run", "--commit", "--incremental", "--out", &two]);
+        session.destroy_object(gone.key).expect("destroyed");
+        session.destroy_object(gone.public.expect("a pair")).expect("destroyed");
+        let three = argument(demo, "three.bundle");
+        done(demo, &["backup", "run", "--commit", "--incremental", "--out", &three]);
+        drop(session);
+        first.finalize();
+        burn(demo);
+
+        let dir = demo.dir().join("new");
+        let new = Demo::unpaired(&Wanted::over(&[SoftHsm, SoftHsm]), &dir);
+        let (one, shares) = (argument(demo, "one.bundle"), shares(demo));
+        refused(&new, &["restore", &two, "--shares", &shares], &["complete backup"]);
+        refused(&new, &["restore", &one, &three, "--shares", &shares], &["the bundle between"]);
+        let restored = done(&new, &["restore", &one, &two, &three, "--shares", &shares]);
+        assert!(restored["records"].as_u64() > Some(0), "{restored}");
+        let (second, session) = application_of(&new);
+        works(&session, &published);
+        let kept = Kind::P256.find(&session, "kept").expect("it is there");
+        let signature = Kind::P256.work(&session, kept).expect("a signature");
+        assert!(public.verifies(&DIGEST, &signature));
+        assert!(Kind::P256.find(&session, "gone").is_none(), "nothing comes back from the dead");
+        drop(session);
+        second.finalize();
+    });
+}
+
+#[test]
+fn a_lost_state_folder_comes_back_and_newer_keys_stay_where_they_stand() {
+    alone(&Wanted::mixed(), |demo| {
+        enforce(demo);
+        let (first, session) = application();
+        let published = make(&session);
+        back_up(demo, "one.bundle");
+        let newer = Kind::P256.make(&session, "newer").expect("a key");
+        let public = Kind::P256.public(&session, newer).expect("a public key");
+        drop(session);
+        first.finalize();
+        fs::remove_dir_all(file(demo, "state")).expect("a folder");
+
+        // The members hold the ring: no shares are needed.
+        let restored = done(demo, &["restore", &argument(demo, "one.bundle")]);
+        let told: Vec<_> = restored["newer"].as_array().expect("objects").iter().collect();
+        assert!(told.iter().any(|object| object["label"] == "newer"), "{restored}");
+        assert!(is_backed_up(demo, "P-256") && !is_backed_up(demo, "newer"));
+        assert!(done(demo, &["verify"])["verified"].as_bool().expect("a flag"));
+        let second = initialised();
+        let session = second.log_in();
+        works(&session, &published);
+        let key = Kind::P256.find(&session, "newer").expect("it is there");
+        // It is in no backup, and no bundle can hold it.
+        Kind::P256.work(&session, key).expect_err("not before it is backed up");
+        let two = argument(demo, "two.bundle");
+        let said = refused(demo, &["backup", "run", "--commit", "--out", &two], &["newer"]);
+        assert!(said.contains("can't be copied off"), "{said}");
+        Kind::P256.work(&session, key).expect_err("still not");
+        done(demo, &["backup", "run", "--commit", "--vendor", "both HSMs' own"]);
+        let signature = Kind::P256.work(&session, key).expect("on the operator's word");
+        assert!(public.verifies(&DIGEST, &signature));
+        drop(session);
+        second.finalize();
+    });
+}
+
+#[test]
+fn a_token_in_use_is_not_replaced_by_a_backup() {
+    alone(&Wanted::mixed(), |demo| {
+        done(demo, &["keys", "generate", "--type", "ec:p256", "--label", "k"]);
+        back_up(demo, "one.bundle");
+        done(demo, &["keys", "generate", "--type", "ec:p256", "--label", "later"]);
+        let restored = done(demo, &["restore", &argument(demo, "one.bundle")]);
+        assert_eq!(restored["records"], 0, "the log has all of it");
+        assert!(!is_backed_up(demo, "later") && is_backed_up(demo, "k"));
+        assert!(done(demo, &["verify"])["verified"].as_bool().expect("a flag"));
+    });
+}
