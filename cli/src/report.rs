@@ -6,7 +6,8 @@
 mod backup;
 
 pub(crate) use backup::{
-    BackupLine, BackupReport, BackupsReport, BundleReport, LeftOutLine, RestoredReport,
+    BackupLine, BackupReport, BackupsReport, BundleReport, LeftOutLine, PickedReport,
+    RestoredReport,
 };
 
 use crate::keytype;

@@ -1,13 +1,14 @@
 //! `tandem restore`: brings a token back from a backup.
 
+use super::backup::choice::Chosen;
 use super::backup::{self, file};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::progress::Bar;
-use crate::report::RestoredReport;
+use crate::report::{PickedReport, RestoredReport};
 use std::path::PathBuf;
 use std::time::Instant;
-use tandem_engine::backup::{Bundle, Source};
+use tandem_engine::backup::{Bundle, Choice, Source};
 use tandem_engine::joining::Bringing;
 use tandem_runtime::shares;
 
@@ -19,12 +20,21 @@ pub(crate) struct Args {
     /// The folder with the files of the recovery's shares, or one of the files; may be given more than once
     #[arg(long, value_name = "DIR")]
     shares: Vec<PathBuf>,
+    /// Bring back what the token that lives here never had, and leave the rest of it as it is
+    #[arg(long, conflicts_with_all = ["keys", "labels"])]
+    missing: bool,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Leave what a new member's token holds and is not Tandem's as it is, rather than refuse the token
     #[arg(long)]
     keep_foreign: bool,
 }
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
+    let chosen = args.chosen.choices()?;
+    if args.missing || chosen.is_some() {
+        return pick(context, args, chosen.as_deref());
+    }
     let began = Instant::now();
     let last = args.files.last().ok_or_else(|| Error::usage("name the bundle"))?;
     // Before a PIN is asked for.
@@ -54,4 +64,23 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     runtime.stop();
     context.screen.report(&report)?;
     Ok(report.is_whole())
+}
+
+/// Brings single keys back into a token that lives.
+fn pick(context: &mut Context<'_>, args: &Args, chosen: Option<&[Choice]>) -> Result<bool> {
+    let runtime = context.look()?;
+    let live = context.token(&runtime)?;
+    let session = context.login(live)?;
+    let bar = Bar::new(context.screen.json());
+    let files: Vec<_> = args.files.iter().cloned().map(file::BundleFile).collect();
+    let sources: Vec<&dyn Source> = files.iter().map(|file| file as &dyn Source).collect();
+    let picked = live.token.pick(&sources, chosen, &bar);
+    bar.clear();
+    let picked = picked?;
+    let report =
+        PickedReport::of(live.token.label(), &picked, |id| backup::label(live.token, id));
+    session.close();
+    runtime.stop();
+    context.screen.report(&report)?;
+    Ok(report.left.is_empty())
 }

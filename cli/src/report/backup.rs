@@ -2,7 +2,7 @@
 
 use super::{AwayLine, hex, time};
 use serde::Serialize;
-use tandem_engine::backup::{Artefact, Backup, Made, Restored, State, Verified};
+use tandem_engine::backup::{Artefact, Backup, Made, Picked, Restored, State, Verified};
 use tandem_engine::object::ObjectId;
 use tandem_engine::report::JoinReport;
 
@@ -292,5 +292,43 @@ impl RestoredReport {
     /// True if every member has everything.
     pub(crate) fn is_whole(&self) -> bool {
         self.away.is_empty() && self.members.iter().all(|member| member.exceptions.is_empty())
+    }
+}
+
+/// `tandem restore --key`, `--label`, `--missing`
+#[derive(Serialize)]
+pub(crate) struct PickedReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// Objects that are back.
+    pub(crate) restored: Vec<ObjectName>,
+    /// Objects that were there all the time.
+    pub(crate) present: Vec<ObjectName>,
+    /// Objects that did not come back.
+    pub(crate) left: Vec<LeftOutLine>,
+}
+
+/// How an object is called.
+#[derive(Serialize)]
+pub(crate) struct ObjectName {
+    /// Its identity.
+    pub(crate) object_id: String,
+    /// Its CKA_LABEL, if it is known.
+    pub(crate) label: String,
+}
+
+impl PickedReport {
+    /// What bringing objects back came to; `label` tells what one is called.
+    pub(crate) fn of(token: String, picked: &Picked, label: impl Fn(ObjectId) -> String) -> Self {
+        let names = |ids: &[ObjectId]| {
+            let name = |id: &ObjectId| ObjectName { object_id: id.to_string(), label: label(*id) };
+            ids.iter().map(name).collect()
+        };
+        Self {
+            token,
+            restored: names(&picked.restored),
+            present: names(&picked.present),
+            left: LeftOutLine::all(&picked.left, &label),
+        }
     }
 }

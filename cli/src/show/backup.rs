@@ -3,7 +3,7 @@
 use super::{Judgement, Show, count, judged, table};
 use crate::error::Result;
 use crate::report::{
-    BackupLine, BackupReport, BackupsReport, BundleReport, LeftOutLine, RestoredReport,
+    BackupLine, BackupReport, BackupsReport, BundleReport, LeftOutLine, PickedReport, RestoredReport,
 };
 use crate::screen::Screen;
 use comfy_table::Cell;
@@ -131,6 +131,21 @@ impl Show for RestoredReport {
             self.position,
             count(usize::try_from(self.objects).unwrap_or(usize::MAX), "object", "objects"),
             self.seconds
+        ))
+    }
+}
+
+impl Show for PickedReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        for object in &self.restored {
+            screen.line(format!("{:?} ({}) is back, on every member", object.label, object.object_id))?;
+        }
+        left_out(screen, &self.left, "did not come back")?;
+        screen.line(format!(
+            "{} brought back to {}, {} there already",
+            count(self.restored.len(), "object", "objects"),
+            self.token,
+            count(self.present.len(), "was", "were")
         ))
     }
 }

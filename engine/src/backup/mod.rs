@@ -6,10 +6,12 @@
 
 mod bundle;
 mod chain;
+mod choice;
 mod cover;
 mod gate;
 mod ledger;
 mod phases;
+mod pick;
 mod restore;
 mod source;
 mod verify;
@@ -17,7 +19,9 @@ mod words;
 
 pub use bundle::{Bundle, Header, Part, Trailer, Written};
 pub use ledger::{Backup, Ledger, Moment, State};
-pub use phases::{Choice, Plan, Turn};
+pub use choice::Choice;
+pub use phases::{Plan, Turn};
+pub use pick::Picked;
 pub use restore::Restored;
 pub use source::Source;
 pub use verify::Verified;

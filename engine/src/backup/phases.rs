@@ -1,6 +1,7 @@
 //! The phases of a backup: prepared, made, committed or rolled back. Each is one record of the log, so that a process which
 //! dies between two of them leaves nothing half-done; one operator at a time.
 
+use super::choice::Choice;
 use super::bundle::{Header, Part, Writer, Written};
 use super::cover::{recovery_of, stands};
 use super::ledger::{Backup, Ledger, State};
@@ -15,7 +16,6 @@ use crate::ring::RingKey;
 use crate::shelf::Entry;
 use crate::token::{Token, note};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 use tandem_values::{Template, ck::*};
@@ -39,31 +39,6 @@ pub struct Plan {
     pub left_out: Vec<(ObjectId, String)>,
     /// How many objects will be in it.
     pub objects: u64,
-}
-
-/// What an operator chooses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// The object of this identity.
-    Object(ObjectId),
-    /// Every object that has these attributes.
-    Like(Template),
-}
-
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Object(id) => write!(f, "{id}"),
-            Self::Like(template) => match (template.bytes(CKA_LABEL), template.bytes(CKA_ID)) {
-                (Some(label), _) => write!(f, "labelled {:?}", String::from_utf8_lossy(label)),
-                (None, Some(id)) => {
-                    f.write_str("of CKA_ID ")?;
-                    id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-                }
-                (None, None) => f.write_str("like that"),
-            },
-        }
-    }
 }
 
 /// One operator at a time holds it.

@@ -96,7 +96,7 @@ impl Token {
     }
 
     /// Refuses a bundle of another key ring.
-    fn is_ours(&self, header: &Header) -> Result {
+    pub(super) fn is_ours(&self, header: &Header) -> Result {
         match self.known_ring()? {
             Some(ring) if ring.id == header.ring.id => Ok(()),
             Some(_) => Err(broken(&format!(
@@ -108,7 +108,7 @@ impl Token {
     }
 
     /// Opens one record's key on a member and proves it.
-    fn prove_record(&self, object: &Object, wrapped: &[u8]) -> Result<Proof> {
+    pub(super) fn prove_record(&self, object: &Object, wrapped: &[u8]) -> Result<Proof> {
         self.on_makers(|lease| match self.prove_opened(lease, object, wrapped) {
             Err(Failure::Fault(fault)) if !crate::prove::is_refusal(fault) => Err(fault),
             proof => Ok(proof),

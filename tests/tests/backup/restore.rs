@@ -174,3 +174,49 @@ fn a_token_in_use_is_not_replaced_by_a_backup() {
         assert!(done(demo, &["verify"])["verified"].as_bool().expect("a flag"));
     });
 }
+
+#[test]
+fn one_key_comes_back_and_a_destroyed_one_only_by_name() {
+    alone(&Wanted::mixed(), |demo| {
+        let (first, session) = application();
+        let made: Vec<_> = ["one", "two", "three"]
+            .map(|name| (name, Kind::P256.make(&session, name).expect("a key")))
+            .to_vec();
+        let secret = Kind::Generic(20).make(&session, "secret").expect("a key");
+        let published: Vec<_> = made
+            .iter()
+            .map(|(_, made)| Kind::P256.public(&session, *made).expect("a public key"))
+            .collect();
+        let mac = Kind::Generic(20).work(&session, secret).expect("a MAC");
+        back_up(demo, "one.bundle");
+        for (_, made) in &made[..2] {
+            session.destroy_object(made.key).expect("destroyed");
+            session.destroy_object(made.public.expect("a pair")).expect("destroyed");
+        }
+        session.destroy_object(secret.key).expect("destroyed");
+        let bundle = argument(demo, "one.bundle");
+        // Nothing was never here.
+        let missing = demo.tandem(&["restore", &bundle, "--missing"]);
+        assert_eq!(missing.status.code(), Some(1), "the destroyed ones are told");
+        assert!(Kind::P256.find(&session, "one").is_none());
+
+        let picked = done(demo, &["restore", &bundle, "--label", "one", "--label", "three"]);
+        assert_eq!(picked["restored"].as_array().map(Vec::len), Some(2), "{picked}");
+        assert_eq!(picked["present"].as_array().map(Vec::len), Some(2), "{picked}");
+        done(demo, &["restore", &bundle, "--label", "secret"]);
+        for (name, public) in [("one", &published[0]), ("three", &published[2])] {
+            let key = Kind::P256.find(&session, name).expect("it is there, once");
+            let signature = Kind::P256.work(&session, key).expect("a signature");
+            assert!(public.verifies(&DIGEST, &signature), "{name} is another key");
+        }
+        let back = Kind::Generic(20).find(&session, "secret").expect("it is there, once");
+        assert_eq!(Kind::Generic(20).work(&session, back).expect("a MAC"), mac);
+        assert!(Kind::P256.find(&session, "two").is_none(), "nobody asked for it");
+        assert!(done(demo, &["verify"])["verified"].as_bool().expect("a flag"));
+        refused(demo, &["restore", &bundle, "--label", "nobody"], &["nothing in the backup"]);
+        // What came back after the backup is not in it.
+        assert!(!is_backed_up(demo, "one") && is_backed_up(demo, "three"));
+        drop(session);
+        first.finalize();
+    });
+}

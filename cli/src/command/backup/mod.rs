@@ -1,6 +1,6 @@
 //! `tandem backup`: the phases of a backup, and its artefacts.
 
-mod choice;
+pub(crate) mod choice;
 pub(crate) mod file;
 mod make;
 

@@ -1,0 +1,216 @@
+//! Bringing back some objects from a backup, into a token that lives. What is there stays as it is; what was destroyed comes
+//! back only when it is asked for by name, and then as another object: a tombstone is for ever.
+
+use super::choice::Choice;
+use super::source::{Source, Sources};
+use crate::data;
+use crate::error::{Error, Result};
+use crate::event::{Event, Record};
+use crate::journal::Entry;
+use crate::object::{Kek, Object, ObjectId};
+use crate::report::Progress;
+use crate::token::Token;
+use std::collections::{BTreeMap, BTreeSet};
+use tandem_values::ck::*;
+
+/// What bringing objects back came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picked {
+    /// Objects that are back, by the identity that they have now.
+    pub restored: Vec<ObjectId>,
+    /// Objects that were there all the time.
+    pub present: Vec<ObjectId>,
+    /// Objects that did not come back, with the reason.
+    pub left: Vec<(ObjectId, String)>,
+}
+
+/// An object as a backup has it.
+struct Kept {
+    /// Its last form while it lived.
+    object: Object,
+    /// It was destroyed before the backup ended.
+    destroyed: bool,
+    /// Its secret part.
+    wrapped: Option<Vec<u8>>,
+}
+
+/// What becomes of an object of the backup.
+enum Fate {
+    /// It is there.
+    Present,
+    /// It comes back as it was.
+    Back,
+    /// It comes back as another object.
+    Anew,
+    /// It was destroyed, and nobody asked for it by name.
+    Dead,
+}
+
+impl Token {
+    /// Brings back objects from bundles: those that are chosen, or, without a choice, all that the token never had. Needs a
+    /// login. Every key is proven before it is taken in, and on every member after.
+    pub fn pick(
+        &self,
+        bundles: &[&dyn Source],
+        chosen: Option<&[Choice]>,
+        progress: &dyn Progress,
+    ) -> Result<Picked> {
+        self.shelf.refresh()?;
+        let sources = Sources::of(bundles)?;
+        self.is_ours(sources.first()?)?;
+        progress.stage("reading the backup", 0);
+        let mut kept = self.kept(&sources)?;
+        choose(&mut kept, chosen)?;
+        self.fetch(&sources, &mut kept)?;
+        progress.stage("bringing keys back", u64::try_from(kept.len()).unwrap_or(0));
+        self.take_back(kept, chosen.is_some(), progress)
+    }
+
+    /// Every object of the backup, without its secret part.
+    fn kept(&self, sources: &Sources<'_>) -> Result<BTreeMap<ObjectId, Kept>> {
+        let mut kept: BTreeMap<ObjectId, Kept> = BTreeMap::new();
+        sources.each(&self.seal()?, &mut |record| {
+            let Some(event) = record.event() else { return Ok(()) };
+            let Some(id) = event.about() else { return Ok(()) };
+            let before = kept.get(&id).map(|kept| kept.object.clone());
+            match event.fold(before, record.position) {
+                Some(object) => {
+                    kept.insert(id, Kept { object, destroyed: false, wrapped: None });
+                }
+                None => {
+                    kept.entry(id).and_modify(|kept| kept.destroyed = true);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(kept)
+    }
+
+    /// Reads the secret parts of what was chosen.
+    fn fetch(&self, sources: &Sources<'_>, kept: &mut BTreeMap<ObjectId, Kept>) -> Result {
+        sources.each(&self.seal()?, &mut |record: Record| {
+            let about = record.event().and_then(|event| event.about());
+            if let Some(kept) = about.and_then(|id| kept.get_mut(&id))
+                && kept.object.born == record.position
+            {
+                kept.wrapped = record.wrapped;
+            }
+            Ok(())
+        })
+    }
+
+    fn take_back(
+        &self,
+        kept: BTreeMap<ObjectId, Kept>,
+        by_name: bool,
+        progress: &dyn Progress,
+    ) -> Result<Picked> {
+        let mut picked = Picked::default();
+        let anew: BTreeMap<ObjectId, ObjectId> =
+            kept.keys().map(|id| (*id, self.new_object_id())).collect();
+        let mut entries = Vec::new();
+        for (id, kept) in kept {
+            progress.step();
+            let object = match self.fate(&kept, by_name)? {
+                Fate::Present => {
+                    picked.present.push(id);
+                    continue;
+                }
+                Fate::Dead => {
+                    picked.left.push((id, "it was destroyed; ask for it by name".into()));
+                    continue;
+                }
+                Fate::Back => kept.object.clone(),
+                Fate::Anew => renamed(&kept.object, &anew),
+            };
+            match self.entry_of(&kept, object) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => picked.left.push((id, error.to_string())),
+            }
+        }
+        picked.restored = entries.iter().filter_map(|entry| entry.event.about()).collect();
+        if !entries.is_empty() {
+            self.journal.append(&self.seal()?, self.site()?, &entries, &[])?;
+            self.shelf.refresh()?;
+            for (member, exception) in self.catch_up() {
+                picked.left.push((exception.id, format!("member {member}: {}", exception.failure)));
+            }
+        }
+        Ok(picked)
+    }
+
+    fn fate(&self, kept: &Kept, by_name: bool) -> Result<Fate> {
+        let id = kept.object.id;
+        Ok(match (self.shelf.by_id(id).is_some(), self.store.row(id)?) {
+            (true, _) => Fate::Present,
+            // Its row stays for its handle, which is never used again.
+            (false, Some(_)) if by_name => Fate::Anew,
+            (false, Some(_)) => Fate::Dead,
+            (false, None) if !kept.destroyed => Fate::Back,
+            (false, None) if by_name => Fate::Anew,
+            (false, None) => Fate::Dead,
+        })
+    }
+
+    /// The event that brings an object back, once its secret part has been proven.
+    fn entry_of(&self, kept: &Kept, mut object: Object) -> Result<Entry> {
+        (object.born, object.found_on) = (0, None);
+        let has_secret =
+            matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) || object.kek.is_some();
+        let wrapped = match (&kept.wrapped, has_secret) {
+            (_, false) => None,
+            (None, true) => {
+                return Err(Error::new(
+                    CKR_KEY_UNEXTRACTABLE,
+                    "its key material is not in the backup: it had been destroyed, or could not be copied",
+                ));
+            }
+            (Some(wrapped), true) => {
+                self.prove_record(&kept.object, wrapped)?
+                    .map_err(|failure| Error::new(CKR_DATA_INVALID, failure.to_string()))?;
+                Some(self.bound_to(&kept.object, &object, wrapped)?)
+            }
+        };
+        Ok(Entry { event: Event::Created(Box::new(object)), wrapped })
+    }
+
+    /// Wrapped bytes for an object's new identity: private values are bound to the old one.
+    fn bound_to(&self, old: &Object, new: &Object, wrapped: &[u8]) -> Result<Vec<u8>> {
+        if old.kek != Some(Kek::Data) || old.id == new.id {
+            return Ok(wrapped.to_vec());
+        }
+        let mut nonce = [0; 12];
+        self.entropy.fill(&mut nonce);
+        self.on_makers(|lease| {
+            let (desk, ring) = (lease.desk(), lease.ring()?);
+            let value = data::open(&desk, ring.data, old.id, wrapped)?;
+            data::seal(&desk, ring.data, new.id, &nonce, &value)
+        })
+    }
+}
+
+/// The same object under another identity, and its other half with it.
+fn renamed(object: &Object, anew: &BTreeMap<ObjectId, ObjectId>) -> Object {
+    let name = |id: ObjectId| anew.get(&id).copied();
+    let id = name(object.id).unwrap_or(object.id);
+    Object { id, mate: object.mate.and_then(name), ..object.clone() }
+}
+
+/// Keeps what was chosen, with the other halves of key pairs. Without a choice all of it is meant.
+fn choose(kept: &mut BTreeMap<ObjectId, Kept>, chosen: Option<&[Choice]>) -> Result {
+    let Some(choices) = chosen else { return Ok(()) };
+    let mut wanted = BTreeSet::new();
+    for choice in choices {
+        let before = wanted.len();
+        for kept in kept.values().filter(|kept| choice.means(&kept.object)) {
+            wanted.insert(kept.object.id);
+            wanted.extend(kept.object.mate);
+        }
+        if wanted.len() == before {
+            let message = format!("nothing in the backup is {choice}");
+            return Err(Error::new(CKR_ARGUMENTS_BAD, message));
+        }
+    }
+    kept.retain(|id, _| wanted.contains(id));
+    Ok(())
+}
