@@ -6,7 +6,7 @@
 mod backup;
 
 pub(crate) use backup::{
-    BackupLine, BackupReport, BackupsReport, BundleReport, LeftOutLine, PickedReport,
+    BackupLine, BackupReport, BackupsReport, BundleReport, DrillReport, LeftOutLine, PickedReport,
     RestoredReport,
 };
 

@@ -27,7 +27,8 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     harden::no_core_dumps();
     let folder = Folder::at(&args.dir)?;
-    let made = demo::make(&folder, &args.members, &args.settings)?;
+    let pins = demo::Pins::of_demo();
+    let made = demo::make(&folder, &args.members, &args.settings, &pins)?;
     let config = tandem_config::load(&folder.config())?;
     logging::set_up(logging::Program::Tool, &config.log);
 
@@ -40,7 +41,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let pairing = if args.unpaired {
         None
     } else {
-        Some(pair::pair(context, live, &demo::user_pin(), Some(&folder.shares()))?)
+        Some(pair::pair(context, live, &pins.user, Some(&folder.shares()))?)
     };
     let report = DemoReport {
         dir: folder.dir().to_owned(),

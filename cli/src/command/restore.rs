@@ -77,8 +77,7 @@ fn pick(context: &mut Context<'_>, args: &Args, chosen: Option<&[Choice]>) -> Re
     let picked = live.token.pick(&sources, chosen, &bar);
     bar.clear();
     let picked = picked?;
-    let report =
-        PickedReport::of(live.token.label(), &picked, |id| backup::label(live.token, id));
+    let report = PickedReport::of(live.token.label(), &picked, |id| backup::label(live.token, id));
     session.close();
     runtime.stop();
     context.screen.report(&report)?;

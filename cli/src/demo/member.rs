@@ -1,13 +1,12 @@
 //! One member of a demo: its storage, its token, and how it is configured.
 
-use super::{Folder, Kind, Planned, SO_PIN, USER_PIN, quoted, write};
+use super::{Folder, Kind, Pins, Planned, quoted, write};
 use crate::error::{Error, Result};
 use std::fs;
 use std::path::PathBuf;
 use tandem_config::typed;
 use tandem_engine::fault::Fault;
 use tandem_engine::member::{Member, User};
-use tandem_values::Secret;
 use tandem_values::ck::CKF_USER_PIN_INITIALIZED;
 use tandem_vendor::{Initialise, MemberConfig, TokenSelector, VendorMember};
 
@@ -69,7 +68,7 @@ fn started(folder: &Folder, planned: &Planned, token: TokenSelector) -> MemberCo
 }
 
 /// Makes a member's storage and its token, with both PINs. What an interrupted run has made is taken as it is.
-pub(super) fn make(folder: &Folder, planned: &Planned) -> Result {
+pub(super) fn make(folder: &Folder, planned: &Planned, pins: &Pins) -> Result {
     let storage = folder.member(&planned.name);
     let unwritable = |error: std::io::Error| {
         Error::failed(format!("the storage {} can't be made ({error})", storage.display()))
@@ -104,11 +103,10 @@ pub(super) fn make(folder: &Folder, planned: &Planned) -> Result {
             quoted(&planned.module)
         ),
     )?;
-    initialise(folder, planned)
+    initialise(folder, planned, pins)
 }
 
-fn initialise(folder: &Folder, planned: &Planned) -> Result {
-    let so_pin = Secret::new(SO_PIN);
+fn initialise(folder: &Folder, planned: &Planned, pins: &Pins) -> Result {
     let labelled = TokenSelector::Label(planned.name.clone());
     let ready = on(folder, planned, labelled.clone(), |member| {
         Ok(member.token()?.flags & CKF_USER_PIN_INITIALIZED != 0)
@@ -119,14 +117,14 @@ fn initialise(folder: &Folder, planned: &Planned) -> Result {
     // There is a token without a user PIN, or none at all.
     if ready.is_err() {
         on(folder, planned, TokenSelector::Uninitialised, |member| {
-            member.init_token(Some(&so_pin), &planned.name)
+            member.init_token(Some(&pins.so), &planned.name)
         })?;
     }
     // Modules may give a token another slot when it is initialised, so it is looked for anew.
     on(folder, planned, labelled, |member| {
         let session = member.open(true)?;
-        member.login(session, User::So, Some(&so_pin))?;
-        member.init_pin(session, Some(&Secret::new(USER_PIN)))?;
+        member.login(session, User::So, Some(&pins.so))?;
+        member.init_pin(session, Some(&pins.user))?;
         member.logout(session)?;
         member.close(session)
     })

@@ -24,9 +24,31 @@ pub(crate) const SO_PIN: &str = "12345678";
 /// The virtual token's label.
 pub(crate) const LABEL: &str = "demo";
 
-/// The user PIN as a secret. (It is no secret; but what takes it wants one.)
-pub(crate) fn user_pin() -> Secret {
-    Secret::new(USER_PIN)
+/// The PINs of tokens that are made.
+pub(crate) struct Pins {
+    pub(crate) user: Secret,
+    pub(crate) so: Secret,
+}
+
+impl Pins {
+    /// The demo's, which everybody knows.
+    pub(crate) fn of_demo() -> Self {
+        Self { user: Secret::new(USER_PIN), so: Secret::new(SO_PIN) }
+    }
+
+    /// PINs that nobody knows, and nothing keeps.
+    pub(crate) fn of_nobody() -> Result<Self> {
+        Ok(Self { user: random_pin()?, so: random_pin()? })
+    }
+}
+
+fn random_pin() -> Result<Secret> {
+    let mut bytes = zeroize::Zeroizing::new([0; 16]);
+    getrandom::fill(&mut *bytes).map_err(|error| {
+        Error::failed(format!("the operating system gives no random bytes ({error})"))
+    })?;
+    let digits: zeroize::Zeroizing<String> = crate::report::hex(&*bytes).into();
+    Ok(Secret::new(digits.as_bytes()))
 }
 
 /// Where things are in a demo's folder.
@@ -73,7 +95,12 @@ impl Folder {
 }
 
 /// Makes the members and the configuration, unless they are there. True if something was made.
-pub(crate) fn make(folder: &Folder, kinds: &[Kind], settings: &[Setting]) -> Result<bool> {
+pub(crate) fn make(
+    folder: &Folder,
+    kinds: &[Kind],
+    settings: &[Setting],
+    pins: &Pins,
+) -> Result<bool> {
     if folder.config().exists() {
         return Ok(false);
     }
@@ -81,7 +108,7 @@ pub(crate) fn make(folder: &Folder, kinds: &[Kind], settings: &[Setting]) -> Res
     // What can't be configured isn't made: the configuration is checked before anything is written.
     let text = configuration::text(folder, &planned, settings)?;
     for member in &planned {
-        member::make(folder, member)?;
+        member::make(folder, member, pins)?;
     }
     write(&folder.config(), &text)?;
     Ok(true)

@@ -332,3 +332,26 @@ impl PickedReport {
         }
     }
 }
+
+/// `tandem backup drill`
+#[derive(Serialize)]
+pub(crate) struct DrillReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// The last backup that was restored from.
+    pub(crate) backup: String,
+    /// The bundles, oldest first.
+    pub(crate) files: Vec<String>,
+    /// True if every key that the backup should hold came back and was proven.
+    pub(crate) recovered: bool,
+    /// Keys that came back and were proven under the public keys that everybody knows.
+    pub(crate) proven: u64,
+    /// Those that did not.
+    pub(crate) failed: Vec<LeftOutLine>,
+    /// Keys that are newer than the backup: lost, had this been no drill.
+    pub(crate) newer: Vec<LeftOutLine>,
+    /// What restoring came to, on the scratch token.
+    pub(crate) restored: RestoredReport,
+    /// How long it took from an empty token to the last proof, in seconds.
+    pub(crate) seconds: f64,
+}

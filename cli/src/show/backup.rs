@@ -3,7 +3,8 @@
 use super::{Judgement, Show, count, judged, table};
 use crate::error::Result;
 use crate::report::{
-    BackupLine, BackupReport, BackupsReport, BundleReport, LeftOutLine, PickedReport, RestoredReport,
+    BackupLine, BackupReport, BackupsReport, BundleReport, DrillReport, LeftOutLine, PickedReport,
+    RestoredReport,
 };
 use crate::screen::Screen;
 use comfy_table::Cell;
@@ -138,7 +139,10 @@ impl Show for RestoredReport {
 impl Show for PickedReport {
     fn show(&self, screen: &mut Screen) -> Result {
         for object in &self.restored {
-            screen.line(format!("{:?} ({}) is back, on every member", object.label, object.object_id))?;
+            screen.line(format!(
+                "{:?} ({}) is back, on every member",
+                object.label, object.object_id
+            ))?;
         }
         left_out(screen, &self.left, "did not come back")?;
         screen.line(format!(
@@ -147,5 +151,28 @@ impl Show for PickedReport {
             self.token,
             count(self.present.len(), "was", "were")
         ))
+    }
+}
+
+impl Show for DrillReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        for file in &self.files {
+            screen.line(format!("from {file}"))?;
+        }
+        left_out(screen, &self.failed, "is not recovered")?;
+        left_out(screen, &self.newer, "would be lost")?;
+        let proven = usize::try_from(self.proven).unwrap_or(usize::MAX);
+        screen.line(format!(
+            "{} came back onto an empty token, proven under the public keys that everybody knows: \
+             restored in {:.1} s, {:.1} s in all",
+            count(proven, "key", "keys"),
+            self.restored.seconds,
+            self.seconds
+        ))?;
+        if self.recovered {
+            Ok(())
+        } else {
+            screen.line("This backup does not bring everything back: make another, now")
+        }
     }
 }

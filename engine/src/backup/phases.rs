@@ -1,8 +1,8 @@
 //! The phases of a backup: prepared, made, committed or rolled back. Each is one record of the log, so that a process which
 //! dies between two of them leaves nothing half-done; one operator at a time.
 
-use super::choice::Choice;
 use super::bundle::{Header, Part, Writer, Written};
+use super::choice::Choice;
 use super::cover::{recovery_of, stands};
 use super::ledger::{Backup, Ledger, State};
 use super::words::{Artefact, BackupId, Made};
@@ -12,7 +12,7 @@ use crate::journal::damaged;
 use crate::log::{Lease, Position};
 use crate::object::{Kek, Object, ObjectId};
 use crate::report::Progress;
-use crate::ring::RingKey;
+use crate::ring::{Ring, RingKey};
 use crate::shelf::Entry;
 use crate::token::{Token, note};
 use std::collections::BTreeSet;
@@ -149,11 +149,7 @@ impl Token {
         let ring = ring.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
         let is_base = |base: &&Backup| {
             base.prepared.position < backup.prepared.position
-                && base.counting().any(|made| {
-                    made.selection.is_none()
-                        && matches!(made.artefact, Artefact::Bundle { .. })
-                        && stands(&ledger, &ring, base, made).is_ok()
-                })
+                && whole_bundle(&ledger, &ring, base).is_some()
         };
         ledger.backups().iter().rev().find(is_base).cloned().ok_or_else(|| {
             self.out_of_order("there is no committed bundle to build on: make a complete one first")
@@ -289,6 +285,27 @@ impl Token {
         self.shelf.by_id(id).map(|entry| entry.object.template.clone())
     }
 
+    /// The bundles that bring back the most: the last one that counts and all that it builds on, oldest first. Empty if there is
+    /// none.
+    pub fn last_bundles(&self) -> Result<Vec<Backup>> {
+        let (ledger, ring) = (self.ledger()?, self.known_ring()?);
+        let ring = ring.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
+        let mut next = ledger
+            .backups()
+            .iter()
+            .rev()
+            .find(|backup| whole_bundle(&ledger, &ring, backup).is_some())
+            .cloned();
+        let mut chain = Vec::new();
+        while let Some(backup) = next {
+            let base = whole_bundle(&ledger, &ring, &backup).and_then(|made| made.base);
+            next = base.and_then(|base| ledger.backup(base).cloned());
+            chain.push(backup);
+        }
+        chain.reverse();
+        Ok(chain)
+    }
+
     /// Why the artefacts of a backup don't count, if none does.
     pub fn why_not_counting(&self, backup: &Backup) -> Result<Option<String>> {
         let (ledger, ring) = (self.ledger()?, self.known_ring()?);
@@ -302,6 +319,15 @@ impl Token {
         }
         Ok(last)
     }
+}
+
+/// The bundle of everything that a backup has and that counts.
+fn whole_bundle<'a>(ledger: &Ledger, ring: &Ring, backup: &'a Backup) -> Option<&'a Made> {
+    backup.counting().find(|made| {
+        made.selection.is_none()
+            && matches!(made.artefact, Artefact::Bundle { .. })
+            && stands(ledger, ring, backup, made).is_ok()
+    })
 }
 
 /// Why an object can't be put into a bundle.

@@ -220,3 +220,34 @@ fn one_key_comes_back_and_a_destroyed_one_only_by_name() {
         first.finalize();
     });
 }
+
+#[test]
+fn a_drill_says_what_would_come_back_and_what_would_be_lost() {
+    alone(&Wanted::mixed(), |demo| {
+        let (first, session) = application();
+        make(&session);
+        let shares = shares(demo);
+        let drill = |more: &[&str]| {
+            demo.tandem(&[&["backup", "drill", "--shares", &shares, "--json"][..], more].concat())
+        };
+        assert_eq!(drill(&[]).status.code(), Some(1), "there is nothing to restore");
+        back_up(demo, "one.bundle");
+        Kind::P256.make(&session, "late").expect("a key");
+        drop(session);
+        first.finalize();
+        let before = done(demo, &["status"])["tokens"][0]["head"].clone();
+        for module in ["softhsm", "kryoptic"] {
+            let output = drill(&["--module", module]);
+            assert!(output.status.success(), "{}", super::said(&output));
+            let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            assert_eq!((&told["recovered"], &told["proven"]), (&true.into(), &4.into()), "{told}");
+            assert_eq!(told["newer"][0]["label"], "late", "{told}");
+            println!("| drill on {module} | 4 keys | {} s |", told["seconds"]);
+        }
+        assert_eq!(done(demo, &["status"])["tokens"][0]["head"], before, "nothing was changed");
+        fs::rename(file(demo, "one.bundle"), file(demo, "elsewhere.bundle")).expect("a file");
+        let moved = drill(&[]);
+        assert!(super::said(&moved).contains("--from"), "{}", super::said(&moved));
+        assert!(drill(&["--from", &argument(demo, "elsewhere.bundle")]).status.success());
+    });
+}

@@ -58,6 +58,9 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let left_out = LeftOutLine::all(&outcome.plan.left_out, |id| label(token, id));
     let verified = outcome.bundle.is_some();
     token.note_made(&turn, &backup, outcome.plan, outcome.artefact, verified)?;
+    if let Some(place) = args.out.as_ref().and_then(|path| path.canonicalize().ok()) {
+        token.set_bundle_place(backup.id, &place.display().to_string())?;
+    }
     let now = if args.commit { token.commit_backup(&turn)? } else { token.open_backup()? };
     drop(turn);
     let path = args.out.as_deref().map(|path| path.display().to_string()).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! `tandem backup`: the phases of a backup, and its artefacts.
 
 pub(crate) mod choice;
+mod drill;
 pub(crate) mod file;
 mod make;
 
@@ -45,6 +46,8 @@ enum Command {
     },
     /// List the backups, and whether each counts
     List,
+    /// Rehearse the loss of everything: restore onto a scratch token, prove every key, and say how long it took
+    Drill(drill::Args),
 }
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
@@ -58,6 +61,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
             token.withdraw_backup(turn, tandem_engine::backup::BackupId(*id.as_bytes()), reason)
         }),
         Command::List => list(context),
+        Command::Drill(args) => drill::run(context, args),
     }
 }
 
