@@ -15,6 +15,7 @@ remote='p11-kit:p11-kit p11-kit-modules'
 programs='gnutls-bin:p11tool libengine-pkcs11-openssl openssh-client:ssh-keygen openssh-server
     openjdk-17-jdk-headless:jarsigner python3:python3 python3-venv'
 memory='valgrind:valgrind'
+headers='libp11-kit-dev'
 lint='shellcheck:shellcheck'
 
 wanted=
@@ -23,7 +24,7 @@ for purpose in "$@"; do
     build) wanted="$wanted $build" ;;
     members) wanted="$wanted $build $members" ;;
     demo) wanted="$wanted $build $members $demo" ;;
-    test) wanted="$wanted $build $members $demo $opendnssec $remote $programs $memory" ;;
+    test) wanted="$wanted $build $members $demo $opendnssec $remote $programs $memory $headers" ;;
     lint) wanted="$wanted $lint" ;;
     *) echo "setup.sh: no such purpose: $purpose (build members demo test lint)" >&2; exit 2 ;;
     esac

@@ -9,6 +9,7 @@ use crate::report::{DoctorReport, Finding, Verdict};
 use tandem_config::Config;
 use tandem_runtime::Runtime;
 
+mod backup;
 mod config;
 mod keys;
 mod members;
@@ -62,6 +63,7 @@ fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings
         ring::look(&subject, &status, findings);
         keys::look(&subject, live, &status, findings);
         if let Some(session) = session {
+            backup::look(&subject, live, findings);
             session.close();
         }
     }

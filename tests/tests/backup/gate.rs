@@ -6,8 +6,10 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use cryptoki::session::Session;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
 use tandem_tests::keys::{DIGEST, Kind, Made};
-use tandem_tests::{Demo, Wanted, alone, application, refused, value};
+use tandem_tests::{Demo, USER_PIN, Wanted, alone, application, artefacts, refused, value};
 
 /// CKA_TANDEM_BACKED_UP (`pkcs11-headers/tandem-pkcs11.h`).
 const BACKED_UP: u64 = 0x8000_0000 | 0x1444_0000 | 1;
@@ -101,6 +103,56 @@ fn a_key_signs_once_another_process_has_committed_a_backup_of_it() {
         let log = demo.log();
         assert!(log.contains("tandem backup run --commit"), "the log says what to do");
         assert!(log.contains("\"late\""), "and of which key");
+    });
+}
+
+/// The C program of `list.c`, compiled.
+fn c_program(demo: &Demo) -> PathBuf {
+    let program = demo.dir().join("list");
+    let repository = artefacts::repository();
+    let status = Command::new("cc")
+        .args(["-Wall", "-Wextra", "-Werror", "-I/usr/include/p11-kit-1/p11-kit", "-I"])
+        .arg(repository.join("pkcs11-headers"))
+        .arg(repository.join("tests/tests/backup/list.c"))
+        .arg("-o")
+        .arg(&program)
+        .arg("-ldl")
+        .status();
+    assert!(status.expect("cc").success(), "it compiles without a warning");
+    program
+}
+
+#[test]
+fn a_c_program_lists_exactly_the_right_keys_at_every_stage() {
+    alone(&Wanted::mixed(), |demo| {
+        enforce(demo);
+        let program = c_program(demo);
+        let listed = |which: &str| {
+            let output = Command::new(&program)
+                .arg(artefacts::module())
+                .args([USER_PIN, which])
+                .output()
+                .expect("the program");
+            assert!(output.status.success(), "{}", super::said(&output));
+            let text = String::from_utf8(output.stdout).expect("text");
+            text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let lines = |of: &[&str]| -> BTreeSet<String> { labels(of) };
+        let generate = |label: &str| {
+            done(demo, &["keys", "generate", "--type", "ec:p256", "--label", label]);
+        };
+        let (one, two) = (["2 one", "3 one"], ["2 two", "3 two"]);
+        generate("one");
+        assert_eq!((listed("no"), listed("yes")), (lines(&one), lines(&[])));
+        done(demo, &["backup", "prepare"]);
+        generate("two");
+        done(demo, &["backup", "run", "--out", &argument(demo, "one.bundle")]);
+        assert_eq!(listed("yes"), lines(&[]), "made, and not committed");
+        done(demo, &["backup", "commit"]);
+        assert_eq!((listed("no"), listed("yes")), (lines(&two), lines(&one)));
+        back_up(demo, "two.bundle");
+        assert_eq!((listed("no"), listed("yes")), (lines(&[]), listed("any")));
+        assert_eq!(listed("any").len(), 4);
     });
 }
 
