@@ -4,11 +4,14 @@
 //! RFC 3339 in UTC, identities are UUIDs in hyphens, bytes are lower-case hexadecimal digits, and what is not known is null.
 
 mod backup;
+mod log;
 
 pub(crate) use backup::{
     BackupLine, BackupReport, BackupsReport, BundleReport, DrillReport, LeftOutLine, PickedReport,
     RestoredReport,
 };
+
+pub(crate) use log::{AnchorLine, GoneLine, LogReport};
 
 use crate::keytype;
 use serde::Serialize;

@@ -61,6 +61,7 @@ pub mod station;
 pub mod step;
 mod strangers;
 mod stray;
+pub mod tampering;
 mod tend;
 pub mod token;
 mod waking;

@@ -285,19 +285,6 @@ impl Token {
         Err(Error::new(CKR_DEVICE_ERROR, "it does not always make the same of the log key"))
     }
 
-    /// Checks the whole log against its seals, and uses nothing of what was tampered with.
-    pub(crate) fn check_log(&self) -> Result {
-        let broken = self.journal.check(&self.seal()?)?;
-        for position in &broken {
-            log::error!(
-                "token {}: {}",
-                self.settings.label,
-                crate::journal::damaged(*position, "its seal is broken")
-            );
-        }
-        self.shelf.check(broken)
-    }
-
     /// C_Logout.
     pub(crate) fn log_out(&self) -> Result {
         let _turn = self.login_turn.lock();

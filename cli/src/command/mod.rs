@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod keys;
+pub(crate) mod log;
 pub(crate) mod member;
 pub(crate) mod pair;
 pub(crate) mod reconcile;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Reconcile(args) => reconcile::run(&mut context, &args),
         Command::Backup(args) => backup::run(&mut context, &args),
         Command::Restore(args) => restore::run(&mut context, &args),
+        Command::Log(args) => log::run(&mut context, &args),
         Command::Doctor(args) => doctor::run(&mut context, &args),
         Command::Member(args) => member::run(&mut context, &args),
         Command::Completions(args) => completions::run(&mut context, &args),

@@ -3,6 +3,7 @@
 mod backup;
 mod doctor;
 mod keys;
+mod log;
 mod members;
 mod pairing;
 mod reconcile;

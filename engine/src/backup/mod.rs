@@ -26,7 +26,7 @@ pub use pick::Picked;
 pub use published::Known;
 pub use restore::Restored;
 pub use source::Source;
-pub use verify::Verified;
+pub use verify::{Anchor, Verified};
 pub use words::{Artefact, BackupId, Made};
 
 pub(crate) use gate::{Gate, is_gated};

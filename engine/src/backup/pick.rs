@@ -11,7 +11,7 @@ use crate::object::{Kek, Object, ObjectId};
 use crate::report::Progress;
 use crate::token::Token;
 use std::collections::{BTreeMap, BTreeSet};
-use tandem_values::ck::*;
+use tandem_values::{Template, ck::*};
 
 /// What bringing objects back came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,8 @@ struct Kept {
 enum Fate {
     /// It is there.
     Present,
+    /// It is there, and its wrapped key is gone from the log.
+    Bare,
     /// It comes back as it was.
     Back,
     /// It comes back as another object.
@@ -116,6 +118,13 @@ impl Token {
                     picked.present.push(id);
                     continue;
                 }
+                Fate::Bare => {
+                    match self.entry_of(&kept, kept.object.clone()) {
+                        Ok(entry) => entries.push(put_back(id, kept.object.kek, entry)),
+                        Err(error) => picked.left.push((id, error.to_string())),
+                    }
+                    continue;
+                }
                 Fate::Dead => {
                     picked.left.push((id, "it was destroyed; ask for it by name".into()));
                     continue;
@@ -142,6 +151,7 @@ impl Token {
     fn fate(&self, kept: &Kept, by_name: bool) -> Result<Fate> {
         let id = kept.object.id;
         Ok(match (self.shelf.by_id(id).is_some(), self.store.row(id)?) {
+            (true, _) if self.is_bare(id) => Fate::Bare,
             (true, _) => Fate::Present,
             // Its row stays for its handle, which is never used again.
             (false, Some(_)) if by_name => Fate::Anew,
@@ -150,6 +160,13 @@ impl Token {
             (false, None) if by_name => Fate::Anew,
             (false, None) => Fate::Dead,
         })
+    }
+
+    /// True if the log has lost an object's wrapped key.
+    fn is_bare(&self, id: ObjectId) -> bool {
+        self.shelf
+            .by_id(id)
+            .is_some_and(|entry| entry.object.kek.is_some() && self.wrapped(&entry.object).is_err())
     }
 
     /// The event that brings an object back, once its secret part has been proven.
@@ -187,6 +204,12 @@ impl Token {
             data::seal(&desk, ring.data, new.id, &nonce, &value)
         })
     }
+}
+
+/// The event that puts a wrapped key back into the log.
+fn put_back(id: ObjectId, kek: Option<Kek>, entry: Entry) -> Entry {
+    let event = Event::Changed { id, template: Template::new(), kek, fingerprint: None };
+    Entry { event, wrapped: entry.wrapped }
 }
 
 /// The same object under another identity, and its other half with it.

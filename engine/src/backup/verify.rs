@@ -8,6 +8,7 @@ use crate::data;
 use crate::error::Result;
 use crate::event::{Event, Record};
 use crate::fault::Answer;
+use crate::log::Position;
 use crate::object::{Kek, Object, ObjectId};
 use crate::prove::{Failure, Proof};
 use crate::report::Progress;
@@ -29,6 +30,17 @@ pub struct Verified {
     pub proven: u64,
     /// Those that it did not, with the reason.
     pub failed: Vec<(ObjectId, String)>,
+}
+
+/// How the log stands to something that knew it before, up to a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// It still is what it was.
+    Holds(Position),
+    /// It ends before: it was cut short, or replaced by an older copy.
+    CutShort(Position),
+    /// It is another: it was replaced, or written anew from some point.
+    OtherHistory(Position),
 }
 
 /// What the first reading tells the second.
@@ -93,6 +105,31 @@ impl Token {
             return Err(broken("its seal is not ours"));
         }
         Ok(Survey { header, written: bundle.written(), records, wrapped, rewrapped })
+    }
+
+    /// Holds the log against a bundle: what it held then it must hold now.
+    pub fn check_against(&self, source: &dyn Source) -> Result<Anchor> {
+        let seal = self.seal()?;
+        let mut from = source.open()?;
+        let mut bundle = Bundle::open(&mut *from)?;
+        self.is_ours(bundle.header())?;
+        let position = bundle.header().to;
+        let mut chain = Chain::of(bundle.header(), &seal);
+        let mut last = bundle.header().link;
+        while let Some(part) = bundle.advance()? {
+            last = chain.follow(&part)?.1;
+        }
+        chain.end()?;
+        if !bundle.is_witnessed(&seal) {
+            return Err(broken("its seal is not ours"));
+        }
+        Ok(if self.store.head()?.position < position {
+            Anchor::CutShort(position)
+        } else if self.journal.link_at(position)? == last {
+            Anchor::Holds(position)
+        } else {
+            Anchor::OtherHistory(position)
+        })
     }
 
     /// Refuses a bundle of another key ring.

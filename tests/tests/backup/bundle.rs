@@ -74,3 +74,46 @@ fn a_bundle_of_another_ring_is_refused() {
         assert!(is_backed_up(demo, "p"), "somebody else's bundle says nothing of ours");
     });
 }
+
+#[test]
+fn a_log_that_was_cut_short_is_known_by_the_last_bundle_and_comes_back() {
+    alone(&Wanted::mixed(), |demo| {
+        done(demo, &["keys", "generate", "--type", "ec:p256", "--label", "early"]);
+        // An older copy of the state folder, as somebody might put it back.
+        let old = demo.dir().join("old");
+        let copied =
+            std::process::Command::new("cp").arg("-a").arg(file(demo, "state")).arg(&old).status();
+        assert!(copied.expect("cp").success());
+        done(demo, &["keys", "generate", "--type", "ec:p256", "--label", "late"]);
+        back_up(demo, "one.bundle");
+        let bundle = argument(demo, "one.bundle");
+        assert_eq!(done(demo, &["log", "check", &bundle])["sound"], true);
+        fs::remove_dir_all(file(demo, "state")).expect("a folder");
+        fs::rename(&old, file(demo, "state")).expect("a folder");
+        assert_eq!(done(demo, &["log", "check"])["sound"], true, "it looks sound by itself");
+        refused(demo, &["log", "check", &bundle], &["cut short"]);
+        done(demo, &["restore", &bundle]);
+        assert_eq!(done(demo, &["log", "check", &bundle])["sound"], true);
+        assert!(is_backed_up(demo, "late"));
+        assert!(done(demo, &["verify"])["verified"].as_bool().expect("a flag"));
+    });
+}
+
+#[test]
+fn a_wrapped_key_that_is_gone_from_the_log_is_put_back_from_a_bundle() {
+    alone(&Wanted::mixed(), |demo| {
+        with_keys(demo);
+        let bundle = argument(demo, "one.bundle");
+        let store = rusqlite::Connection::open(demo.database()).expect("the log");
+        let wiped = "UPDATE records SET erased = 1, wrapped = zeroblob(length(wrapped)) WHERE wrapped IS NOT NULL";
+        assert_eq!(store.execute(wiped, []).expect("a change"), 4);
+        drop(store);
+        let said = refused(demo, &["log", "check"], &["is gone from record", "tandem restore"]);
+        assert_eq!(said.matches("the wrapped key of").count(), 4, "{said}");
+        for label in ["p", "r", "a", "g"] {
+            done(demo, &["restore", &bundle, "--label", label]);
+        }
+        assert_eq!(done(demo, &["log", "check"])["sound"], true);
+        assert!(done(demo, &["verify"])["verified"].as_bool().expect("a flag"));
+    });
+}

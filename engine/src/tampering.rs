@@ -1,0 +1,56 @@
+//! What somebody has done to the log who may write to the state folder: found by the seals, named, and not used.
+
+use crate::error::Result;
+use crate::journal::{BROKEN, damaged};
+use crate::log::Position;
+use crate::object::ObjectId;
+use crate::token::Token;
+use tandem_values::{Template, ck::*};
+
+/// What is wrong with a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogCheck {
+    /// How many records there are.
+    pub records: Position,
+    /// Positions of records that were changed, or that don't follow from the one before: it was changed, removed or put elsewhere.
+    pub broken: Vec<Position>,
+    /// Objects that live and whose wrapped bytes are gone, and where they should be.
+    pub gone: Vec<(ObjectId, Position)>,
+}
+
+impl LogCheck {
+    /// True if nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.broken.is_empty() && self.gone.is_empty()
+    }
+}
+
+impl Token {
+    /// Checks the whole log against its seals, uses nothing of what was tampered with, and says what it was. Needs a login.
+    pub fn check_log(&self) -> Result<LogCheck> {
+        let records = self.store.head()?.position;
+        let checked = self.journal.check(&self.seal()?)?;
+        let label = &self.settings.label;
+        for position in &checked.broken {
+            log::error!("token {label}: {}", damaged(*position, BROKEN));
+        }
+        // Taken in after the records were read: what was destroyed meanwhile is not missed.
+        self.shelf.check(checked.broken.iter().copied())?;
+        let mut gone = Vec::new();
+        for entry in self.shelf.find(&Template::new()) {
+            let object = &entry.object;
+            if object.kek.is_some() && checked.erased.contains(&object.born) {
+                log::error!(
+                    "token {label}: the wrapped key of object {} ({:?}) is gone from record {} of the log: it can't be brought to \
+                     another member; `tandem restore FILE --key {}` puts it back from a bundle",
+                    object.id,
+                    String::from_utf8_lossy(object.template.bytes(CKA_LABEL).unwrap_or_default()),
+                    object.born,
+                    object.id
+                );
+                gone.push((object.id, object.born));
+            }
+        }
+        Ok(LogCheck { records, broken: checked.broken, gone })
+    }
+}

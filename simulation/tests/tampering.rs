@@ -1,0 +1,286 @@
+//! Whoever may write to the state folder or to a bundle, and is not logged in: a thousand changes at random, and each is
+//! noticed, named, and never counted as backed up.
+
+use std::io::Read;
+use std::sync::Arc;
+use tandem_engine::backup::{Artefact, Plan, Source};
+use tandem_engine::error::Result;
+use tandem_engine::event::{Event, Record};
+use tandem_engine::object::ObjectId;
+use tandem_engine::report::{ObjectReport, Quiet};
+use tandem_engine::session::Session;
+use tandem_engine::token::Token;
+use tandem_simulation::chance::Chance;
+use tandem_simulation::setup::{self, Options, PIN, Snapshot};
+use tandem_simulation::store::Books;
+use tandem_simulation::world::World;
+use tandem_values::{Mechanism, Secret, Template, ck::*};
+
+/// How many changes are tried of each.
+const CHANGES: u64 = 1_000;
+
+/// P-256, named.
+const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+/// Bytes that are a bundle, or look like one.
+struct Bytes<'a>(&'a [u8]);
+
+impl Source for Bytes<'_> {
+    fn open(&self) -> Result<Box<dyn Read + '_>> {
+        Ok(Box::new(self.0))
+    }
+}
+
+/// A process that is logged in.
+struct Process {
+    token: Arc<Token>,
+    _session: Arc<Session>,
+}
+
+impl Process {
+    fn begin(world: &Arc<World>) -> Self {
+        let token = setup::token(world, &Options::default(), world.be_born());
+        token.start();
+        let session = token.login(&Secret::new(PIN)).expect("a login");
+        Self { token, _session: session }
+    }
+
+    fn objects(&self) -> Vec<ObjectReport> {
+        self.token.objects().expect("objects")
+    }
+}
+
+/// A token with keys, of which all but the last are in a committed backup, and the bundle.
+struct Scene {
+    snapshot: Snapshot,
+    books: Books,
+    hsms: Vec<tandem_simulation::toy::Hsm>,
+    bundle: Vec<u8>,
+    late: Vec<ObjectId>,
+}
+
+fn make(session: &Session, number: u8) {
+    let named = |template: Template| {
+        template.with(CKA_TOKEN, true).with(CKA_ID, [number].as_slice()).with(CKA_LABEL, "key")
+    };
+    let mechanism = Mechanism::plain(CKM_EC_KEY_PAIR_GEN);
+    let public = named(Template::new().with(CKA_EC_PARAMS, P256).with(CKA_VERIFY, true));
+    session
+        .generate_pair(&mechanism, &public, &named(Template::new().with(CKA_SIGN, true)))
+        .expect("a pair");
+    let secret = named(Template::new().with(CKA_VALUE_LEN, 32).with(CKA_SIGN, true));
+    session.generate(&Mechanism::plain(CKM_GENERIC_SECRET_KEY_GEN), &secret).expect("a secret");
+}
+
+fn scene() -> Scene {
+    let (snapshot, _) = setup::pair(2).expect("a pairing");
+    let world = snapshot.world(3, None);
+    let process = Process::begin(&world);
+    for number in 0..3 {
+        make(&process._session, number);
+    }
+    let bundle = back_up(&process.token);
+    let before: Vec<_> = process.objects().iter().map(|object| object.id).collect();
+    make(&process._session, 9);
+    let mut late: Vec<_> = process.objects().iter().map(|object| object.id).collect();
+    late.retain(|id| !before.contains(id));
+    process.token.stop();
+    let hsms = world.hsms.iter().map(|hsm| hsm.lock().clone()).collect();
+    let books = world.books.lock().clone();
+    Scene { snapshot, books, hsms, bundle, late }
+}
+
+fn back_up(token: &Token) -> Vec<u8> {
+    let turn = token.backup_turn().expect("nobody else is at it");
+    let backup = token.prepare_backup(&turn).expect("a backup");
+    let plan = token.plan_backup(&backup, None, false).expect("a plan");
+    let mut bundle = Vec::new();
+    let written = token.write_bundle(&backup, &plan, &mut bundle, &Quiet).expect("a bundle");
+    let artefact =
+        Artefact::Bundle { name: "one".into(), bytes: written.bytes, digest: written.digest };
+    token.note_made(&turn, &backup, Plan { ..plan }, artefact, true).expect("noted");
+    token.commit_backup(&turn).expect("committed");
+    bundle
+}
+
+#[test]
+fn a_thousand_changes_of_a_bundle_are_noticed() {
+    let scene = scene();
+    let world = scene.snapshot.world(4, None);
+    *world.books.lock() = scene.books.clone();
+    for (hsm, then) in world.hsms.iter().zip(&scene.hsms) {
+        *hsm.lock() = then.clone();
+    }
+    let process = Process::begin(&world);
+    let verify = |bytes: &[u8]| process.token.verify_bundle(&Bytes(bytes), &Quiet);
+    let sound = verify(&scene.bundle).expect("it is sound");
+    assert!(sound.failed.is_empty() && sound.proven == 6, "{sound:?}");
+    let mut chance = Chance::new(11);
+    for number in 0..CHANGES {
+        let (changed, how) = spoilt(&scene.bundle, &mut chance);
+        if changed == scene.bundle {
+            continue;
+        }
+        let noticed = verify(&changed).map_or(true, |verified| !verified.failed.is_empty());
+        assert!(noticed, "change {number} ({how}) went unnoticed");
+    }
+}
+
+/// The bundle with something changed, and what.
+fn spoilt(sound: &[u8], chance: &mut Chance) -> (Vec<u8>, String) {
+    let frames = frames(sound);
+    match chance.below(5) {
+        0 | 1 => {
+            let (at, bit) = (chance.index(sound.len()), chance.below(8));
+            let mut bytes = sound.to_vec();
+            bytes[at] ^= 1 << bit;
+            (bytes, format!("bit {bit} of byte {at}"))
+        }
+        2 => {
+            let len = chance.index(sound.len());
+            (sound[..len].to_vec(), format!("cut at {len}"))
+        }
+        3 => {
+            let (one, other) = (chance.index(frames.len()), chance.index(frames.len()));
+            let mut swapped = frames.clone();
+            swapped.swap(one, other);
+            (joined(sound, &swapped), format!("frames {one} and {other} swapped"))
+        }
+        _ => {
+            let one = chance.index(frames.len());
+            let mut fewer = frames.clone();
+            fewer.remove(one);
+            (joined(sound, &fewer), format!("frame {one} removed"))
+        }
+    }
+}
+
+/// The frames after the first line.
+fn frames(bundle: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = &bundle[16..];
+    let mut frames = Vec::new();
+    while let Some((len, _)) = rest.split_first_chunk::<4>() {
+        let len = 4 + usize::try_from(u32::from_be_bytes(*len)).expect("a length");
+        frames.push(rest[..len].to_vec());
+        rest = &rest[len..];
+    }
+    frames
+}
+
+fn joined(bundle: &[u8], frames: &[Vec<u8>]) -> Vec<u8> {
+    [&bundle[..16], &frames.concat()].concat()
+}
+
+#[test]
+fn a_thousand_changes_of_the_log_are_noticed_and_count_for_nothing() {
+    let scene = scene();
+    let committed = scene
+        .books
+        .records()
+        .iter()
+        .find(|record| matches!(record.event(), Some(Event::BackupCommitted(_))))
+        .expect("a commit")
+        .position;
+    let mut chance = Chance::new(12);
+    for number in 0..CHANGES {
+        let mut books = scene.books.clone();
+        let (touched, how) = tamper(&mut books, &mut chance);
+        if books.records() == scene.books.records() {
+            continue;
+        }
+        let world = scene.snapshot.world(number, None);
+        *world.books.lock() = books;
+        for (hsm, then) in world.hsms.iter().zip(&scene.hsms) {
+            *hsm.lock() = then.clone();
+        }
+        let token = setup::token(&world, &Options::default(), world.be_born());
+        token.start();
+        // The first record names the ring: without it nobody can log in at all, which is noticed.
+        let Ok(session) = token.login(&Secret::new(PIN)) else { continue };
+        let process = Process { token, _session: session };
+        let broken = process.token.check_log().expect("a log that can be read");
+        assert!(!broken.is_sound(), "change {number} ({how}) went unnoticed");
+        // A key that was only taken out of the log is in the bundle all the same.
+        let is_gone = |id| broken.gone.iter().any(|(gone, _)| *gone == id);
+        for object in process.objects().iter().filter(|object| object.backed_up) {
+            assert!(!scene.late.contains(&object.id), "change {number} ({how}): {object:?}");
+            assert!(
+                broken.broken.iter().all(|position| *position < committed),
+                "change {number} ({how}): what came after the commit may have withdrawn it"
+            );
+            let same = scene.books.records().iter().any(|record| {
+                matches!(record.event(), Some(Event::Created(made)) if made.id == object.id)
+                    && (!touched.contains(&record.position) || is_gone(object.id))
+            });
+            assert!(same, "change {number} ({how}): {} was changed and counts", object.id);
+        }
+        process.token.stop();
+    }
+}
+
+/// Changes the log as somebody would who can write to it. Answers which records were touched, and how.
+fn tamper(books: &mut Books, chance: &mut Chance) -> (Vec<u64>, String) {
+    let records = books.records_mut();
+    let at = chance.index(records.len());
+    let position = records[at].position;
+    match chance.below(6) {
+        0..=2 => {
+            let field = flip(&mut records[at], chance);
+            (vec![position], format!("{field} of record {position}"))
+        }
+        3 => {
+            let other = chance.index(records.len());
+            let theirs = records[other].position;
+            let wrapped = records[other].wrapped.clone();
+            records[at].wrapped = wrapped;
+            (vec![position], format!("record {position} has the wrapped key of {theirs}"))
+        }
+        4 => {
+            let other = chance.index(records.len());
+            let theirs = records[other].position;
+            // Their places are changed, not their numbers.
+            let (one, two) = (records[at].clone(), records[other].clone());
+            records[at] = Record { position, ..two };
+            records[other] = Record { position: theirs, ..one };
+            (vec![position, theirs], format!("records {position} and {theirs} swapped"))
+        }
+        _ => {
+            // The last one may go unnoticed here: that is for the anchors to tell.
+            if at + 1 == records.len() {
+                return (Vec::new(), "nothing".into());
+            }
+            records.remove(at);
+            (vec![position, position + 1], format!("record {position} removed"))
+        }
+    }
+}
+
+fn flip(record: &mut Record, chance: &mut Chance) -> &'static str {
+    let bit = 1_u8 << chance.below(8);
+    let mut any = |bytes: &mut [u8]| {
+        let at = chance.index(bytes.len());
+        bytes[at] ^= bit;
+    };
+    match (record.mac[0] ^ bit) % 5 {
+        0 => {
+            any(&mut record.mac);
+            "the MAC"
+        }
+        1 => {
+            any(&mut record.link);
+            "the link"
+        }
+        2 => {
+            record.at_ms ^= u64::from(bit);
+            "the time"
+        }
+        3 if record.wrapped.is_some() => {
+            any(record.wrapped.as_mut().expect("bytes"));
+            "the wrapped key"
+        }
+        _ => {
+            any(&mut record.body);
+            "the event"
+        }
+    }
+}
