@@ -120,7 +120,7 @@ impl Runtime {
                 return Err(Error::new(
                     CKR_FUNCTION_FAILED,
                     format!(
-                        "token {}: its state folder {} does not exist; `tandem pair` makes it",
+                        "token {}: its state folder {} does not exist; `tandem pair` makes it, `tandem restore FILE` brings one back",
                         token.label,
                         token.state.display()
                     ),

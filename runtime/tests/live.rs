@@ -74,7 +74,7 @@ fn who_only_looks_makes_no_state_folder() {
     assert_eq!(
         error.message(),
         format!(
-            "token t: its state folder {} does not exist; `tandem pair` makes it",
+            "token t: its state folder {} does not exist; `tandem pair` makes it, `tandem restore FILE` brings one back",
             state.display()
         )
     );

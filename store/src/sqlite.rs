@@ -39,7 +39,7 @@ impl Open {
         let path = folder.database();
         let Some(identity) = Folder::identity(&path) else {
             return Err(StoreError::Unavailable(format!(
-                "{} is gone: bring the state folder back from a copy",
+                "{} is gone: `tandem restore FILE` brings the log back from a backup",
                 path.display()
             ))
             .into());

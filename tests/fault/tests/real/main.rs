@@ -14,5 +14,6 @@ mod crash;
 mod faults;
 mod kills;
 mod limits;
+mod operator;
 mod remote;
 mod storm;

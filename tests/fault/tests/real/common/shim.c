@@ -2,6 +2,7 @@
  * test calls tandem_shim_arm. What is a write: bytes, lengths, names and locks of files, and their way to the disk.
  *
  * TANDEM_SHIM_DIR   the folder
+ * TANDEM_SHIM_ARMED if it is set, writes are counted from the process's beginning
  * TANDEM_SHIM_KILL  n; without it nothing is killed
  * TANDEM_SHIM_LOG   a file to which each write is appended as a line: its number, what it is, the file */
 #define _GNU_SOURCE
@@ -28,6 +29,13 @@ void tandem_shim_arm(void)
     kill_at = at ? atol(at) : 0;
     log_fd = log ? (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
     armed = dir != NULL;
+}
+
+/* From the beginning, where the process is not the test's own. */
+__attribute__((constructor)) static void begin(void)
+{
+    if (getenv("TANDEM_SHIM_ARMED"))
+        tandem_shim_arm();
 }
 
 static void step(const char *what, const char *path)

@@ -166,13 +166,29 @@ impl World {
         copy(&self.demo.dir().join("members"), &kept);
     }
 
+    /// The same with another folder of the demo.
+    pub(crate) fn keep_also(&self, folder: &str) {
+        self.keep();
+        copy(&self.demo.dir().join(folder), &self.demo.dir().join("kept"));
+    }
+
     /// Puts state and members back.
     pub(crate) fn restore(&self) {
         for name in ["state", "members"] {
-            fs::remove_dir_all(self.demo.dir().join(name)).expect("a folder that is there");
-            copy(&self.demo.dir().join("kept").join(name), self.demo.dir());
+            self.put_back(name);
         }
         self.forget_log();
+    }
+
+    /// The same with another folder of the demo.
+    pub(crate) fn restore_also(&self, folder: &str) {
+        self.restore();
+        self.put_back(folder);
+    }
+
+    fn put_back(&self, name: &str) {
+        fs::remove_dir_all(self.demo.dir().join(name)).expect("a folder that is there");
+        copy(&self.demo.dir().join("kept").join(name), self.demo.dir());
     }
 }
 

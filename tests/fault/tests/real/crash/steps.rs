@@ -1,14 +1,14 @@
 //! Every step of an act in turn: counted once without a kill, then killed at each.
 
 use super::act::Act;
-use crate::common::{World, child_of_test};
+use crate::common::{World, child_of_test, compiled_shim};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use tandem_tests::{Wanted, artefacts};
+use tandem_tests::Wanted;
 
 /// A place to be killed at.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ const CHANGES: [&str; 8] = [
 /// Kills a process at each step of an act, and looks at what is left.
 pub(crate) fn kill_at_each(wanted: &Wanted, act: Act) {
     let world = World::make(wanted);
-    let shim = shim();
+    let shim = compiled_shim();
     let mut prepare = child_of_test("crash::child", &world);
     act.tell(prepare.env("TANDEM_FAULT_PREPARE", "1"));
     succeeded("preparing", &prepare.output().expect("a process"));
@@ -174,19 +174,6 @@ fn kill_at(world: &World, act: Act, step: &Step, shim: &PathBuf) -> Result<Strin
         return Err(format!("tandem verify: {verified:#}"));
     }
     Ok(outcome)
-}
-
-/// The shim, compiled.
-fn shim() -> PathBuf {
-    let source = artefacts::repository().join("tests/fault/tests/real/common/shim.c");
-    let folder = artefacts::folder().join("tandem-tests");
-    fs::create_dir_all(&folder).expect("a folder");
-    let library =
-        folder.join(format!("shim-{}-{:?}.so", std::process::id(), std::thread::current().id()));
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
-    succeeded("cc", &compiler.output().expect("cc"));
-    library
 }
 
 fn said(output: &Output) -> String {
