@@ -6,13 +6,13 @@
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark")]
 
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use cryptoki::session::Session;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
-use tandem_tests::keys::{DIGEST, Kind, P256};
-use tandem_tests::{Application, Demo, Vendor, Wanted, initialised, value};
+use tandem_tests::keys::{DIGEST, Kind};
+use tandem_tests::{Application, Bare, Demo, Vendor, Wanted, initialised, value};
 
 /// How many threads sign meanwhile.
 const SIGNERS: usize = 2;
@@ -121,67 +121,12 @@ fn wait_for(demo: &Demo) {
     }
 }
 
-/// What the vendor's own calls take: unwrap a private key onto the token, create its public object, sign with the one and
-/// verify with the other.
+/// What the vendor's own calls take.
 fn bare_loop(session: &Session, vendor: Vendor, count: usize) -> Duration {
-    let kek = session
-        .generate_key(
-            &Mechanism::AesKeyGen,
-            &[Attribute::ValueLen(32.into()), Attribute::Wrap(true), Attribute::Unwrap(true)],
-        )
-        .expect("a key");
-    let wrap = match vendor {
-        Vendor::SoftHsm => Mechanism::AesKeyWrapPad,
-        // Its number for RFC 5649 is one that the crate has no name for; this takes as long.
-        Vendor::Kryoptic => Mechanism::AesCbcPad([7; 16]),
-    };
-    let (public, private) = session
-        .generate_key_pair(
-            &Mechanism::EccKeyPairGen,
-            &[Attribute::EcParams(P256.to_vec())],
-            &[Attribute::Extractable(true), Attribute::Sensitive(true), Attribute::Sign(true)],
-        )
-        .expect("a pair");
-    let wrapped = session.wrap_key(&wrap, kek, private).expect("a wrapped key");
-    let point = value(session, public, AttributeType::EcPoint);
+    let bare = Bare::new(session, vendor);
     let began = Instant::now();
     for number in 0..count {
-        one(session, &wrap, kek, &wrapped, &point, &format!("bare-{number}"));
+        bare.one(&format!("bare-{number}"), true);
     }
     began.elapsed()
-}
-
-fn one(
-    session: &Session,
-    wrap: &Mechanism<'_>,
-    kek: cryptoki::object::ObjectHandle,
-    wrapped: &[u8],
-    point: &[u8],
-    name: &str,
-) {
-    let common = [
-        Attribute::Token(true),
-        Attribute::KeyType(KeyType::EC),
-        Attribute::Label(name.into()),
-        Attribute::Id(name.into()),
-    ];
-    let private = [
-        Attribute::Class(ObjectClass::PRIVATE_KEY),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(true),
-        Attribute::Sign(true),
-    ];
-    let public = [
-        Attribute::Class(ObjectClass::PUBLIC_KEY),
-        Attribute::EcParams(P256.to_vec()),
-        Attribute::EcPoint(point.to_vec()),
-        Attribute::Verify(true),
-    ];
-    let key = session
-        .unwrap_key(wrap, kek, wrapped, &[&common[..], &private].concat())
-        .expect("an unwrapped key");
-    let public = session.create_object(&[&common[..], &public].concat()).expect("a public key");
-    let signature = session.sign(&Mechanism::Ecdsa, key, &DIGEST).expect("a signature");
-    session.verify(&Mechanism::Ecdsa, public, &DIGEST, &signature).expect("it verifies");
 }

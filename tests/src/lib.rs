@@ -7,6 +7,7 @@
 
 mod application;
 pub mod artefacts;
+mod bare;
 mod broken;
 mod demo;
 mod direct;
@@ -20,6 +21,7 @@ pub use application::{
     Application, SO_PIN, USER_PIN, application, initialised, labelled, number, pin, refused, rv,
     value, verbose,
 };
+pub use bare::Bare;
 pub use broken::Broken;
 pub use demo::{Demo, Vendor, Wanted};
 pub use direct::Direct;

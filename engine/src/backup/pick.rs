@@ -153,12 +153,10 @@ impl Token {
         Ok(match (self.shelf.by_id(id).is_some(), self.store.row(id)?) {
             (true, _) if self.is_bare(id) => Fate::Bare,
             (true, _) => Fate::Present,
-            // Its row stays for its handle, which is never used again.
-            (false, Some(_)) if by_name => Fate::Anew,
-            (false, Some(_)) => Fate::Dead,
             (false, None) if !kept.destroyed => Fate::Back,
-            (false, None) if by_name => Fate::Anew,
-            (false, None) => Fate::Dead,
+            // The row of what was destroyed stays for its handle, which is never used again.
+            (false, _) if by_name => Fate::Anew,
+            (false, _) => Fate::Dead,
         })
     }
 

@@ -70,9 +70,7 @@ fn never_falsely(world: &World) -> String {
         assert_eq!(done(world, &["backup", "verify", &path(world)])["verified"], true);
     }
     let last = list["backups"].as_array().expect("backups").last();
-    last.map_or("nothing begun".to_owned(), |last| {
-        last["state"].as_str().expect("a state").to_owned()
-    })
+    last.map_or("nothing begun", |last| last["state"].as_str().expect("a state")).to_owned()
 }
 
 fn commit_in_the_end(world: &World) {
@@ -141,7 +139,6 @@ fn preparing_committing_and_rolling_back() {
                 done(world, &["backup", "run", "--commit", "--out", &other]);
                 assert_eq!(counts(world).1, 0, "and the next one does");
             },
-            ..commit
         };
         kill_at_each(world, &roll_back);
     });
