@@ -1,6 +1,12 @@
 //! Whoever may write to the state folder or to a bundle, and is not logged in: a thousand changes at random, and each is
 //! noticed, named, and never counted as backed up.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 use std::io::Read;
 use std::sync::Arc;
 use tandem_engine::backup::{Artefact, Plan, Source};
@@ -34,7 +40,7 @@ impl Source for Bytes<'_> {
 /// A process that is logged in.
 struct Process {
     token: Arc<Token>,
-    _session: Arc<Session>,
+    session: Arc<Session>,
 }
 
 impl Process {
@@ -42,7 +48,7 @@ impl Process {
         let token = setup::token(world, &Options::default(), world.be_born());
         token.start();
         let session = token.login(&Secret::new(PIN)).expect("a login");
-        Self { token, _session: session }
+        Self { token, session }
     }
 
     fn objects(&self) -> Vec<ObjectReport> {
@@ -77,11 +83,11 @@ fn scene() -> Scene {
     let world = snapshot.world(3, None);
     let process = Process::begin(&world);
     for number in 0..3 {
-        make(&process._session, number);
+        make(&process.session, number);
     }
     let bundle = back_up(&process.token);
     let before: Vec<_> = process.objects().iter().map(|object| object.id).collect();
-    make(&process._session, 9);
+    make(&process.session, 9);
     let mut late: Vec<_> = process.objects().iter().map(|object| object.id).collect();
     late.retain(|id| !before.contains(id));
     process.token.stop();
@@ -142,13 +148,13 @@ fn spoilt(sound: &[u8], chance: &mut Chance) -> (Vec<u8>, String) {
         }
         3 => {
             let (one, other) = (chance.index(frames.len()), chance.index(frames.len()));
-            let mut swapped = frames.clone();
+            let mut swapped = frames;
             swapped.swap(one, other);
             (joined(sound, &swapped), format!("frames {one} and {other} swapped"))
         }
         _ => {
             let one = chance.index(frames.len());
-            let mut fewer = frames.clone();
+            let mut fewer = frames;
             fewer.remove(one);
             (joined(sound, &fewer), format!("frame {one} removed"))
         }
@@ -197,7 +203,7 @@ fn a_thousand_changes_of_the_log_are_noticed_and_count_for_nothing() {
         token.start();
         // The first record names the ring: without it nobody can log in at all, which is noticed.
         let Ok(session) = token.login(&Secret::new(PIN)) else { continue };
-        let process = Process { token, _session: session };
+        let process = Process { token, session };
         let broken = process.token.check_log().expect("a log that can be read");
         assert!(!broken.is_sound(), "change {number} ({how}) went unnoticed");
         // A key that was only taken out of the log is in the bundle all the same.

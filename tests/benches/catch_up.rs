@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 use tandem_tests::keys::{DIGEST, Kind};
-use tandem_tests::{Application, Bare, Demo, Vendor, Wanted, initialised, value};
+use tandem_tests::{Application, Bare, Demo, Direct, Vendor, Wanted, initialised, value};
 
 /// How many threads sign meanwhile.
 const SIGNERS: usize = 2;
@@ -121,12 +121,28 @@ fn wait_for(demo: &Demo) {
     }
 }
 
-/// What the vendor's own calls take.
-fn bare_loop(session: &Session, vendor: Vendor, count: usize) -> Duration {
-    let bare = Bare::new(session, vendor);
-    let began = Instant::now();
-    for number in 0..count {
-        bare.one(&format!("bare-{number}"), true);
-    }
-    began.elapsed()
+/// What the vendor's own calls take, with signing going on.
+fn bare_loop(direct: &Direct, vendor: Vendor, count: usize) -> Duration {
+    let bare = Bare::new(direct, vendor);
+    let [busy, _] = bare.one("busy", true);
+    let over = AtomicBool::new(false);
+    scope(|scope| {
+        // As many of the signers as work on the member that catches up: half of them.
+        for _ in 0..SIGNERS / 2 {
+            let session = direct.open();
+            let over = &over;
+            scope.spawn(move || {
+                while !over.load(Ordering::Acquire) {
+                    session.sign(&Mechanism::Ecdsa, busy, &DIGEST).expect("a signature");
+                }
+            });
+        }
+        let began = Instant::now();
+        for number in 0..count {
+            bare.one(&format!("bare-{number}"), true);
+        }
+        let took = began.elapsed();
+        over.store(true, Ordering::Release);
+        took
+    })
 }
