@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Restore(command::restore::Args),
     /// The log: is it as it was written?
     Log(command::log::Args),
+    /// Who can bring the key ring back when every HSM is lost; new shares; the key ring on new HSMs
+    Recovery(command::recovery::Args),
     /// Check everything that Tandem needs, and say what to do about what is wrong
     Doctor(command::doctor::Args),
     /// The members of the virtual tokens

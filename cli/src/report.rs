@@ -5,13 +5,14 @@
 
 mod backup;
 mod log;
+mod recovery;
 
 pub(crate) use backup::{
     BackupLine, BackupReport, BackupsReport, BundleReport, DrillReport, LeftOutLine, PickedReport,
     RestoredReport,
 };
-
 pub(crate) use log::{AnchorLine, GoneLine, LogReport};
+pub(crate) use recovery::{CombinedReport, RecoveryReport, SplitLine, SplitReport};
 
 use crate::keytype;
 use serde::Serialize;

@@ -16,11 +16,12 @@ pub(crate) fn show(screen: &mut Screen, label: &str, shares: &[Share]) -> Result
     for share in shares {
         screen.raw(CLEAR.as_bytes())?;
         screen.line(format!(
-            "Share {} of {} for the recovery of {label}",
+            "Share {} of {}, set {}, for the recovery of {label}",
             share.number,
-            shares.len()
+            shares.len(),
+            share.set
         ))?;
-        screen.line("Let one person write it down, word by word, and keep it safe.\n")?;
+        screen.line("Let one person write it down, word by word, with these numbers, and keep it safe.\n")?;
         rows(screen, share)?;
         screen.line("\nPress Enter when it is written down.")?;
         screen.flush()?;

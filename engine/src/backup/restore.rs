@@ -14,9 +14,9 @@ use crate::joining::Bringing;
 use crate::log::{Append, Position, StoreError};
 use crate::object::ObjectId;
 use crate::pair;
+use crate::recovery::{Lost, holds_keys};
 use crate::report::JoinReport;
 use crate::seal::Seal;
-use crate::settings::Role;
 use crate::station::Station;
 use crate::token::{Token, note};
 use std::sync::Arc;
@@ -61,9 +61,13 @@ impl Token {
         let last = sources.last()?.clone();
         self.is_fit(&sources)?;
         let records = self.as_user(pin, || {
-            let seal = self.open_ring(pin, sources.first()?, bringing)?;
-            bringing.progress.stage("reading the backup", 0);
-            sources.each(&seal, &mut |_| Ok(()))?;
+            let bears_out = |seal: &Seal| {
+                bringing.progress.stage("reading the backup", 0);
+                sources.each(seal, &mut |_| Ok(()))
+            };
+            let lost = Lost { ring: &sources.first()?.ring, bears_out: &bears_out };
+            let (reached, away) = self.reach_all(pin);
+            let (seal, _) = self.open_seal((&reached, &away), &lost, bringing)?;
             self.fill(&sources, &seal, bringing)
         })?;
         let (members, away) = self.bring_members(pin, &last, bringing)?;
@@ -95,53 +99,9 @@ impl Token {
             ));
         }
         match self.known_ring()? {
-            Some(ring) if ring.id != first.ring.id => Err(broken(&format!(
-                "it is of another key ring than token {} has now: move the state folder away if you want the old token back",
-                self.settings.label
-            ))),
-            _ => Ok(()),
+            Some(ours) => self.is_of_ring(&first.ring, &ours),
+            None => Ok(()),
         }
-    }
-
-    /// Opens the seal on a member that holds the ring, or on the first that takes it by the shares.
-    fn open_ring(
-        self: &Arc<Self>,
-        pin: &Secret,
-        header: &Header,
-        bringing: &Bringing<'_>,
-    ) -> Result<Seal> {
-        let mut last =
-            Error::new(CKR_DEVICE_REMOVED, "the configuration names no member that holds keys");
-        let mut without = Vec::new();
-        for station in self.stations.iter().filter(|station| holds_keys(station)) {
-            let lease = match self.reach(station, pin) {
-                Ok(lease) => lease,
-                Err(error) => {
-                    last = error;
-                    continue;
-                }
-            };
-            match pair::find(&lease.desk(), &header.ring) {
-                Ok(handles) => return Ok(Seal::derive(&lease.desk(), handles.log)?),
-                Err(_) => without.push(lease),
-            }
-        }
-        for lease in without {
-            if bringing.shares.is_empty() {
-                return Err(Error::new(
-                    CKR_ARGUMENTS_BAD,
-                    "no member holds the key ring of this backup, and only the recovery's shares open it: run this again with \
-                     --shares DIR",
-                ));
-            }
-            let desk = lease.desk();
-            pair::tidy(&desk, Some(&header.ring.id), &[])?;
-            match pair::open(&desk, &header.ring, bringing.shares, bringing.progress) {
-                Ok(handles) => return Ok(Seal::derive(&desk, handles.log)?),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 
     /// Puts into the log what it lacks.
@@ -272,8 +232,4 @@ impl Token {
         session.close();
         done
     }
-}
-
-fn holds_keys(station: &Station) -> bool {
-    matches!(station.settings.role, Role::Active | Role::Standby)
 }

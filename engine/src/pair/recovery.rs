@@ -10,9 +10,10 @@ use super::{check, install, recipe, transport};
 use crate::carry;
 use crate::desk::Desk;
 use crate::error::{Error, Result};
+use crate::ports::Entropy;
 use crate::ring::{Recovery, Ring, RingKey};
 use crate::settings::RecoverySettings;
-use crate::shares::{self, SECRET_LEN, Share, Split};
+use crate::shares::{self, Combined, SECRET_LEN, Share, Split};
 use tandem_values::{Handle, Secret, ck::*};
 use zeroize::Zeroizing;
 
@@ -37,14 +38,8 @@ pub(super) fn make(
     chance: &Chance<'_>,
 ) -> Result<Made> {
     let scratch = Scratch::at(desk);
-    let split = Split {
-        set: u16::from_be_bytes(*chance.bytes()),
-        shares: settings.shares,
-        threshold: settings.threshold,
-    };
     let secret = chance.bytes::<SECRET_LEN>();
-    let shares = shares::split(&secret, split, chance)?;
-    prove_shares(&shares, &secret, split)?;
+    let (split, shares) = deal(&secret, settings, &[], chance)?;
 
     let pair = transport::generate(&scratch, RECOVERY_BITS, true)
         .at(desk, "making the recovery key pair")?;
@@ -69,6 +64,45 @@ pub(super) fn make(
     Ok(Made { recovery, shares, wrapped })
 }
 
+/// Makes the shares of a secret, of a set that none of the old ones is of.
+fn deal(
+    secret: &Zeroizing<[u8; SECRET_LEN]>,
+    settings: &RecoverySettings,
+    old: &[u16],
+    chance: &Chance<'_>,
+) -> Result<(Split, Vec<Share>)> {
+    let drawn = u16::from_be_bytes(*chance.bytes());
+    let mut sets = (0..=u16::MAX).map(|next| drawn.wrapping_add(next));
+    let split = Split {
+        set: sets.find(|set| !old.contains(set)).unwrap_or(drawn),
+        shares: settings.shares,
+        threshold: settings.threshold,
+    };
+    let shares = shares::split(secret, split, chance)?;
+    prove_shares(&shares, secret, split)?;
+    Ok((split, shares))
+}
+
+/// Splits the secret of a ring's recovery anew. That the old shares open the ring is seen here, inside the member, and that
+/// the new ones do as well. `old` are the sets that were there before.
+///
+/// The session must be one where the user is logged in. Nothing is left there.
+pub fn split(
+    desk: &Desk<'_>,
+    ring: &Ring,
+    shares: &[Secret],
+    settings: &RecoverySettings,
+    old: &[u16],
+    entropy: &dyn Entropy,
+) -> Result<(Split, Vec<Share>)> {
+    prove(desk, ring, shares)?;
+    let chance = Chance::new(entropy, desk).at(desk, "asking for random bytes")?;
+    let secret = secret_of(&shares::combine(shares)?)?;
+    let (split, new) = deal(&secret, settings, old, &chance)?;
+    prove(desk, ring, &enough(&new, split.threshold))?;
+    Ok((split, new))
+}
+
 /// Every share is one of as many as are needed, and these make the secret: before anyone is told to keep them.
 fn prove_shares(shares: &[Share], secret: &[u8; SECRET_LEN], split: Split) -> Result {
     for first in 0..shares.len() {
@@ -84,7 +118,14 @@ fn prove_shares(shares: &[Share], secret: &[u8; SECRET_LEN], split: Split) -> Re
     Ok(())
 }
 
-/// Opens the private half of a ring's recovery key pair at a desk, by shares.
+/// The secret that shares made, as an AES key.
+fn secret_of(combined: &Combined) -> Result<Zeroizing<[u8; SECRET_LEN]>> {
+    let secret = combined.secret.expose().try_into().map(Zeroizing::new);
+    secret.map_err(|_| Error::new(CKR_ARGUMENTS_BAD, "the shares make no key of 32 bytes"))
+}
+
+/// Opens the private half of a ring's recovery key pair at a desk, by shares of whichever set: the secret stays the same when
+/// it is split anew, and a ring that a bundle tells of knows only the sets that were there when it was made.
 pub(super) fn open(scratch: &Scratch<'_>, ring: &Ring, shares: &[Secret]) -> Result<Handle> {
     let desk = &scratch.desk;
     let Some(recovery) = &ring.recovery else {
@@ -92,32 +133,32 @@ pub(super) fn open(scratch: &Scratch<'_>, ring: &Ring, shares: &[Secret]) -> Res
         return Err(Error::new(CKR_ARGUMENTS_BAD, message));
     };
     let combined = shares::combine(shares)?;
-    if combined.set != recovery.set {
-        let message = format!(
-            "these shares are of set {}, and this ring's recovery is of set {}: they open another ring",
-            combined.set, recovery.set
-        );
-        return Err(Error::new(CKR_ARGUMENTS_BAD, message));
-    }
-    let secret = combined.secret.expose().try_into().map(Zeroizing::new);
-    let secret: Zeroizing<[u8; SECRET_LEN]> =
-        secret.map_err(|_| wrong(desk, "the shares make no key of 32 bytes"))?;
+    let secret = secret_of(&combined)?;
     let lock = check::import(scratch, &secret, &[(CKA_EXTRACTABLE, false), (CKA_UNWRAP, true)])
         .at(desk, "importing the key that the shares make")?;
     let template =
         transport::private(false).with(CKA_CLASS, CKO_PRIVATE_KEY).with(CKA_KEY_TYPE, CKK_RSA);
-    let doing = "opening the recovery key with these shares (if the member is well, they are of another ring)";
-    let private = carry::unwrap(desk, lock, &recovery.private, &template).at(desk, doing)?;
+    let other = if combined.set == recovery.set {
+        String::new()
+    } else {
+        format!(" of set {}, where its recovery is known as set {},", combined.set, recovery.set)
+    };
+    let doing = format!(
+        "opening the recovery key with these shares{other} (if the member is well, they are of another ring)"
+    );
+    let private = carry::unwrap(desk, lock, &recovery.private, &template).at(desk, &doing)?;
     Ok(scratch.keep(private))
 }
 
-/// Opens the ring as it would be after a loss, by as many shares as are needed, with nothing left behind.
-pub(super) fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Share]) -> Result {
-    let Some(recovery) = &ring.recovery else { return Ok(()) };
+/// As many of new shares as are needed, the last ones.
+pub(super) fn enough(shares: &[Share], threshold: u8) -> Vec<Secret> {
+    shares.iter().rev().take(usize::from(threshold)).map(|share| share.words.clone()).collect()
+}
+
+/// Opens the ring as it would be after a loss, by shares, with nothing left behind.
+pub fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Secret]) -> Result {
     let scratch = Scratch::at(desk);
-    let needed = shares.iter().rev().take(usize::from(recovery.threshold));
-    let words: Vec<Secret> = needed.map(|share| share.words.clone()).collect();
-    let private = open(&scratch, ring, &words)?;
+    let private = open(&scratch, ring, shares)?;
     for entry in &ring.keys {
         let (handle, value) =
             install::unwrap(desk, private, &entry.recovery, entry.key, recipe::Place::Session)?;
