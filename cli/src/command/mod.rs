@@ -1,5 +1,6 @@
 //! The commands, a file for each.
 
+mod asking;
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod demo;

@@ -5,6 +5,7 @@
 mod combine;
 mod refused;
 mod split;
+mod terminal;
 
 use cryptoki::session::Session;
 use serde_json::Value;

@@ -1,5 +1,6 @@
 //! `tandem recovery combine`: the key ring back on members that lack it.
 
+use crate::command::asking;
 use crate::command::backup::file;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -8,11 +9,12 @@ use crate::report::CombinedReport;
 use std::path::PathBuf;
 use tandem_engine::backup::{Header, Source};
 use tandem_engine::joining::Bringing;
-use tandem_runtime::{Runtime, shares};
+use tandem_runtime::Runtime;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The folder with the files of the recovery's shares, or one of the files; may be given more than once
+    /// The folder with the files of the recovery's shares, or one of the files; may be given more than once [default: asked
+    /// for on a terminal]
     #[arg(long, value_name = "DIR")]
     shares: Vec<PathBuf>,
     /// A bundle of the token, which tells of its key ring where the log is lost
@@ -30,7 +32,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let live = context.token(&runtime)?;
     let ring = live.token.status()?.ring.or_else(|| header.as_ref().map(|it| *it.ring.clone()));
     let recovery = ring.as_ref().and_then(|ring| ring.recovery.as_ref());
-    let shares = shares::gather(&args.shares, recovery).map_err(Error::Failed)?;
+    let shares = asking::gather(context.screen, &live.token.label(), &args.shares, recovery)?;
     let pin = context.pin(live.config)?;
     let bar = Bar::new(context.screen.json());
     let bringing = Bringing { shares: &shares, keep_foreign: args.keep_foreign, progress: &bar };

@@ -1,5 +1,6 @@
 //! `tandem recovery split`: new shares from old ones.
 
+use crate::command::asking;
 use crate::command::handing::Handing;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -7,7 +8,7 @@ use crate::progress::Bar;
 use crate::report::SplitReport;
 use std::path::PathBuf;
 use tandem_config::meant::{self, SHARES_MAX};
-use tandem_engine::recovery::Known;
+use tandem_engine::ring::Recovery;
 use tandem_engine::settings::RecoverySettings;
 use tandem_runtime::{Live, shares};
 use tandem_values::Secret;
@@ -23,8 +24,9 @@ pub(crate) struct Args {
     /// How many of them are to be enough [default: threshold of the configuration]
     #[arg(long, value_name = "NUMBER", value_parser = number())]
     threshold: Option<u8>,
-    /// The folder with the files of the old shares, or one of the files; may be given more than once
-    #[arg(long, required = true, value_name = "DIR")]
+    /// The folder with the files of the old shares, or one of the files; may be given more than once [default: asked for on a
+    /// terminal]
+    #[arg(long, value_name = "DIR")]
     shares_from: Vec<PathBuf>,
     /// Write the new shares to this folder, which must hold no file, instead of showing them [default: shown on a terminal;
     /// without one, shares_dir of the configuration]
@@ -40,10 +42,13 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let settings = args.settings(&live.config.recovery)?;
-    let before = live.token.recovery()?;
-    let old = gather(args, &before, live)?;
+    if args.shares_from.is_empty() && !context.screen.interactive() {
+        return Err(without_old());
+    }
+    let recovery = recovery(live)?;
     let handing = Handing::of(context.screen, live, args.shares_dir.as_deref());
     handing.prepare_alone(context.screen)?;
+    let old = gather(context, args, live, &recovery)?;
     let session = context.login(live)?;
     let bar = Bar::new(context.screen.json());
     let mut files = Vec::new();
@@ -61,16 +66,30 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     Ok(true)
 }
 
+/// The recovery, as it is known without a login.
+fn recovery(live: Live<'_>) -> Result<Recovery> {
+    live.token.recovery()?.ring.recovery.clone().ok_or_else(|| {
+        let without = SplitReport::WITHOUT_RECOVERY;
+        Error::failed(format!("token {}: {without}", live.token.label()))
+    })
+}
+
 /// The old shares, before a PIN is asked for.
-fn gather(args: &Args, known: &Known, live: Live<'_>) -> Result<Vec<Secret>> {
-    let Some(recovery) = &known.ring.recovery else {
-        return Err(Error::failed(format!(
-            "token {}: {}",
-            live.token.label(),
-            SplitReport::WITHOUT_RECOVERY
-        )));
-    };
-    shares::gather(&args.shares_from, Some(recovery)).map_err(Error::Failed)
+fn gather(
+    context: &mut Context<'_>,
+    args: &Args,
+    live: Live<'_>,
+    recovery: &Recovery,
+) -> Result<Vec<Secret>> {
+    let label = live.token.label();
+    let old = asking::gather(context.screen, &label, &args.shares_from, Some(recovery))?;
+    if old.is_empty() { Err(without_old()) } else { Ok(old) }
+}
+
+fn without_old() -> Error {
+    Error::usage(
+        "new shares come of old ones: name these with --shares-from DIR, or type them on a terminal without --json",
+    )
 }
 
 impl Args {
