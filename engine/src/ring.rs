@@ -94,6 +94,11 @@ pub struct Recovery {
     /// How many of them open it.
     #[n(5)]
     pub threshold: u8,
+    /// HMAC-SHA256 under the secret that the shares make, over what the ring is: anybody can wrap keys of his own to the
+    /// public half and call them this ring.
+    #[n(6)]
+    #[cbor(with = "minicbor::bytes")]
+    pub witness: Hash,
 }
 
 impl Recovery {

@@ -10,10 +10,13 @@ use super::{check, install, recipe, transport};
 use crate::carry;
 use crate::desk::Desk;
 use crate::error::{Error, Result};
+use crate::event::Hash;
 use crate::ports::Entropy;
 use crate::ring::{Recovery, Ring, RingKey};
+use crate::seal::Seal;
 use crate::settings::RecoverySettings;
 use crate::shares::{self, Combined, SECRET_LEN, Share, Split};
+use sha2::{Digest, Sha256};
 use tandem_values::{Handle, Secret, ck::*};
 use zeroize::Zeroizing;
 
@@ -60,6 +63,8 @@ pub(super) fn make(
         set: split.set,
         shares: split.shares,
         threshold: split.threshold,
+        // Follows when the whole ring is there.
+        witness: [0; 32],
     };
     Ok(Made { recovery, shares, wrapped })
 }
@@ -124,6 +129,33 @@ fn secret_of(combined: &Combined) -> Result<Zeroizing<[u8; SECRET_LEN]>> {
     secret.map_err(|_| Error::new(CKR_ARGUMENTS_BAD, "the shares make no key of 32 bytes"))
 }
 
+/// What only the secret says of a ring: that these are its keys.
+fn witness(ring: &Ring, recovery: &Recovery, secret: &[u8; SECRET_LEN]) -> Result<Hash> {
+    let mut digest = Sha256::new_with_prefix(b"tandem recovery");
+    let mut part = |bytes: &[u8]| {
+        digest.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        digest.update(bytes);
+    };
+    part(&ring.id);
+    part(&recovery.modulus);
+    part(&recovery.exponent);
+    for entry in &ring.keys {
+        part(entry.key.name().as_bytes());
+        part(&entry.check);
+    }
+    let seal = Seal::of(secret).ok_or_else(|| Error::from(CKR_GENERAL_ERROR))?;
+    Ok(seal.witness(&digest.finalize().into()))
+}
+
+/// Has the secret that these shares make bear witness of a ring that was just made.
+pub(super) fn attest(ring: &mut Ring, shares: &[Secret]) -> Result {
+    let secret = secret_of(&shares::combine(shares)?)?;
+    let Some(mut recovery) = ring.recovery.take() else { return Ok(()) };
+    recovery.witness = witness(ring, &recovery, &secret)?;
+    ring.recovery = Some(recovery);
+    Ok(())
+}
+
 /// Opens the private half of a ring's recovery key pair at a desk, by shares of whichever set: the secret stays the same when
 /// it is split anew, and a ring that a bundle tells of knows only the sets that were there when it was made.
 pub(super) fn open(scratch: &Scratch<'_>, ring: &Ring, shares: &[Secret]) -> Result<Handle> {
@@ -134,19 +166,20 @@ pub(super) fn open(scratch: &Scratch<'_>, ring: &Ring, shares: &[Secret]) -> Res
     };
     let combined = shares::combine(shares)?;
     let secret = secret_of(&combined)?;
+    if witness(ring, recovery, &secret)? != recovery.witness {
+        let message = format!(
+            "these shares of set {} don't open this ring, whose recovery is known as set {}: they are of another ring, or what tells \
+             of the ring was changed by somebody",
+            combined.set, recovery.set
+        );
+        return Err(Error::new(CKR_ARGUMENTS_BAD, message));
+    }
     let lock = check::import(scratch, &secret, &[(CKA_EXTRACTABLE, false), (CKA_UNWRAP, true)])
         .at(desk, "importing the key that the shares make")?;
     let template =
         transport::private(false).with(CKA_CLASS, CKO_PRIVATE_KEY).with(CKA_KEY_TYPE, CKK_RSA);
-    let other = if combined.set == recovery.set {
-        String::new()
-    } else {
-        format!(" of set {}, where its recovery is known as set {},", combined.set, recovery.set)
-    };
-    let doing = format!(
-        "opening the recovery key with these shares{other} (if the member is well, they are of another ring)"
-    );
-    let private = carry::unwrap(desk, lock, &recovery.private, &template).at(desk, &doing)?;
+    let doing = "opening the recovery key with these shares";
+    let private = carry::unwrap(desk, lock, &recovery.private, &template).at(desk, doing)?;
     Ok(scratch.keep(private))
 }
 

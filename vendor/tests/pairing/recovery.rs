@@ -6,7 +6,7 @@ use Vendor::{Kryoptic, SoftHsm};
 use tandem_engine::desk::Desk;
 use tandem_engine::pair;
 use tandem_engine::report::Quiet;
-use tandem_engine::ring::RingKey;
+use tandem_engine::ring::{Ring, RingKey};
 use tandem_engine::settings::RecoverySettings;
 use tandem_values::Secret;
 
@@ -75,9 +75,12 @@ fn wrong_shares_open_nothing() {
         fails(&words[..1], "1 of 2 shares");
         fails(&[words[0].clone(), words[0].clone()], "the same share");
         fails(&[words[0].clone(), other.words(&[2])[0].clone()], "don't belong together");
-        // Only a member can tell that these are of another ring, and says of which set.
-        let sets = [paired.set(), other.set()];
-        fails(&other.words(&[1, 2]), &format!("of set {}, where its recovery is known as set {}", sets[1], sets[0]));
+        let of_sets = format!(
+            "of set {} don't open this ring, whose recovery is known as set {}",
+            other.set(),
+            paired.set()
+        );
+        fails(&other.words(&[1, 2]), &of_sets);
         fails(
             &[words[0].clone(), edited(&words[1], |words| words[7] = "zoo")],
             "word 8 is mistyped",
@@ -180,6 +183,38 @@ fn a_ring_with_an_exchanged_copy_is_refused() {
         assert!(error.message.contains("arrived there as another key"), "{error}");
         assert_eq!(objects(&desk), []);
     }
+}
+
+/// Anybody can wrap keys to the recovery's public half, with check values that fit. The secret bears witness of the true
+/// ones, and nothing is put on a new member but these.
+#[test]
+fn a_ring_whose_keys_are_not_those_of_the_pairing_is_refused() {
+    let paired = Paired::new(&[Kryoptic]);
+    let words = paired.words(&[1, 2]);
+    let new = Fixture::new(SoftHsm, "new");
+    let desk = new.desk();
+    let refused = |change: &dyn Fn(&mut Ring)| {
+        let mut ring = paired.ring.clone();
+        change(&mut ring);
+        let error = pair::open(&desk, &ring, &words, &Quiet).unwrap_err();
+        assert!(error.message.contains("what tells of the ring was changed"), "{error}");
+        assert_eq!(objects(&desk), []);
+    };
+    // One key in the place of another, each with its own copy and check value.
+    refused(&|ring| {
+        let [first, second] = [ring.keys[0].key, ring.keys[1].key];
+        (ring.keys[0].key, ring.keys[1].key) = (second, first);
+    });
+    refused(&|ring| _ = ring.keys.pop());
+    refused(&|ring| ring.keys[2].check[7] ^= 1);
+    refused(&|ring| ring.id[0] ^= 1);
+    refused(&|ring| ring.recovery.as_mut().unwrap().modulus[9] ^= 1);
+    refused(&|ring| ring.recovery.as_mut().unwrap().witness[9] ^= 1);
+    // What comes and goes without the shares is not part of it.
+    let mut ring = paired.ring.clone();
+    ring.members.clear();
+    ring.recovery.as_mut().unwrap().set ^= 1;
+    pair::open(&desk, &ring, &words, &Quiet).unwrap();
 }
 
 #[test]
