@@ -244,7 +244,8 @@ mod tests {
         for event in [joined, Event::Left("c".into()), split] {
             assert_eq!(record(&event).event_about_ring(), Some(event));
         }
-        for other in [Event::Restored(BackupId([9; 16])), Event::BackupPrepared(BackupId([9; 16]))] {
+        for other in [Event::Restored(BackupId([9; 16])), Event::BackupPrepared(BackupId([9; 16]))]
+        {
             assert_eq!(record(&other).event_about_ring(), None);
         }
         let destroyed = Event::Destroyed(ObjectId([4; 16]));

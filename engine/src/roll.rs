@@ -43,7 +43,8 @@ impl Roster {
     /// The pairing itself.
     fn of(ring: Ring, at: Moment) -> Self {
         let since = ring.members.iter().map(|member| (member.name.clone(), at.position)).collect();
-        let first = ring.recovery.as_ref().map(|recovery| Splitting { at, split: recovery.split() });
+        let first =
+            ring.recovery.as_ref().map(|recovery| Splitting { at, split: recovery.split() });
         let splits = first.into_iter().collect();
         Self { ring: Arc::new(ring), since, left: BTreeSet::new(), splits }
     }

@@ -115,7 +115,8 @@ impl SplitReport {
 
     /// A split that was made, and the files its shares are in.
     pub(crate) fn of(token: String, made: &Splitting, known: &Known, files: Vec<PathBuf>) -> Self {
-        let earlier = known.splits.iter().filter(|splitting| splitting.at.position < made.at.position);
+        let earlier =
+            known.splits.iter().filter(|splitting| splitting.at.position < made.at.position);
         Self {
             token,
             recovery: SplitLine::of(made),

@@ -34,8 +34,11 @@ impl RecoveryReport {
         }
         let mut rows = table(screen, &["backup that needs it", "committed", "on", "counts"]);
         for backup in backups {
-            let artefacts: Vec<_> =
-                backup.artefacts.iter().map(|made| format!("{} {}", made.kind, made.name)).collect();
+            let artefacts: Vec<_> = backup
+                .artefacts
+                .iter()
+                .map(|made| format!("{} {}", made.kind, made.name))
+                .collect();
             rows.add_row(vec![
                 Cell::new(&backup.id),
                 Cell::new(backup.committed_at.as_deref().unwrap_or_default()),
@@ -87,7 +90,8 @@ impl Show for SplitReport {
 impl Show for CombinedReport {
     fn show(&self, screen: &mut Screen) -> Result {
         for member in &self.members {
-            let given = if member.given_ring { "was given the key ring" } else { "holds the key ring" };
+            let given =
+                if member.given_ring { "was given the key ring" } else { "holds the key ring" };
             screen.line(format!("{} {given}", member.member))?;
         }
         for away in &self.away {

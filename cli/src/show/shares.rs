@@ -21,7 +21,9 @@ pub(crate) fn show(screen: &mut Screen, label: &str, shares: &[Share]) -> Result
             shares.len(),
             share.set
         ))?;
-        screen.line("Let one person write it down, word by word, with these numbers, and keep it safe.\n")?;
+        screen.line(
+            "Let one person write it down, word by word, with these numbers, and keep it safe.\n",
+        )?;
         rows(screen, share)?;
         screen.flush()?;
         forget_what_was_typed();

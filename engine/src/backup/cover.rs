@@ -81,9 +81,9 @@ pub(crate) fn recovery_of(ring: &Ring) -> Option<Hash> {
 pub(crate) fn needs_recovery(backup: &Backup, ring: &Ring) -> bool {
     let recovery = recovery_of(ring);
     backup.state() == State::Committed
-        && backup.counting().any(|made| {
-            !made.is_on_word() && made.recovery.is_some() && made.recovery == recovery
-        })
+        && backup
+            .counting()
+            .any(|made| !made.is_on_word() && made.recovery.is_some() && made.recovery == recovery)
 }
 
 /// Why an artefact of a backup does not count; `Ok` if it does.

@@ -32,6 +32,6 @@ pub use find::{RingId, find, is_ring_label, look, missing, remove, rings, tidy, 
 pub use make::{Pairing, make, new_id};
 pub use open::open;
 pub use probe::{Place, probe};
-pub use recovery::{prove, split};
 pub(crate) use recipe::close;
+pub use recovery::{prove, split};
 pub use trial::join;

@@ -1,8 +1,8 @@
 //! The key ring back on new HSMs.
 
 use super::{
-    Published, add, application_of, at, back_up, done, is_whole, new_tokens, refused, replace_token,
-    some, split,
+    Published, add, application_of, at, back_up, done, is_whole, new_tokens, refused,
+    replace_token, some, split,
 };
 use cryptoki::object::Attribute;
 use serde_json::{Value, json};
@@ -60,7 +60,11 @@ fn new_tokens_of_the_other_vendor_each_take_the_ring_and_a_restore_needs_no_shar
         assert_eq!(given(&done(&new, &from)), each(false, false));
         // Nobody makes another ring over this one by mistake.
         let other = at(&new, "other");
-        refused(&new, &["pair", "--shares-dir", &other], &["holds the key ring", "before its state"]);
+        refused(
+            &new,
+            &["pair", "--shares-dir", &other],
+            &["holds the key ring", "before its state"],
+        );
 
         done(&new, &["restore", &bundle]);
         assert!(is_whole(&new));

@@ -1,8 +1,6 @@
 //! Shares and folders that won't do: each mistake is told from the others, and nothing has changed.
 
-use super::{
-    add, at, back_up, done, refused, refused_as, set_of, share_files, shown, some, split,
-};
+use super::{add, at, back_up, done, refused, refused_as, set_of, share_files, shown, some, split};
 use cryptoki::session::UserType;
 use std::ffi::CString;
 use std::fs;
@@ -104,12 +102,18 @@ fn splits_that_make_no_sense_are_wrong_usage() {
         refused_as(demo, &split, 2, &["--shares-from"]);
         nothing_has_changed(demo, before);
         // What isn't said is as the configuration has it.
-        demo.configure(|text| text.replacen("shares_dir", "shares = 4\nthreshold = 4\nshares_dir", 1));
+        demo.configure(|text| {
+            text.replacen("shares_dir", "shares = 4\nthreshold = 4\nshares_dir", 1)
+        });
         done(demo, &["recovery", "split", "--shares-from", &old, "--shares-dir", &new]);
         let known = shown(demo);
-        assert_eq!((&known["recovery"]["shares"], &known["recovery"]["threshold"]), (&4.into(), &4.into()));
+        assert_eq!(
+            (&known["recovery"]["shares"], &known["recovery"]["threshold"]),
+            (&4.into(), &4.into())
+        );
         let (newer, two) = (at(demo, "newer"), "2");
-        let two = ["recovery", "split", "--shares", two, "--shares-from", &new, "--shares-dir", &newer];
+        let two =
+            ["recovery", "split", "--shares", two, "--shares-from", &new, "--shares-dir", &newer];
         assert_eq!(done(demo, &two)["recovery"]["threshold"], 2);
     });
 }
@@ -183,9 +187,10 @@ fn small_disk(at: &Path) -> bool {
     // SAFETY: every text ends with a zero and outlives the call; only the propagation of mounts is changed.
     let own = unsafe { libc::mount(ptr::null(), root.as_ptr(), ptr::null(), flags, ptr::null()) };
     // SAFETY: as above.
-    own == 0 && unsafe {
-        libc::mount(kind.as_ptr(), path.as_ptr(), kind.as_ptr(), 0, data.as_ptr().cast()) == 0
-    }
+    own == 0
+        && unsafe {
+            libc::mount(kind.as_ptr(), path.as_ptr(), kind.as_ptr(), 0, data.as_ptr().cast()) == 0
+        }
 }
 
 #[test]
@@ -206,7 +211,10 @@ fn a_token_without_a_recovery_says_so() {
         application.finalize();
         let known = shown(demo);
         assert!(known["recovery"].is_null(), "{known}");
-        assert_eq!((&known["earlier"], &known["backups"]), (&serde_json::json!([]), &serde_json::json!([])));
+        assert_eq!(
+            (&known["earlier"], &known["backups"]),
+            (&serde_json::json!([]), &serde_json::json!([]))
+        );
         let output = demo.tandem(&["recovery", "show"]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && said.contains("paired without a recovery"), "{said}");
@@ -235,7 +243,10 @@ fn what_is_not_paired_has_no_recovery() {
         let output = wrong.env("TANDEM_PIN", "87654321").output().expect("tandem runs");
         assert_eq!(output.status.code(), Some(1));
         let known: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert!(known["reason"].as_str().is_some_and(|why| why.contains("CKR_PIN_INCORRECT")), "{known}");
+        assert!(
+            known["reason"].as_str().is_some_and(|why| why.contains("CKR_PIN_INCORRECT")),
+            "{known}"
+        );
         let mut without = demo.command(["recovery", "show", "--json"]);
         let output = without.env_remove("TANDEM_PIN").output().expect("tandem runs");
         assert!(output.status.success(), "no PIN is needed to see who can bring it back");

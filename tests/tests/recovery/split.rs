@@ -1,8 +1,8 @@
 //! New shares from old ones.
 
 use super::{
-    Published, add, application_of, at, back_up, done, is_whole, new_tokens, refused, replace_token,
-    set_of, share_files, shown, some, split, tells,
+    Published, add, application_of, at, back_up, done, is_whole, new_tokens, refused,
+    replace_token, set_of, share_files, shown, some, split, tells,
 };
 use std::fs;
 use tandem_tests::keys::Kind;
@@ -88,7 +88,8 @@ fn a_bundle_made_before_a_split_opens_with_the_new_shares_and_with_the_old_ones(
         add(demo, "four", 3, "mixed", "share-3.txt");
 
         let with_new = new_tokens(demo, &[Kryoptic, SoftHsm], "with-new");
-        let said = refused(&with_new, &["restore", &bundle, "--shares", &mixed], &["another split"]);
+        let said =
+            refused(&with_new, &["restore", &bundle, "--shares", &mixed], &["another split"]);
         assert!(said.contains("mixed/share-3.txt"), "the one that is not the bundle's: {said}");
         done(&with_new, &["restore", &bundle, "--shares", &two]);
         let with_old = new_tokens(demo, &[SoftHsm, Kryoptic], "with-old");
@@ -118,7 +119,11 @@ fn a_split_needs_one_member_that_is_there() {
         demo.take_away("a");
         let before = demo.head();
         let arguments = ["--shares-from", &at(demo, "by-a"), "--shares-dir", &at(demo, "none")];
-        refused(demo, &[&["recovery", "split"], &arguments[..]].concat(), &["no member let us log in"]);
+        refused(
+            demo,
+            &[&["recovery", "split"], &arguments[..]].concat(),
+            &["no member let us log in"],
+        );
         assert_eq!(demo.head(), before);
         assert_eq!(share_files(demo.dir()).len(), 5 + 2 + 5, "no share was made");
         // How many shares are needed is told with all HSMs gone.

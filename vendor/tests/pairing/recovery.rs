@@ -123,7 +123,11 @@ fn old_shares_and_new_ones_open_the_ring_and_do_not_mix() {
         let (terms, shares) = split(&old, &[paired.set()]).unwrap();
         assert_eq!((terms.shares, terms.threshold, shares.len()), (7, 3, 7));
         assert_ne!(terms.set, paired.set());
-        assert_eq!(objects(&desk), before, "nothing is left on {vendor:?}, session objects included");
+        assert_eq!(
+            objects(&desk),
+            before,
+            "nothing is left on {vendor:?}, session objects included"
+        );
         let new: Vec<_> = shares.iter().map(|share| share.words.clone()).collect();
         let some = |numbers: [usize; 3]| numbers.map(|number| new[number - 1].clone()).to_vec();
         // The ring knows the first set only, as a bundle does that was made before.

@@ -27,7 +27,8 @@ pub(crate) struct Args {
 
 pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     // Before a PIN is asked for.
-    let header = args.from.as_deref().map(file::read_through).transpose()?.map(|(header, _)| header);
+    let header =
+        args.from.as_deref().map(file::read_through).transpose()?.map(|(header, _)| header);
     let runtime = open(context, header.is_some())?;
     let live = context.token(&runtime)?;
     let ring = live.token.status()?.ring.or_else(|| header.as_ref().map(|it| *it.ring.clone()));
@@ -40,7 +41,8 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let source = bundle.as_ref().map(|bundle| bundle as &dyn Source);
     let combined = live.token.combine_recovery(&pin, source, &bringing);
     bar.clear();
-    let report = CombinedReport::of(live.token.label(), &combined?, &restore(args, header.as_ref()));
+    let report =
+        CombinedReport::of(live.token.label(), &combined?, &restore(args, header.as_ref()));
     runtime.stop();
     context.screen.report(&report)?;
     Ok(report.away.is_empty())

@@ -25,7 +25,8 @@ fn backups(
     live: Live<'_>,
 ) -> (std::result::Result<Vec<BackupLine>, String>, bool) {
     if !context.has_pin() && !context.screen.interactive() {
-        let why = "which backups need it is seen with a login only; give --pin-source, or set TANDEM_PIN";
+        let why =
+            "which backups need it is seen with a login only; give --pin-source, or set TANDEM_PIN";
         return (Err(why.to_owned()), false);
     }
     let session = match context.login(live) {

@@ -1,6 +1,8 @@
 //! The operator's tool killed at every step of a backup, a commit, a rollback, a restore: between any two calls of a member
 //! and any two writes to its folders. Whatever is left is never a false "backed up", and the same command run again gets there.
 
+mod recovery;
+
 use crate::common::{World, again, compiled_shim};
 use std::collections::BTreeMap;
 use std::fmt::Write;
