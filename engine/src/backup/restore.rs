@@ -67,7 +67,7 @@ impl Token {
             };
             let lost = Lost { ring: &sources.first()?.ring, bears_out: &bears_out };
             let (reached, away) = self.reach_all(pin);
-            let seal = self.open_seal((&reached, &away), &lost, bringing)?;
+            let seal = Self::open_seal((&reached, &away), &lost, bringing)?;
             self.fill(&sources, &seal, bringing)
         })?;
         let (members, away) = self.bring_members(pin, &last, bringing)?;

@@ -47,7 +47,6 @@ impl Token {
 
     /// Opens the seal on a member that holds the ring, or on the first where the shares open it. Nothing is put anywhere.
     pub(crate) fn open_seal(
-        &self,
         (reached, away): (&[Reached], &[(String, Error)]),
         lost: &Lost<'_>,
         bringing: &Bringing<'_>,

@@ -49,6 +49,9 @@ pub struct Carried {
     pub known: bool,
 }
 
+/// Members that hold the ring, and those that don't, with the reason.
+type Everywhere = (Vec<Carried>, Vec<(String, String)>);
+
 impl Token {
     /// Brings the ring to every member of the configuration that can be reached and lacks it: as the log tells of it, or else
     /// as a bundle does. The log counts no such member before it is brought in, and nothing is put into the log. Run again it
@@ -94,9 +97,9 @@ impl Token {
         pin: &Secret,
         lost: &Lost<'_>,
         bringing: &Bringing<'_>,
-    ) -> Result<(Vec<Carried>, Vec<(String, String)>)> {
+    ) -> Result<Everywhere> {
         let (reached, away) = self.reach_all(pin);
-        let seal = self.open_seal((&reached, &away), lost, bringing)?;
+        let seal = Self::open_seal((&reached, &away), lost, bringing)?;
         *self.seal.write() = Some(seal);
         self.take_in_log()?;
         let mut away: Vec<_> =

@@ -109,32 +109,15 @@ fn lose_every_token(world: &World) {
     }
 }
 
-/// Nobody takes a new token for the old one: what the log counts holds everything, or follows it from its beginning.
+/// Nobody takes a new token for the old one: whoever has the ring and was not brought in is not used.
 fn counted(world: &World) -> String {
     let status = done(world, &["status"]);
     let names = status["tokens"][0]["ring"]["members"].as_array().expect("names").len();
     let output = super::run(world, &["verify", "--json"]);
-    match serde_json::from_slice::<Value>(&output.stdout) {
-        Ok(verified) => {
-            let objects = verified["objects"].as_array().expect("objects").iter();
-            let replicas = objects.flat_map(|it| it["replicas"].as_array().expect("replicas"));
-            // One that has the ring has followed the log from its beginning; the other is looked for.
-            let sound = |it: &Value| it["state"] == "proven" || it["state"] == "away";
-            let all: Vec<_> = replicas.collect();
-            assert!(all.len() == 6 && all.iter().all(|it| sound(it)), "{verified:#}");
-            let proven = all.iter().filter(|it| it["state"] == "proven").count();
-            assert!(proven >= 3, "{verified:#}");
-            format!("the log counts {names}, {proven} of 6 replicas are proven, the others away")
-        }
-        Err(_) => {
-            let said = said(&output);
-            assert!(
-                said.contains("no member let us log in") || said.contains("holds its key ring"),
-                "{said}"
-            );
-            format!("the log counts {names}, and none is used")
-        }
-    }
+    let said = said(&output);
+    let why = ["no member let us log in", "none of the members that answer holds its key ring"];
+    assert!(why.iter().any(|why| said.contains(why)), "{said}");
+    format!("the log counts {names}, and none is used")
 }
 
 fn combined_in_the_end(world: &World) {
