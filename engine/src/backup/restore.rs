@@ -25,6 +25,13 @@ use tandem_values::{Secret, ck::*};
 /// How many records are written at once.
 const BATCH: usize = 512;
 
+/// The ring was found, or brought to a first member.
+struct Opened {
+    seal: Seal,
+    /// The members that held it all the time.
+    lived: Vec<String>,
+}
+
 /// Members that were brought in, and those that could not be, with the reason.
 type Brought = (Vec<JoinReport>, Vec<(String, String)>);
 
@@ -60,13 +67,13 @@ impl Token {
         let sources = Sources::of(bundles)?;
         let last = sources.last()?.clone();
         self.is_fit(&sources)?;
-        let records = self.as_user(pin, || {
-            let seal = self.open_ring(pin, sources.first()?, bringing)?;
+        let (records, lived) = self.as_user(pin, || {
+            let Opened { seal, lived } = self.open_ring(pin, sources.first()?, bringing)?;
             bringing.progress.stage("reading the backup", 0);
             sources.each(&seal, &mut |_| Ok(()))?;
-            self.fill(&sources, &seal, bringing)
+            Ok((self.fill(&sources, &seal, bringing)?, lived))
         })?;
-        let (members, away) = self.bring_members(pin, &last, bringing)?;
+        let (members, away) = self.bring_members(pin, &lived, bringing)?;
         let newer = self.finish(pin, &last, artefact, bringing)?;
         Ok(Restored { backup: last.id, to: last.to, records, members, away, newer })
     }
@@ -109,10 +116,10 @@ impl Token {
         pin: &Secret,
         header: &Header,
         bringing: &Bringing<'_>,
-    ) -> Result<Seal> {
+    ) -> Result<Opened> {
         let mut last =
             Error::new(CKR_DEVICE_REMOVED, "the configuration names no member that holds keys");
-        let mut without = Vec::new();
+        let (mut seal, mut lived, mut without) = (None, Vec::new(), Vec::new());
         for station in self.stations.iter().filter(|station| holds_keys(station)) {
             let lease = match self.reach(station, pin) {
                 Ok(lease) => lease,
@@ -122,9 +129,15 @@ impl Token {
                 }
             };
             match pair::find(&lease.desk(), &header.ring) {
-                Ok(handles) => return Ok(Seal::derive(&lease.desk(), handles.log)?),
+                Ok(handles) => {
+                    seal = Some(Seal::derive(&lease.desk(), handles.log)?);
+                    lived.push(station.name().to_owned());
+                }
                 Err(_) => without.push(lease),
             }
+        }
+        if let Some(seal) = seal {
+            return Ok(Opened { seal, lived });
         }
         for lease in without {
             if bringing.shares.is_empty() {
@@ -137,7 +150,10 @@ impl Token {
             let desk = lease.desk();
             pair::tidy(&desk, Some(&header.ring.id), &[])?;
             match pair::open(&desk, &header.ring, bringing.shares, bringing.progress) {
-                Ok(handles) => return Ok(Seal::derive(&desk, handles.log)?),
+                Ok(handles) => {
+                    let seal = Seal::derive(&desk, handles.log)?;
+                    return Ok(Opened { seal, lived });
+                }
                 Err(error) => last = error,
             }
         }
@@ -211,7 +227,7 @@ impl Token {
     fn bring_members(
         self: &Arc<Self>,
         pin: &Secret,
-        header: &Header,
+        lived: &[String],
         bringing: &Bringing<'_>,
     ) -> Result<Brought> {
         let (mut members, mut away) = (Vec::new(), Vec::new());
@@ -219,8 +235,10 @@ impl Token {
             let known = self.paired()?;
             let name = station.name();
             let is_known = known.since.contains_key(name) || known.left.contains(name);
-            // What it holds already, it held before the backup was needed.
-            if self.holds_ring(station, pin, header) {
+            // What it holds it held before the backup was needed: it is looked for before anything is made there. Not again where
+            // an interrupted run has come further.
+            let lived = lived.iter().any(|lived| lived == name);
+            if lived && self.store.following(name)?.position == 0 {
                 self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
             }
             let brought = if is_known {
@@ -237,15 +255,6 @@ impl Token {
             (true, Some((_, why))) => Err(Error::new(CKR_DEVICE_ERROR, why.clone())),
             _ => Ok((members, away)),
         }
-    }
-
-    /// True if a member's token holds the ring now.
-    fn holds_ring(self: &Arc<Self>, station: &Arc<Station>, pin: &Secret, header: &Header) -> bool {
-        let look = || {
-            let lease = self.reach(station, pin)?;
-            pair::find(&lease.desk(), &header.ring).map(|_| ())
-        };
-        self.as_user(pin, look).is_ok()
     }
 
     /// Takes over what members hold beyond the backup, and lets the backup count.
