@@ -5,16 +5,15 @@
 
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Call, Class, Fault};
-use crate::log::Position;
 use crate::member::User;
 use crate::pair;
 use crate::ring::Ring;
 use crate::seal::Seal;
-use crate::station::Station;
+use crate::station::{Lease, Station};
 use crate::token::{Token, note};
 use crate::waking::LOST_MAX;
 use std::sync::Arc;
-use tandem_values::{Secret, ck::*};
+use tandem_values::{Handle, Secret, ck::*};
 
 /// Who is logged in, and the PIN with which members that come back are logged in again.
 #[derive(Default)]
@@ -266,7 +265,7 @@ impl Token {
         let lease = station.lease()?;
         let handles = pair::find(&lease.desk(), ring)?;
         let seal = Seal::derive(&lease.desk(), handles.log)?;
-        self.trust_seal(&seal)?;
+        self.trust_seal(&lease, handles.log, &seal)?;
         station.set_ring(lease.life(), handles);
         self.seal.write().get_or_insert(seal);
         Ok(())
@@ -275,24 +274,29 @@ impl Token {
     /// Makes sure that a seal is what the log was sealed with, and not a slip of the member that derived it: with another, every
     /// record would look forged, and what is made would be lost on everybody else. One record that bears it is enough: others
     /// may have been changed by somebody.
-    fn trust_seal(&self, seal: &Seal) -> Result {
-        let Ok(head) = self.store.head() else {
-            // A store that can't be read says nothing of the member.
-            return Ok(());
-        };
-        let places = [1, head.position.div_ceil(2), head.position];
-        let bears = |position: &Position| {
-            // Nor does a record that can't be read.
-            self.journal.sound(seal, *position).map_or(true, |found| found.is_some())
-        };
-        if head.position == 0 || places.iter().any(bears) {
-            return Ok(());
+    fn trust_seal(&self, lease: &Lease, log_key: Handle, seal: &Seal) -> Result {
+        match self.bears(seal) {
+            Ok(true) => return Ok(()),
+            // A store that can't be read says nothing of the member: what it makes twice is believed.
+            Err(_) if Seal::derive(&lease.desk(), log_key)? == *seal => return Ok(()),
+            Ok(false) | Err(_) => {}
         }
         Err(Error::new(
             CKR_DEVICE_ERROR,
             "what it makes of the log key is not what the log is sealed with; if all members say so, the log was changed: run \
              `tandem restore` with the last bundle",
         ))
+    }
+
+    /// True if some record of the log bears this seal, or there is none.
+    fn bears(&self, seal: &Seal) -> Result<bool> {
+        let head = self.store.head()?.position;
+        for position in [1, head.div_ceil(2), head] {
+            if head == 0 || self.journal.sound(seal, position)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// C_Logout.
