@@ -8,6 +8,7 @@ mod bundle;
 mod chain;
 mod cover;
 mod gate;
+mod last;
 mod ledger;
 mod phases;
 mod restore;
