@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Backup(command::backup::Args),
     /// Bring a token back from a backup: the log, the key ring, the keys on every member
     Restore(command::restore::Args),
+    /// Say whether the unused keys that are backed up last to the next backup and the one after it
+    Runway(command::runway::Args),
     /// Check everything that Tandem needs, and say what to do about what is wrong
     Doctor(command::doctor::Args),
     /// The members of the virtual tokens

@@ -13,10 +13,10 @@ pub const HORIZON_MS: u64 = 100 * 365 * 86_400_000;
 /// The time, and the backups that are to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    last_ms: Option<u64>,
-    now_ms: u64,
-    next_ms: u64,
-    after_ms: u64,
+    last: Option<u64>,
+    now: u64,
+    next: u64,
+    after: u64,
 }
 
 impl Schedule {
@@ -24,27 +24,28 @@ impl Schedule {
     /// `None` if they are not in that order.
     pub fn new(last_ms: Option<u64>, now_ms: u64, next_ms: u64, after_ms: u64) -> Option<Self> {
         let in_order = last_ms.is_none_or(|last| last <= now_ms) && now_ms <= next_ms;
-        (in_order && next_ms < after_ms).then_some(Self { last_ms, now_ms, next_ms, after_ms })
+        let schedule = Self { last: last_ms, now: now_ms, next: next_ms, after: after_ms };
+        (in_order && next_ms < after_ms).then_some(schedule)
     }
 
     /// The last backup of everything that counts.
     pub const fn last_ms(&self) -> Option<u64> {
-        self.last_ms
+        self.last
     }
 
     /// The time.
     pub const fn now_ms(&self) -> u64 {
-        self.now_ms
+        self.now
     }
 
     /// The next backup.
     pub const fn next_ms(&self) -> u64 {
-        self.next_ms
+        self.next
     }
 
     /// The one after it.
     pub const fn after_ms(&self) -> u64 {
-        self.after_ms
+        self.after
     }
 }
 
@@ -138,21 +139,31 @@ pub struct Runway {
     pub runs_out_ms: Option<u64>,
     /// How long it lasts.
     pub verdict: Verdict,
+    /// How many unused keys should be made: for [`Verdict::NextOnly`] before the next backup, for [`Verdict::Short`] before an
+    /// extra one, which takes in all that are in none yet.
+    pub make: u64,
 }
 
 impl Stock {
     /// How long it lasts.
     pub fn runway(&self, schedule: &Schedule) -> Runway {
-        let taken = self.taken(schedule.now_ms, schedule.next_ms);
+        let taken = self.taken(schedule.now, schedule.next);
         let to_next = Reach::new(taken, self.standby, self.backed_up);
-        let later = self.taken(schedule.now_ms, schedule.after_ms).saturating_sub(taken);
+        let later = self.taken(schedule.now, schedule.after).saturating_sub(taken);
         let to_after = Reach::new(later, self.standby, self.at_next(taken));
-        let verdict = match (schedule.last_ms, to_next.lasts(), to_after.lasts()) {
+        let verdict = match (schedule.last, to_next.lasts(), to_after.lasts()) {
             (None, _, _) | (_, false, _) => Verdict::Short,
             (_, true, false) => Verdict::NextOnly,
             (_, true, true) => Verdict::Lasts,
         };
-        Runway { to_next, to_after, runs_out_ms: self.runs_out(schedule.now_ms), verdict }
+        let unused = self.backed_up.saturating_add(self.not_backed_up);
+        let make = match verdict {
+            Verdict::Lasts => 0,
+            // Those that are taken before it are gone by then, whatever is made in their place.
+            Verdict::NextOnly => to_after.needed.saturating_add(taken).saturating_sub(unused),
+            Verdict::Short => to_next.needed.saturating_sub(unused),
+        };
+        Runway { to_next, to_after, runs_out_ms: self.runs_out(schedule.now), verdict, make }
     }
 
     /// Unused keys at the next backup, which takes them all in, when so many were taken before it.
@@ -189,13 +200,13 @@ impl Stock {
     /// The next moments at which keys are taken, with how many, up to the backup after the next: at most `moments`.
     pub fn next_taken(&self, schedule: &Schedule, moments: usize) -> Vec<(u64, u64)> {
         let mut found = Vec::new();
-        let mut from = schedule.now_ms;
+        let mut from = schedule.now;
         while found.len() < moments {
             let next = self.takers.iter().filter(|taker| taker.keys > 0);
-            let next = next.filter_map(|taker| taker.first_since(schedule.now_ms, from)).min();
-            let Some(at) = next.filter(|at| *at <= schedule.after_ms) else { break };
-            let until = self.taken(schedule.now_ms, at);
-            let before = at.checked_sub(1).map_or(0, |before| self.taken(schedule.now_ms, before));
+            let next = next.filter_map(|taker| taker.first_since(schedule.now, from)).min();
+            let Some(at) = next.filter(|at| *at <= schedule.after) else { break };
+            let until = self.taken(schedule.now, at);
+            let before = at.checked_sub(1).map_or(0, |before| self.taken(schedule.now, before));
             found.push((at, until.saturating_sub(before)));
             let Some(later) = at.checked_add(1) else { break };
             from = later;

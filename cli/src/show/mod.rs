@@ -6,6 +6,7 @@ mod keys;
 mod members;
 mod pairing;
 mod reconcile;
+mod runway;
 pub(crate) mod shares;
 mod status;
 

@@ -193,7 +193,7 @@ impl World {
             let begins = taker.next_ms.max(now);
             let takes = today >= begins
                 && (today == begins
-                    || (taker.every_ms > 0 && (today - begins) % taker.every_ms == 0));
+                    || (taker.every_ms > 0 && (today - begins).is_multiple_of(taker.every_ms)));
             for _ in 0..if takes { taker.keys } else { 0 } {
                 self.take(stock, today);
             }
@@ -228,6 +228,29 @@ fn lived(stock: &Stock, now: u64, next: u64, after: u64) -> (Option<u64>, Option
     (world.failed, alone.failed)
 }
 
+/// As many keys as are to be made are enough, and one fewer is not.
+fn is_enough(stock: &Stock, runway: &Runway, schedule: &Schedule) {
+    let verdict = |made: u64| {
+        let mut stock = stock.clone();
+        stock.not_backed_up += made;
+        if runway.verdict == Verdict::Short {
+            stock.backed_up += std::mem::take(&mut stock.not_backed_up);
+        }
+        stock.runway(schedule).verdict
+    };
+    match runway.verdict {
+        Verdict::Lasts => assert_eq!(runway.make, 0),
+        Verdict::NextOnly => {
+            assert_eq!(verdict(runway.make), Verdict::Lasts, "{stock:?}");
+            assert_eq!(verdict(runway.make - 1), Verdict::NextOnly, "{stock:?}");
+        }
+        Verdict::Short => {
+            assert_ne!(verdict(runway.make), Verdict::Short, "{stock:?}");
+            assert!(runway.make == 0 || verdict(runway.make - 1) == Verdict::Short, "{stock:?}");
+        }
+    }
+}
+
 #[test]
 fn every_small_case_comes_out_as_if_it_was_lived_through() {
     let (now, next, after) = (10, 18, 25);
@@ -257,6 +280,7 @@ fn every_small_case_comes_out_as_if_it_was_lived_through() {
                 };
                 assert_eq!(runway.verdict, verdict, "{stock:?}");
                 assert_eq!(runway.runs_out_ms.filter(|at| *at <= after), out, "{stock:?}");
+                is_enough(&stock, &runway, &schedule);
                 seen[verdict as usize] += 1;
             }
         }
