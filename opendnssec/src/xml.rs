@@ -26,7 +26,7 @@ pub(crate) fn text(file: &Path) -> Result<String> {
 pub(crate) fn document<'t>(file: &Path, text: &'t str) -> Result<Document<'t>> {
     // The parser's own message may repeat a piece of the file, and with it of a PIN.
     Document::parse(text)
-        .map_err(|error| Error::new(file, error.pos().row, "is no well-formed XML from here on"))
+        .map_err(|error| Error::new(file, error.pos().row, "is no well-formed XML"))
 }
 
 /// An element of a file.

@@ -117,7 +117,7 @@ fn a_broken_or_foreign_policy_says_where_and_what() {
         let (_folder, file) = file(text("kasp.xml").replacen(from, to, 1));
         refused(policies(&file), says);
     };
-    of("</KASP>", "", "is no well-formed XML from here on");
+    of("</KASP>", "", "is no well-formed XML");
     of("<KASP>", "<Zones>", "is no well-formed XML");
     of("<Algorithm length=\"256\">13</Algorithm>", "", ":39: <ZSK> has no <Algorithm>");
     of("<Algorithm length=\"256\">", "<Algorithm>", ":40: <Algorithm> has no length=\"…\"");
@@ -161,9 +161,9 @@ fn a_configuration_that_is_broken_keeps_its_pin_to_itself() {
         let (_folder, file) = file(text("conf.xml").replacen(from, to, 1));
         refused(Configuration::read(&file), says);
     };
-    of("<PIN>secret-4711</PIN>", "<PIN>secret&4711;</PIN>", "is no well-formed XML from here on");
-    of("<PIN>secret-4711</PIN>", "<PIN>se<secret-4711</PIN>", "is no well-formed XML from here on");
-    of("<PIN>secret-4711</PIN>", "<secret-4711>", "is no well-formed XML from here on");
+    of("<PIN>secret-4711</PIN>", "<PIN>secret&4711;</PIN>", "is no well-formed XML");
+    of("<PIN>secret-4711</PIN>", "<PIN>se<secret-4711</PIN>", "is no well-formed XML");
+    of("<PIN>secret-4711</PIN>", "<secret-4711>", "is no well-formed XML");
     of("<TokenLabel>dnssec</TokenLabel>", "", "<Repository> has no <TokenLabel>");
     of("<SQLite>/var/lib/opendnssec/kasp.db</SQLite>", "", "has neither <SQLite> nor <MySQL>");
     of(">P1Y<", ">1 year<", "\"1 year\" is no duration");
