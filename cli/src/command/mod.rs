@@ -10,6 +10,7 @@ pub(crate) mod member;
 pub(crate) mod pair;
 pub(crate) mod reconcile;
 pub(crate) mod restore;
+pub(crate) mod runway;
 pub(crate) mod status;
 pub(crate) mod verify;
 
@@ -31,6 +32,7 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Backup(args) => backup::run(&mut context, &args),
         Command::Restore(args) => restore::run(&mut context, &args),
         Command::Log(args) => log::run(&mut context, &args),
+        Command::Runway(args) => runway::run(&mut context, &args),
         Command::Doctor(args) => doctor::run(&mut context, &args),
         Command::Member(args) => member::run(&mut context, &args),
         Command::Completions(args) => completions::run(&mut context, &args),
