@@ -5,6 +5,7 @@
 
 mod backup;
 mod log;
+mod recovery;
 mod runway;
 
 pub(crate) use backup::{
@@ -14,6 +15,7 @@ pub(crate) use backup::{
 pub(crate) use runway::{ReachLine, RunwayReport, StockLine, UseLine};
 
 pub(crate) use log::{AnchorLine, GoneLine, LogReport};
+pub(crate) use recovery::{CombinedReport, RecoveryReport, SplitLine, SplitReport};
 
 use crate::keytype;
 use serde::Serialize;

@@ -65,10 +65,23 @@ pub enum Event {
     /// The log was restored from this backup and goes on from there.
     #[n(10)]
     Restored(#[n(0)] BackupId),
+    /// The recovery's secret was split anew: these are the shares for people to keep, and older ones are to be destroyed.
+    #[n(11)]
+    RecoverySplit {
+        /// Tells the shares from those of another split.
+        #[n(0)]
+        set: u16,
+        /// How many there are.
+        #[n(1)]
+        shares: u8,
+        /// How many of them open the ring.
+        #[n(2)]
+        threshold: u8,
+    },
 }
 
-/// The numbers of the events about the ring's members, as they are encoded.
-const ABOUT_MEMBERS: std::ops::RangeInclusive<u32> = 4..=5;
+/// The numbers of the events about the ring, as they are encoded: who holds it, and who can bring it back.
+const ABOUT_RING: [u32; 3] = [4, 5, 11];
 
 impl Event {
     /// The object that this is about; `None` for the ring, its members and backups.
@@ -189,11 +202,11 @@ impl Record {
         minicbor::decode(&self.body).ok()
     }
 
-    /// The event, if it is about the ring's members. Others are told by their number and not decoded.
-    pub fn event_about_members(&self) -> Option<Event> {
+    /// The event, if it is about the ring's members or its recovery. Others are told by their number and not decoded.
+    pub fn event_about_ring(&self) -> Option<Event> {
         let mut decoder = minicbor::Decoder::new(&self.body);
         let number = decoder.array().and_then(|_| decoder.u32()).ok()?;
-        ABOUT_MEMBERS.contains(&number).then(|| self.event()).flatten()
+        ABOUT_RING.contains(&number).then(|| self.event()).flatten()
     }
 
     /// The hash that stands for wrapped bytes, or for none.
@@ -223,14 +236,20 @@ mod tests {
     }
 
     #[test]
-    fn events_about_members_are_told_from_others_by_their_number() {
+    fn events_about_the_ring_are_told_from_others_by_their_number() {
         let member = Paired { name: "c".into(), serial: "1".into(), attacks: Vec::new() };
         let joined = Event::Joined(Box::new(Joined { member, routes: Vec::new() }));
-        for event in [joined, Event::Left("c".into())] {
-            assert_eq!(record(&event).event_about_members(), Some(event));
+        let split = Event::RecoverySplit { set: 7, shares: 5, threshold: 3 };
+        assert_eq!(minicbor::to_vec(&split).unwrap()[1], 11, "logs keep this number for ever");
+        for event in [joined, Event::Left("c".into()), split] {
+            assert_eq!(record(&event).event_about_ring(), Some(event));
+        }
+        for other in [Event::Restored(BackupId([9; 16])), Event::BackupPrepared(BackupId([9; 16]))]
+        {
+            assert_eq!(record(&other).event_about_ring(), None);
         }
         let destroyed = Event::Destroyed(ObjectId([4; 16]));
-        assert_eq!(record(&destroyed).event_about_members(), None);
+        assert_eq!(record(&destroyed).event_about_ring(), None);
         assert_eq!(record(&destroyed).event(), Some(destroyed));
     }
 }

@@ -237,15 +237,8 @@ impl Token {
         pair::tidy(&desk, Some(&ring.id), &[])?;
         let sealed = self.seal.read().is_some();
         let mut ours = sealed && self.examine(lease, bringing)?;
-        if sealed && roster.since.contains_key(name) {
-            // From here on no process takes what the old token held for what the new one holds.
-            self.append(Event::Left(name.to_owned()))?;
-        }
-        self.forget_follower(name)?;
-        if !holds && bringing.shares.is_empty() {
-            return Err(without_shares(name));
-        }
-        pair::open(&desk, ring, bringing.shares, bringing.progress)?;
+        let counted = sealed && roster.since.contains_key(name);
+        self.give_ring(&desk, ring, (holds, counted), bringing)?;
         let handles = self.find_there(station, lease, ring)?;
         if !sealed {
             self.take_in_log()?;
@@ -309,7 +302,7 @@ impl Token {
     }
 
     /// Checks the log and takes it in, with the seal open.
-    fn take_in_log(&self) -> Result {
+    pub(crate) fn take_in_log(&self) -> Result {
         self.check_log()?;
         self.shelf.refresh()
     }
@@ -372,15 +365,6 @@ impl Token {
         );
         Ok(JoinReport { member, routes, changed, alone, status })
     }
-}
-
-/// No shares where they are needed.
-fn without_shares(name: &str) -> Error {
-    let message = format!(
-        "member {name}: its token does not hold the key ring, and only the recovery's shares open it there: run this again with \
-         --shares DIR, where DIR holds as many of their files as are needed"
-    );
-    Error::new(CKR_ARGUMENTS_BAD, message)
 }
 
 /// The member does not answer as it should.

@@ -43,6 +43,7 @@ mod point;
 pub mod ports;
 pub mod prove;
 pub mod reconcile;
+pub mod recovery;
 mod replica;
 pub mod report;
 mod retry;

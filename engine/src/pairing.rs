@@ -20,6 +20,14 @@ use tandem_values::{Secret, ck::*};
 /// nothing is paired.
 pub(crate) type HandOut<'a> = &'a mut dyn FnMut(&[Share]) -> std::result::Result<(), String>;
 
+/// Hands shares out before they count.
+pub(crate) fn hand(hand_out: HandOut<'_>, shares: &[Share]) -> Result {
+    hand_out(shares).map_err(|reason| {
+        let message = format!("the shares of the recovery could not be handed out: {reason}");
+        Error::new(CKR_FUNCTION_CANCELED, message)
+    })
+}
+
 impl Token {
     /// Makes the key ring on every member, and takes over what they hold. Does nothing when that is done. The shares are
     /// handed out before the pairing counts, so that there is no ring without its recovery.
@@ -78,12 +86,7 @@ impl Token {
         if let Some(hand_out) = hand_out
             && !shares.is_empty()
         {
-            hand_out(&shares).map_err(|reason| {
-                Error::new(
-                    CKR_FUNCTION_CANCELED,
-                    format!("the shares of the recovery could not be handed out: {reason}"),
-                )
-            })?;
+            hand(hand_out, &shares)?;
         }
         let first = desks.first().ok_or_else(|| Error::from(CKR_GENERAL_ERROR))?;
         let seal = Seal::derive(first, pair::find(first, &ring)?.log)?;

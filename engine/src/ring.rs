@@ -2,6 +2,7 @@
 
 use crate::event::Hash;
 use crate::object::Kek;
+use crate::shares::Split;
 use minicbor::{Decode, Encode};
 use tandem_values::Handle;
 
@@ -93,6 +94,18 @@ pub struct Recovery {
     /// How many of them open it.
     #[n(5)]
     pub threshold: u8,
+    /// HMAC-SHA256 under the secret that the shares make, over what the ring is: anybody can wrap keys of his own to the
+    /// public half and call them this ring.
+    #[n(6)]
+    #[cbor(with = "minicbor::bytes")]
+    pub witness: Hash,
+}
+
+impl Recovery {
+    /// How its secret was split.
+    pub fn split(&self) -> Split {
+        Split { set: self.set, shares: self.shares, threshold: self.threshold }
+    }
 }
 
 /// A member of the pairing, as it was then.

@@ -1,18 +1,30 @@
-//! Who holds the key ring, as the log tells it: the pairing that begins it, and what has joined and left since. Read from
-//! the log when it is first asked, kept up from there, and never written down: the log is the truth.
+//! Who holds the key ring and who can bring it back, as the log tells it: the pairing that begins it, what has joined and left
+//! since, and how the recovery was split since. Read from the log when it is first asked, kept up from there, and never
+//! written down: the log is the truth.
 
+use crate::backup::Moment;
 use crate::error::Result;
 use crate::event::{Event, Hash, Record};
 use crate::journal::{BROKEN, Journal, damaged};
 use crate::log::{Position, Store};
 use crate::ring::Ring;
 use crate::seal::Seal;
+use crate::shares::Split;
 use crate::token::Token;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many records are read at once.
 const BATCH: usize = 256;
+
+/// A split of the recovery's secret, and when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Splitting {
+    /// Where the log tells of it.
+    pub at: Moment,
+    /// Its shares.
+    pub split: Split,
+}
 
 /// The members that hold the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +35,18 @@ pub(crate) struct Roster {
     pub(crate) since: BTreeMap<String, Position>,
     /// Names of members that have left.
     pub(crate) left: BTreeSet<String>,
+    /// How the recovery was split, the pairing's first; the last is the one in force. None without a recovery.
+    pub(crate) splits: Vec<Splitting>,
 }
 
 impl Roster {
     /// The pairing itself.
-    fn of(ring: Ring, at: Position) -> Self {
-        let since = ring.members.iter().map(|member| (member.name.clone(), at)).collect();
-        Self { ring: Arc::new(ring), since, left: BTreeSet::new() }
+    fn of(ring: Ring, at: Moment) -> Self {
+        let since = ring.members.iter().map(|member| (member.name.clone(), at.position)).collect();
+        let first =
+            ring.recovery.as_ref().map(|recovery| Splitting { at, split: recovery.split() });
+        let splits = first.into_iter().collect();
+        Self { ring: Arc::new(ring), since, left: BTreeSet::new(), splits }
     }
 
     fn fold(&mut self, told: &Told) {
@@ -38,7 +55,7 @@ impl Roster {
             Event::Joined(joined) => {
                 let name = joined.member.name.clone();
                 self.left.remove(&name);
-                self.since.insert(name, told.position);
+                self.since.insert(name, told.at.position);
                 ring.join((**joined).clone());
             }
             Event::Left(name) => {
@@ -46,20 +63,25 @@ impl Roster {
                 self.since.remove(name);
                 self.left.insert(name.clone());
             }
+            Event::RecoverySplit { set, shares, threshold } => {
+                let Some(recovery) = &mut ring.recovery else { return };
+                (recovery.set, recovery.shares, recovery.threshold) = (*set, *shares, *threshold);
+                self.splits.push(Splitting { at: told.at, split: recovery.split() });
+            }
             _ => {}
         }
     }
 }
 
-/// What a record says of the members.
+/// What a record says of the ring.
 struct Told {
-    position: Position,
+    at: Moment,
     event: Event,
     /// Its seal was found whole.
     sealed: bool,
 }
 
-/// What the log tells of the members, as far as it has been read.
+/// What the log tells of the ring, as far as it has been read.
 #[derive(Default)]
 pub(crate) struct Roll {
     /// The store's generation when it was last asked, and whether the seal was open.
@@ -117,7 +139,7 @@ impl Roll {
         let Some(Event::Paired(ring)) = first.event() else {
             return Err(damaged(first.position, "it should name the key ring"));
         };
-        let paired = Roster::of(*ring, first.position);
+        let paired = Roster::of(*ring, Moment::of(first));
         // If there was one before, another process has begun a new log.
         *self = Self { begun: Some((first.link, paired.clone())), ..Self::default() };
         Ok(paired)
@@ -129,8 +151,8 @@ impl Roll {
             let records = store.read(self.read_to, BATCH)?;
             let Some(last) = records.last() else { return Ok(()) };
             let told = |record: &Record| {
-                let event = record.event_about_members()?;
-                Some(Told { position: record.position, event, sealed: false })
+                let event = record.event_about_ring()?;
+                Some(Told { at: Moment::of(record), event, sealed: false })
             };
             self.told.extend(records.iter().filter_map(told));
             self.read_to = last.position;
@@ -142,10 +164,10 @@ impl Roll {
         let mut kept = Vec::with_capacity(self.told.len());
         for mut told in std::mem::take(&mut self.told) {
             if !told.sealed {
-                match journal.sound(seal, told.position) {
+                match journal.sound(seal, told.at.position) {
                     Ok(Some(_)) => told.sealed = true,
                     Ok(None) => {
-                        log::error!("{}", damaged(told.position, BROKEN));
+                        log::error!("{}", damaged(told.at.position, BROKEN));
                         continue;
                     }
                     Err(error) => {

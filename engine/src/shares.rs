@@ -33,6 +33,8 @@ const VERSION: u8 = 1;
 /// One share, as words with a checksum.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Share {
+    /// The set that it is of.
+    pub set: u16,
     /// Its number, from 1.
     pub number: u8,
     /// Its words, for one person to write down and keep.
@@ -41,7 +43,7 @@ pub struct Share {
 
 impl std::fmt::Debug for Share {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "share {}", self.number)
+        write!(f, "share {} of set {}", self.number, self.set)
     }
 }
 
@@ -123,10 +125,10 @@ pub enum ShareError {
         /// The other.
         second: usize,
     },
-    /// A share of another ring.
+    /// A share of another set among those of the ring's.
     #[error(
-        "share {place} (in the order given) is of set {set}, and the recovery of this ring is set {expected}: it opens another \
-         ring; leave it out"
+        "share {place} (in the order given) is of set {set}, and others are of set {expected}, this ring's: it comes from another \
+         split, or opens another ring; leave it out"
     )]
     OfAnother {
         /// The share.
@@ -255,7 +257,7 @@ pub fn split(
         let (number, value) = bytes.split_first()?;
         let value = Zeroizing::new(<[u8; SECRET_LEN]>::try_from(value).ok()?);
         let fields = Fields { version: VERSION, set, threshold, number: *number, value };
-        Some(Share { number: *number, words: text::write(&fields) })
+        Some(Share { set, number: *number, words: text::write(&fields) })
     });
     Ok(made.collect())
 }
@@ -292,18 +294,22 @@ pub fn combine<'a>(shares: impl IntoIterator<Item = &'a Secret>) -> Result<Combi
     Ok(Combined { set, secret: Secret::new(secret) })
 }
 
-/// Finds the first share that is not of this set, or no share at all.
-pub fn belong<'a>(
-    shares: impl IntoIterator<Item = &'a Secret>,
-    expected: u16,
-) -> Result<(), ShareError> {
-    for (place, words) in (1..).zip(shares) {
-        let set = text::read(words, place)?.set;
-        if set != expected {
-            return Err(ShareError::OfAnother { place, set, expected });
+/// Makes sure that shares make a secret, whichever. Where they are of several sets, and one of these is the set that is
+/// known, the first share of another is named.
+pub fn check(shares: &[Secret], known: Option<u16>) -> Result<(), ShareError> {
+    let combined = combine(shares).map(drop);
+    let (Err(ShareError::Foreign { .. }), Some(expected)) = (&combined, known) else {
+        return combined;
+    };
+    let sets = (1..).zip(shares).map(|(place, words)| Ok((place, text::read(words, place)?.set)));
+    let sets = sets.collect::<Result<Vec<_>, ShareError>>()?;
+    let is_known = |(_, set): &&(usize, u16)| *set == expected;
+    match sets.iter().find(|place| !is_known(place)) {
+        Some((place, set)) if sets.iter().any(|place| is_known(&place)) => {
+            Err(ShareError::OfAnother { place: *place, set: *set, expected })
         }
+        _ => combined,
     }
-    Ok(())
 }
 
 /// A share as `blahaj` takes it. Number 0 would be the secret itself, so nobody made such a share.

@@ -31,18 +31,32 @@ impl ShareFolder {
             match self.write_one(share, shares.len()) {
                 Ok(file) => written.push(file),
                 Err(error) => {
-                    for file in &written {
-                        let _ = std::fs::remove_file(file);
-                    }
+                    take_back(&written);
                     return Err(error);
                 }
             }
         }
         // A share that a power cut takes back was never kept.
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|error| {
+            take_back(&written);
             format!("the folder {} can't be synced ({error})", self.folder.display())
         })?;
         Ok(written)
+    }
+
+    /// The same as [`Self::prepare`] for shares that must not lie among others: of two splits in one folder nobody could tell
+    /// which to destroy, and together they open nothing.
+    pub fn prepare_alone(&self) -> Result<(), String> {
+        let held = self.folder.is_dir().then(|| files_in(&self.folder)).transpose()?;
+        match held.unwrap_or_default().first() {
+            None => self.prepare(),
+            Some(file) => Err(format!(
+                "{} is not empty: {} is in it. New shares are put into a folder of their own, and nothing is written over; name an \
+                 empty folder, or one that is not there yet",
+                self.folder.display(),
+                file.display()
+            )),
+        }
     }
 
     /// Makes sure that shares can be written, before there are any.
@@ -85,8 +99,8 @@ impl ShareFolder {
         let attempt = (|| {
             writeln!(
                 file,
-                "# Share {} of {of}: recovery of the Tandem token {}",
-                share.number, self.label
+                "# Share {} of {of}, set {}: recovery of the Tandem token {}",
+                share.number, share.set, self.label
             )?;
             writeln!(file, "# Give it to one person, and erase this file.")?;
             file.write_all(share.words.expose())?;
@@ -132,6 +146,15 @@ impl ShareSink for ShareFolder {
     }
 }
 
+/// Removes the files of shares that were written and came to nothing.
+pub fn take_back(written: &[PathBuf]) {
+    for file in written {
+        if let Err(error) = std::fs::remove_file(file) {
+            log::error!("the share {} could not be removed ({error}): erase it", file.display());
+        }
+    }
+}
+
 /// True if shares are still lying in a folder.
 pub fn left_in(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
@@ -149,8 +172,7 @@ pub fn gather(places: &[PathBuf], recovery: Option<&Recovery>) -> Result<Vec<Sec
         return Ok(Vec::new());
     }
     let shares: Vec<Secret> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
-    let checked = recovery.map_or(Ok(()), |recovery| shares::belong(&shares, recovery.set));
-    let checked = checked.and_then(|()| shares::combine(&shares).map(drop));
+    let checked = shares::check(&shares, recovery.map(|recovery| recovery.set));
     checked.map(|()| shares).map_err(|error| name(&error, &files, places))
 }
 
@@ -172,8 +194,18 @@ fn files_at(place: &Path) -> Result<Vec<PathBuf>, String> {
     if !place.metadata().map_err(unread)?.is_dir() {
         return Ok(vec![place.to_owned()]);
     }
+    let files = files_in(place)?;
+    if files.is_empty() {
+        return Err(format!("{shown} holds no file: name the folder with the files of the shares"));
+    }
+    Ok(files)
+}
+
+/// The files of a folder in order of their names, but for hidden ones.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let unread = |error: std::io::Error| format!("{} can't be read ({error})", folder.display());
     let mut files = Vec::new();
-    for entry in place.read_dir().map_err(unread)? {
+    for entry in folder.read_dir().map_err(unread)? {
         let entry = entry.map_err(unread)?;
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         if !hidden && entry.path().is_file() {
@@ -181,9 +213,6 @@ fn files_at(place: &Path) -> Result<Vec<PathBuf>, String> {
         }
     }
     files.sort();
-    if files.is_empty() {
-        return Err(format!("{shown} holds no file: name the folder with the files of the shares"));
-    }
     Ok(files)
 }
 
@@ -217,7 +246,8 @@ mod tests {
     use tandem_values::Secret;
 
     fn shares(words: &str) -> Vec<Share> {
-        let share = |number| Share { number, words: Secret::new(format!("{words} {number}")) };
+        let share =
+            |number| Share { set: 7, number, words: Secret::new(format!("{words} {number}")) };
         (1..=3).map(share).collect()
     }
 
@@ -237,6 +267,24 @@ mod tests {
             assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
         }
         assert!(left_in(&folder) && !left_in(around.path()));
+    }
+
+    #[test]
+    fn shares_that_are_to_lie_alone_are_not_put_among_files() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("shares");
+        let sink = ShareFolder::new(&folder, "demo");
+        sink.prepare_alone().unwrap();
+        std::fs::write(folder.join(".hidden"), "").unwrap();
+        std::fs::create_dir(folder.join("lost+found")).unwrap();
+        sink.prepare_alone().unwrap();
+        let written = sink.write(&shares("new")).unwrap();
+        let error = sink.prepare_alone().unwrap_err();
+        assert!(error.contains("share-1.txt is in it"), "{error}");
+        let text = std::fs::read_to_string(&written[1]).unwrap();
+        assert!(text.starts_with("# Share 2 of 3, set 7: recovery of"), "{text}");
+        take_back(&written);
+        sink.prepare_alone().unwrap();
     }
 
     #[test]

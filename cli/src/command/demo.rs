@@ -1,5 +1,6 @@
 //! `tandem demo`: a working set of real tokens in a folder.
 
+use crate::command::handing::Handing;
 use crate::command::pair;
 use crate::context::Context;
 use crate::demo::{self, Folder, Kind, Setting};
@@ -41,7 +42,9 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let pairing = if args.unpaired {
         None
     } else {
-        Some(pair::pair(context, live, &pins.user, Some(&folder.shares()))?)
+        let handing = Handing::of(context.screen, live, Some(&folder.shares()));
+        handing.prepare(context.screen)?;
+        Some(pair::pair(context, live, &pins.user, &handing)?)
     };
     let report = DemoReport {
         dir: folder.dir().to_owned(),

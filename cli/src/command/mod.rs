@@ -1,14 +1,17 @@
 //! The commands, a file for each.
 
+mod asking;
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+mod handing;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod member;
 pub(crate) mod pair;
 pub(crate) mod reconcile;
+pub(crate) mod recovery;
 pub(crate) mod restore;
 pub(crate) mod runway;
 pub(crate) mod status;
@@ -30,6 +33,7 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Verify(args) => verify::run(&mut context, &args),
         Command::Reconcile(args) => reconcile::run(&mut context, &args),
         Command::Backup(args) => backup::run(&mut context, &args),
+        Command::Recovery(args) => recovery::run(&mut context, &args),
         Command::Restore(args) => restore::run(&mut context, &args),
         Command::Log(args) => log::run(&mut context, &args),
         Command::Runway(args) => runway::run(&mut context, &args),

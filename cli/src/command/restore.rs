@@ -8,7 +8,7 @@ use crate::progress::Bar;
 use crate::report::{PickedReport, RestoredReport};
 use std::path::PathBuf;
 use std::time::Instant;
-use tandem_engine::backup::{Bundle, Choice, Source};
+use tandem_engine::backup::{Choice, Source};
 use tandem_engine::joining::Bringing;
 use tandem_runtime::shares;
 
@@ -38,11 +38,9 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let began = Instant::now();
     let last = args.files.last().ok_or_else(|| Error::usage("name the bundle"))?;
     // Before a PIN is asked for.
-    let mut from = file::open(last)?;
-    let mut bundle = Bundle::open(&mut from)?;
-    while bundle.advance()?.is_some() {}
-    let (recovery, written) = (bundle.header().ring.recovery.clone(), bundle.written());
-    let shares = shares::gather(&args.shares, recovery.as_ref()).map_err(Error::Failed)?;
+    let (header, written) = file::read_through(last)?;
+    let recovery = header.ring.recovery.as_ref();
+    let shares = shares::gather(&args.shares, recovery).map_err(Error::Failed)?;
     let runtime = context.open()?;
     let live = context.token(&runtime)?;
     let pin = context.pin(live.config)?;

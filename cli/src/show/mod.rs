@@ -7,6 +7,7 @@ mod log;
 mod members;
 mod pairing;
 mod reconcile;
+mod recovery;
 mod runway;
 pub(crate) mod shares;
 mod status;

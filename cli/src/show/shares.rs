@@ -7,7 +7,7 @@ use std::io::BufRead;
 use tandem_engine::shares::Share;
 
 /// Empties the screen and what can be scrolled back to.
-const CLEAR: &str = "\u{1b}[2J\u{1b}[3J\u{1b}[H";
+pub(crate) const CLEAR: &str = "\u{1b}[2J\u{1b}[3J\u{1b}[H";
 /// Words in a row.
 const WORDS_IN_ROW: usize = 4;
 
@@ -16,15 +16,19 @@ pub(crate) fn show(screen: &mut Screen, label: &str, shares: &[Share]) -> Result
     for share in shares {
         screen.raw(CLEAR.as_bytes())?;
         screen.line(format!(
-            "Share {} of {} for the recovery of {label}",
+            "Share {} of {}, set {}, for the recovery of {label}",
             share.number,
-            shares.len()
+            shares.len(),
+            share.set
         ))?;
-        screen.line("Let one person write it down, word by word, and keep it safe.\n")?;
+        screen.line(
+            "Let one person write it down, word by word, with these numbers, and keep it safe.\n",
+        )?;
         rows(screen, share)?;
-        screen.line("\nPress Enter when it is written down.")?;
         screen.flush()?;
         forget_what_was_typed();
+        screen.line("\nPress Enter when it is written down.")?;
+        screen.flush()?;
         wait()?;
         screen.raw(CLEAR.as_bytes())?;
         screen.flush()?;
@@ -47,7 +51,7 @@ fn rows(screen: &mut Screen, share: &Share) -> Result {
 }
 
 /// A key pressed while nothing was asked must not turn a page that nobody has read.
-fn forget_what_was_typed() {
+pub(crate) fn forget_what_was_typed() {
     // Where there is no terminal after all, there is nothing to forget.
     let _ = tcflush(std::io::stdin(), FlushArg::TCIFLUSH);
 }

@@ -77,6 +77,15 @@ pub(crate) fn recovery_of(ring: &Ring) -> Option<Hash> {
     ring.recovery.as_ref().map(|recovery| Sha256::digest(&recovery.modulus).into())
 }
 
+/// True for a committed backup with an artefact that new HSMs open by the recovery of this ring only.
+pub(crate) fn needs_recovery(backup: &Backup, ring: &Ring) -> bool {
+    let recovery = recovery_of(ring);
+    backup.state() == State::Committed
+        && backup
+            .counting()
+            .any(|made| !made.is_on_word() && made.recovery.is_some() && made.recovery == recovery)
+}
+
 /// Why an artefact of a backup does not count; `Ok` if it does.
 pub(super) fn stands(
     ledger: &Ledger,

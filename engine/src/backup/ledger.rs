@@ -14,7 +14,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    fn of(record: &Record) -> Self {
+    pub(crate) fn of(record: &Record) -> Self {
         Self { position: record.position, at_ms: record.at_ms }
     }
 }

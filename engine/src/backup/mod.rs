@@ -30,4 +30,7 @@ pub use source::Source;
 pub use verify::{Anchor, Verified};
 pub use words::{Artefact, BackupId, Made};
 
+pub(crate) use bundle::broken;
+pub(crate) use cover::needs_recovery;
 pub(crate) use gate::{Gate, is_gated};
+pub(crate) use source::Sources;

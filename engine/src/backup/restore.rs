@@ -14,23 +14,15 @@ use crate::joining::Bringing;
 use crate::log::{Append, Position, StoreError};
 use crate::object::ObjectId;
 use crate::pair;
+use crate::recovery::{Lost, holds_keys};
 use crate::report::JoinReport;
 use crate::seal::Seal;
-use crate::settings::Role;
-use crate::station::Station;
 use crate::token::{Token, note};
 use std::sync::Arc;
 use tandem_values::{Secret, ck::*};
 
 /// How many records are written at once.
 const BATCH: usize = 512;
-
-/// The ring was found, or brought to a first member.
-struct Opened {
-    seal: Seal,
-    /// The members that held it all the time.
-    lived: Vec<String>,
-}
 
 /// Members that were brought in, and those that could not be, with the reason.
 type Brought = (Vec<JoinReport>, Vec<(String, String)>);
@@ -68,13 +60,22 @@ impl Token {
         let last = sources.last()?.clone();
         self.is_fit(&sources)?;
         let (records, lived) = self.as_user(pin, || {
-            let Opened { seal, lived } = self.open_ring(pin, sources.first()?, bringing)?;
-            bringing.progress.stage("reading the backup", 0);
-            sources.each(&seal, &mut |_| Ok(()))?;
+            let bears_out = |seal: &Seal| {
+                bringing.progress.stage("reading the backup", 0);
+                sources.each(seal, &mut |_| Ok(()))
+            };
+            let lost = Lost { ring: &sources.first()?.ring, bears_out: &bears_out };
+            let (reached, away) = self.reach_all(pin);
+            let lived: Vec<String> = reached
+                .iter()
+                .filter(|member| pair::find(&member.lease.desk(), lost.ring).is_ok())
+                .map(|member| member.station.name().to_owned())
+                .collect();
+            let (seal, _) = self.open_seal((&reached, &away), &lost, bringing)?;
             Ok((self.fill(&sources, &seal, bringing)?, lived))
         })?;
         let (members, away) = self.bring_members(pin, &lived, bringing)?;
-        let newer = self.finish(pin, &last, artefact, bringing)?;
+        let newer = self.finish(pin, (&last, artefact), &lived, bringing)?;
         Ok(Restored { backup: last.id, to: last.to, records, members, away, newer })
     }
 
@@ -102,62 +103,9 @@ impl Token {
             ));
         }
         match self.known_ring()? {
-            Some(ring) if ring.id != first.ring.id => Err(broken(&format!(
-                "it is of another key ring than token {} has now: move the state folder away if you want the old token back",
-                self.settings.label
-            ))),
-            _ => Ok(()),
+            Some(ours) => self.is_of_ring(&first.ring, &ours),
+            None => Ok(()),
         }
-    }
-
-    /// Opens the seal on a member that holds the ring, or on the first that takes it by the shares.
-    fn open_ring(
-        self: &Arc<Self>,
-        pin: &Secret,
-        header: &Header,
-        bringing: &Bringing<'_>,
-    ) -> Result<Opened> {
-        let mut last =
-            Error::new(CKR_DEVICE_REMOVED, "the configuration names no member that holds keys");
-        let (mut seal, mut lived, mut without) = (None, Vec::new(), Vec::new());
-        for station in self.stations.iter().filter(|station| holds_keys(station)) {
-            let lease = match self.reach(station, pin) {
-                Ok(lease) => lease,
-                Err(error) => {
-                    last = error;
-                    continue;
-                }
-            };
-            match pair::find(&lease.desk(), &header.ring) {
-                Ok(handles) => {
-                    seal = Some(Seal::derive(&lease.desk(), handles.log)?);
-                    lived.push(station.name().to_owned());
-                }
-                Err(_) => without.push(lease),
-            }
-        }
-        if let Some(seal) = seal {
-            return Ok(Opened { seal, lived });
-        }
-        for lease in without {
-            if bringing.shares.is_empty() {
-                return Err(Error::new(
-                    CKR_ARGUMENTS_BAD,
-                    "no member holds the key ring of this backup, and only the recovery's shares open it: run this again with \
-                     --shares DIR",
-                ));
-            }
-            let desk = lease.desk();
-            pair::tidy(&desk, Some(&header.ring.id), &[])?;
-            match pair::open(&desk, &header.ring, bringing.shares, bringing.progress) {
-                Ok(handles) => {
-                    let seal = Seal::derive(&desk, handles.log)?;
-                    return Ok(Opened { seal, lived });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 
     /// Puts into the log what it lacks.
@@ -261,13 +209,13 @@ impl Token {
     fn finish(
         self: &Arc<Self>,
         pin: &Secret,
-        last: &Header,
-        artefact: Artefact,
+        (last, artefact): (&Header, Artefact),
+        lived: &[String],
         bringing: &Bringing<'_>,
     ) -> Result<Vec<ObjectId>> {
         let session = self.login(pin)?;
         let done = (|| {
-            let newer = self.adopt(bringing.progress)?.ids;
+            let newer = self.adopt_from(lived, bringing.progress)?.ids;
             let ledger = self.ledger()?;
             // Ended or committed since, it says so itself.
             if let Some(backup) = ledger.backup(last.id).filter(|backup| backup.is_open()) {
@@ -281,8 +229,4 @@ impl Token {
         session.close();
         done
     }
-}
-
-fn holds_keys(station: &Station) -> bool {
-    matches!(station.settings.role, Role::Active | Role::Standby)
 }

@@ -56,7 +56,11 @@ fn ring(desks: &[Desk<'_>], pairing: &Pairing<'_>) -> Result<(Ring, Vec<Share>)>
     };
     let chance = Chance::new(pairing.entropy, maker).at(maker, "asking for random bytes")?;
     let (mut ring, shares, handles) = keys(maker, desks, pairing, &chance)?;
-    recovery::prove(last, &ring, &shares)?;
+    if let Some(made) = &ring.recovery {
+        let enough = recovery::enough(&shares, made.threshold);
+        recovery::attest(&mut ring, &enough)?;
+        recovery::prove(last, &ring, &enough)?;
+    }
 
     let places: Vec<_> = desks.iter().copied().zip(handles).collect();
     trial::all(&mut ring, &places, &chance, pairing.progress)?;

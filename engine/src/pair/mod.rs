@@ -4,7 +4,8 @@
 //! maker too) under an RSA key made *there*, and unwraps it there as a hidden token object that is locked from its first
 //! moment: it can't be read, wrapped out, copied or changed, and what a closed key opens is locked alike. Before the keys
 //! are gone from the session they are wrapped to the recovery key, whose private half opens only with shares that
-//! people keep. [`open`] brings the ring to another member with those shares, and both install it by the same code.
+//! people keep. [`open`] brings the ring to another member with those shares, and both install it by the same code; [`split`]
+//! makes new shares of old ones.
 //!
 //! Nothing of a pairing counts until the log's first event names the ring. What an interrupted one leaves behind is
 //! found by its label and removed by [`tidy`].
@@ -32,4 +33,5 @@ pub use make::{Pairing, make, new_id};
 pub use open::open;
 pub use probe::{Place, probe};
 pub(crate) use recipe::close;
+pub use recovery::{prove, split};
 pub use trial::join;

@@ -9,6 +9,7 @@ use crate::desk::Desk;
 use crate::error::Result;
 use crate::report::Progress;
 use crate::ring::{Ring, RingHandles};
+use crate::shares;
 use tandem_values::Secret;
 
 /// Brings the ring to a member: a new one, a replaced one, a backup token. The shares' key and the recovery key are
@@ -37,8 +38,23 @@ pub fn open(
         progress.step();
         Ok(handle)
     });
-    if installed.is_err() {
-        clear(desk, &ring.id);
+    match &installed {
+        Ok(_) => tell_set(ring, shares),
+        Err(_) => clear(desk, &ring.id),
     }
     installed
+}
+
+/// Where the shares are of another set than is known here, people should know which of them to destroy.
+fn tell_set(ring: &Ring, shares: &[Secret]) {
+    if let (Some(recovery), Ok(combined)) = (&ring.recovery, shares::combine(shares))
+        && combined.set != recovery.set
+    {
+        log::warn!(
+            "the key ring was opened by shares of set {}, and its recovery is known here as set {}: one of the two is the older, and \
+             what is left of its shares should be destroyed (`tandem recovery show`)",
+            combined.set,
+            recovery.set
+        );
+    }
 }

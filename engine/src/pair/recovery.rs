@@ -10,9 +10,13 @@ use super::{check, install, recipe, transport};
 use crate::carry;
 use crate::desk::Desk;
 use crate::error::{Error, Result};
+use crate::event::Hash;
+use crate::ports::Entropy;
 use crate::ring::{Recovery, Ring, RingKey};
+use crate::seal::Seal;
 use crate::settings::RecoverySettings;
-use crate::shares::{self, SECRET_LEN, Share, Split};
+use crate::shares::{self, Combined, SECRET_LEN, Share, Split};
+use sha2::{Digest, Sha256};
 use tandem_values::{Handle, Secret, ck::*};
 use zeroize::Zeroizing;
 
@@ -37,14 +41,8 @@ pub(super) fn make(
     chance: &Chance<'_>,
 ) -> Result<Made> {
     let scratch = Scratch::at(desk);
-    let split = Split {
-        set: u16::from_be_bytes(*chance.bytes()),
-        shares: settings.shares,
-        threshold: settings.threshold,
-    };
     let secret = chance.bytes::<SECRET_LEN>();
-    let shares = shares::split(&secret, split, chance)?;
-    prove_shares(&shares, &secret, split)?;
+    let (split, shares) = deal(&secret, settings, &[], chance)?;
 
     let pair = transport::generate(&scratch, RECOVERY_BITS, true)
         .at(desk, "making the recovery key pair")?;
@@ -65,8 +63,49 @@ pub(super) fn make(
         set: split.set,
         shares: split.shares,
         threshold: split.threshold,
+        // Follows when the whole ring is there.
+        witness: [0; 32],
     };
     Ok(Made { recovery, shares, wrapped })
+}
+
+/// Makes the shares of a secret, of a set that none of the old ones is of.
+fn deal(
+    secret: &Zeroizing<[u8; SECRET_LEN]>,
+    settings: &RecoverySettings,
+    old: &[u16],
+    chance: &Chance<'_>,
+) -> Result<(Split, Vec<Share>)> {
+    let drawn = u16::from_be_bytes(*chance.bytes());
+    let mut sets = (0..=u16::MAX).map(|next| drawn.wrapping_add(next));
+    let split = Split {
+        set: sets.find(|set| !old.contains(set)).unwrap_or(drawn),
+        shares: settings.shares,
+        threshold: settings.threshold,
+    };
+    let shares = shares::split(secret, split, chance)?;
+    prove_shares(&shares, secret, split)?;
+    Ok((split, shares))
+}
+
+/// Splits the secret of a ring's recovery anew. That the old shares open the ring is seen here, inside the member, and that
+/// the new ones do as well. `old` are the sets that were there before.
+///
+/// The session must be one where the user is logged in. Nothing is left there.
+pub fn split(
+    desk: &Desk<'_>,
+    ring: &Ring,
+    shares: &[Secret],
+    settings: &RecoverySettings,
+    old: &[u16],
+    entropy: &dyn Entropy,
+) -> Result<(Split, Vec<Share>)> {
+    prove(desk, ring, shares)?;
+    let chance = Chance::new(entropy, desk).at(desk, "asking for random bytes")?;
+    let secret = secret_of(&shares::combine(shares)?)?;
+    let (split, new) = deal(&secret, settings, old, &chance)?;
+    prove(desk, ring, &enough(&new, split.threshold))?;
+    Ok((split, new))
 }
 
 /// Every share is one of as many as are needed, and these make the secret: before anyone is told to keep them.
@@ -84,7 +123,41 @@ fn prove_shares(shares: &[Share], secret: &[u8; SECRET_LEN], split: Split) -> Re
     Ok(())
 }
 
-/// Opens the private half of a ring's recovery key pair at a desk, by shares.
+/// The secret that shares made, as an AES key.
+fn secret_of(combined: &Combined) -> Result<Zeroizing<[u8; SECRET_LEN]>> {
+    let secret = combined.secret.expose().try_into().map(Zeroizing::new);
+    secret.map_err(|_| Error::new(CKR_ARGUMENTS_BAD, "the shares make no key of 32 bytes"))
+}
+
+/// What only the secret says of a ring: that these are its keys.
+fn witness(ring: &Ring, recovery: &Recovery, secret: &[u8; SECRET_LEN]) -> Result<Hash> {
+    let mut digest = Sha256::new_with_prefix(b"tandem recovery");
+    let mut part = |bytes: &[u8]| {
+        digest.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        digest.update(bytes);
+    };
+    part(&ring.id);
+    part(&recovery.modulus);
+    part(&recovery.exponent);
+    for entry in &ring.keys {
+        part(entry.key.name().as_bytes());
+        part(&entry.check);
+    }
+    let seal = Seal::of(secret).ok_or_else(|| Error::from(CKR_GENERAL_ERROR))?;
+    Ok(seal.witness(&digest.finalize().into()))
+}
+
+/// Has the secret that these shares make bear witness of a ring that was just made.
+pub(super) fn attest(ring: &mut Ring, shares: &[Secret]) -> Result {
+    let secret = secret_of(&shares::combine(shares)?)?;
+    let Some(mut recovery) = ring.recovery.take() else { return Ok(()) };
+    recovery.witness = witness(ring, &recovery, &secret)?;
+    ring.recovery = Some(recovery);
+    Ok(())
+}
+
+/// Opens the private half of a ring's recovery key pair at a desk, by shares of whichever set: the secret stays the same when
+/// it is split anew, and a ring that a bundle tells of knows only the sets that were there when it was made.
 pub(super) fn open(scratch: &Scratch<'_>, ring: &Ring, shares: &[Secret]) -> Result<Handle> {
     let desk = &scratch.desk;
     let Some(recovery) = &ring.recovery else {
@@ -92,32 +165,33 @@ pub(super) fn open(scratch: &Scratch<'_>, ring: &Ring, shares: &[Secret]) -> Res
         return Err(Error::new(CKR_ARGUMENTS_BAD, message));
     };
     let combined = shares::combine(shares)?;
-    if combined.set != recovery.set {
+    let secret = secret_of(&combined)?;
+    if witness(ring, recovery, &secret)? != recovery.witness {
         let message = format!(
-            "these shares are of set {}, and this ring's recovery is of set {}: they open another ring",
+            "these shares of set {} don't open this ring, whose recovery is known as set {}: they are of another ring, or what tells \
+             of the ring was changed by somebody",
             combined.set, recovery.set
         );
         return Err(Error::new(CKR_ARGUMENTS_BAD, message));
     }
-    let secret = combined.secret.expose().try_into().map(Zeroizing::new);
-    let secret: Zeroizing<[u8; SECRET_LEN]> =
-        secret.map_err(|_| wrong(desk, "the shares make no key of 32 bytes"))?;
     let lock = check::import(scratch, &secret, &[(CKA_EXTRACTABLE, false), (CKA_UNWRAP, true)])
         .at(desk, "importing the key that the shares make")?;
     let template =
         transport::private(false).with(CKA_CLASS, CKO_PRIVATE_KEY).with(CKA_KEY_TYPE, CKK_RSA);
-    let doing = "opening the recovery key with these shares (if the member is well, they are of another ring)";
+    let doing = "opening the recovery key with these shares";
     let private = carry::unwrap(desk, lock, &recovery.private, &template).at(desk, doing)?;
     Ok(scratch.keep(private))
 }
 
-/// Opens the ring as it would be after a loss, by as many shares as are needed, with nothing left behind.
-pub(super) fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Share]) -> Result {
-    let Some(recovery) = &ring.recovery else { return Ok(()) };
+/// As many of new shares as are needed, the last ones.
+pub(super) fn enough(shares: &[Share], threshold: u8) -> Vec<Secret> {
+    shares.iter().rev().take(usize::from(threshold)).map(|share| share.words.clone()).collect()
+}
+
+/// Opens the ring as it would be after a loss, by shares, with nothing left behind.
+pub fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Secret]) -> Result {
     let scratch = Scratch::at(desk);
-    let needed = shares.iter().rev().take(usize::from(recovery.threshold));
-    let words: Vec<Secret> = needed.map(|share| share.words.clone()).collect();
-    let private = open(&scratch, ring, &words)?;
+    let private = open(&scratch, ring, shares)?;
     for entry in &ring.keys {
         let (handle, value) =
             install::unwrap(desk, private, &entry.recovery, entry.key, recipe::Place::Session)?;

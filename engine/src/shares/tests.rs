@@ -262,6 +262,26 @@ fn other_mistakes_are_told_apart() {
 }
 
 #[test]
+fn of_two_sets_the_one_that_is_not_known_is_named() {
+    let (ours, theirs) = (made(3, 3, 2, 21), made(4, 3, 2, 22));
+    let of_another = |place| Err(ShareError::OfAnother { place, set: 4, expected: 3 });
+    assert_eq!(check(&[ours[0].clone(), theirs[1].clone()], Some(3)), of_another(2));
+    assert_eq!(check(&[theirs[1].clone(), ours[0].clone()], Some(3)), of_another(1));
+    // Where neither is known, or nothing, the second is held against the first.
+    let foreign = Err(ShareError::Foreign { place: 2, set: 4, expected: 3 });
+    for known in [None, Some(9)] {
+        assert_eq!(check(&[ours[0].clone(), theirs[1].clone()], known), foreign);
+    }
+    // One whole set is sound, whichever is known: only an HSM can tell what it opens.
+    for known in [None, Some(3), Some(4)] {
+        assert_eq!(check(&ours[..2], known), Ok(()));
+    }
+    let too_few = Err(ShareError::TooFew { given: 1, needed: 2, set: 4 });
+    assert_eq!(check(&theirs[..1], Some(3)), too_few);
+    assert_eq!(check(&[], Some(3)), Err(ShareError::Nothing));
+}
+
+#[test]
 fn many_splits_open() {
     let random = Counted::from(14);
     for _ in 0..200 {

@@ -6,7 +6,8 @@ use Vendor::{Kryoptic, SoftHsm};
 use tandem_engine::desk::Desk;
 use tandem_engine::pair;
 use tandem_engine::report::Quiet;
-use tandem_engine::ring::RingKey;
+use tandem_engine::ring::{Ring, RingKey};
+use tandem_engine::settings::RecoverySettings;
 use tandem_values::Secret;
 
 #[test]
@@ -74,7 +75,12 @@ fn wrong_shares_open_nothing() {
         fails(&words[..1], "1 of 2 shares");
         fails(&[words[0].clone(), words[0].clone()], "the same share");
         fails(&[words[0].clone(), other.words(&[2])[0].clone()], "don't belong together");
-        fails(&other.words(&[1, 2]), "they open another ring");
+        let of_sets = format!(
+            "of set {} don't open this ring, whose recovery is known as set {}",
+            other.set(),
+            paired.set()
+        );
+        fails(&other.words(&[1, 2]), &of_sets);
         fails(
             &[words[0].clone(), edited(&words[1], |words| words[7] = "zoo")],
             "word 8 is mistyped",
@@ -100,6 +106,73 @@ fn edited(share: &Secret, edit: impl FnOnce(&mut Vec<&str>)) -> Secret {
     Secret::new(words.join(" "))
 }
 
+/// The secret stays: what was wrapped by it before opens with shares of any split, and those of two splits don't mix.
+#[test]
+fn old_shares_and_new_ones_open_the_ring_and_do_not_mix() {
+    for vendor in [SoftHsm, Kryoptic] {
+        let paired = Paired::new(&[vendor]);
+        let member = &paired.members[0];
+        let desk = member.desk();
+        let before = objects(&desk);
+        let settings = RecoverySettings { shares: 7, threshold: 3 };
+        let chance = Different::default();
+        let split = |shares: &[Secret], used: &[u16]| {
+            pair::split(&desk, &paired.ring, shares, &settings, used, &chance)
+        };
+        let old = paired.words(&[3, 1]);
+        let (terms, shares) = split(&old, &[paired.set()]).unwrap();
+        assert_eq!((terms.shares, terms.threshold, shares.len()), (7, 3, 7));
+        assert_ne!(terms.set, paired.set());
+        assert_eq!(
+            objects(&desk),
+            before,
+            "nothing is left on {vendor:?}, session objects included"
+        );
+        let new: Vec<_> = shares.iter().map(|share| share.words.clone()).collect();
+        let some = |numbers: [usize; 3]| numbers.map(|number| new[number - 1].clone()).to_vec();
+        // The ring knows the first set only, as a bundle does that was made before.
+        for shares in [some([7, 2, 4]), some([1, 5, 6]), paired.words(&[1, 2])] {
+            pair::prove(&desk, &paired.ring, &shares).unwrap();
+            let token = Fixture::new(vendor, "new");
+            let opened = pair::open(&token.desk(), &paired.ring, &shares, &Quiet).unwrap();
+            pair::verify(&token.desk(), &paired.ring, &opened).unwrap();
+        }
+        // Of the new ones come others, of none of the sets before.
+        let (again, _) = split(&some([3, 4, 5]), &[paired.set(), terms.set]).unwrap();
+        assert!(again.set != terms.set && again.set != paired.set());
+
+        let fails = |shares: &[Secret], says: &str| {
+            let error = split(shares, &[]).unwrap_err();
+            assert!(error.message.contains(says), "{error}");
+            assert_eq!(objects(&desk), before);
+        };
+        fails(&[old[0].clone(), new[0].clone()], "don't belong together");
+        fails(&new[..2], "2 of 3 shares");
+        fails(&Paired::new(&[Kryoptic]).words(&[1, 2]), "they are of another ring");
+        desk.leave();
+    }
+}
+
+/// A set's number is never used twice for one ring, whatever is drawn.
+#[test]
+fn every_split_has_a_set_of_its_own() {
+    let paired = Paired::new(&[Kryoptic]);
+    let desk = paired.members[0].desk();
+    let settings = RecoverySettings { shares: 2, threshold: 2 };
+    let mut used = vec![paired.set()];
+    for _ in 0..4 {
+        let (old, chance) = (paired.words(&[1, 2]), Different::default());
+        let (split, _) = pair::split(&desk, &paired.ring, &old, &settings, &used, &chance).unwrap();
+        assert!(!used.contains(&split.set), "{} in {used:?}", split.set);
+        used.push(split.set);
+    }
+    let all_but: Vec<u16> = (0..=u16::MAX).filter(|set| *set != 4711).collect();
+    let old = paired.words(&[1, 2]);
+    let last = pair::split(&desk, &paired.ring, &old, &settings, &all_but, &Different::default());
+    assert_eq!(last.unwrap().0.set, 4711);
+    desk.leave();
+}
+
 /// A log that was edited doesn't bring another key in: what arrives is checked.
 #[test]
 fn a_ring_with_an_exchanged_copy_is_refused() {
@@ -114,6 +187,38 @@ fn a_ring_with_an_exchanged_copy_is_refused() {
         assert!(error.message.contains("arrived there as another key"), "{error}");
         assert_eq!(objects(&desk), []);
     }
+}
+
+/// Anybody can wrap keys to the recovery's public half, with check values that fit. The secret bears witness of the true
+/// ones, and nothing is put on a new member but these.
+#[test]
+fn a_ring_whose_keys_are_not_those_of_the_pairing_is_refused() {
+    let paired = Paired::new(&[Kryoptic]);
+    let words = paired.words(&[1, 2]);
+    let new = Fixture::new(SoftHsm, "new");
+    let desk = new.desk();
+    let refused = |change: &dyn Fn(&mut Ring)| {
+        let mut ring = paired.ring.clone();
+        change(&mut ring);
+        let error = pair::open(&desk, &ring, &words, &Quiet).unwrap_err();
+        assert!(error.message.contains("what tells of the ring was changed"), "{error}");
+        assert_eq!(objects(&desk), []);
+    };
+    // One key in the place of another, each with its own copy and check value.
+    refused(&|ring| {
+        let [first, second] = [ring.keys[0].key, ring.keys[1].key];
+        (ring.keys[0].key, ring.keys[1].key) = (second, first);
+    });
+    refused(&|ring| _ = ring.keys.pop());
+    refused(&|ring| ring.keys[2].check[7] ^= 1);
+    refused(&|ring| ring.id[0] ^= 1);
+    refused(&|ring| ring.recovery.as_mut().unwrap().modulus[9] ^= 1);
+    refused(&|ring| ring.recovery.as_mut().unwrap().witness[9] ^= 1);
+    // What comes and goes without the shares is not part of it.
+    let mut ring = paired.ring.clone();
+    ring.members.clear();
+    ring.recovery.as_mut().unwrap().set ^= 1;
+    pair::open(&desk, &ring, &words, &Quiet).unwrap();
 }
 
 #[test]

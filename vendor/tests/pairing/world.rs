@@ -64,6 +64,11 @@ impl Paired {
         Self { members, ring, shares }
     }
 
+    /// The set that the pairing's shares are of.
+    pub(crate) fn set(&self) -> u16 {
+        self.ring.recovery.as_ref().unwrap().set
+    }
+
     /// The words of these shares, by number.
     pub(crate) fn words(&self, numbers: &[u8]) -> Vec<Secret> {
         let words = |number: &u8| self.shares[usize::from(*number) - 1].words.clone();

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use tandem_engine::backup::{Artefact, Source, Written};
+use tandem_engine::backup::{Artefact, Bundle, Header, Source, Written};
 use tandem_engine::error;
 use tandem_values::ck::CKR_DATA_INVALID;
 use tempfile::NamedTempFile;
@@ -32,6 +32,14 @@ pub(crate) fn open(path: &Path) -> Result<BufReader<File>> {
     let file = File::open(path)
         .map_err(|error| Error::failed(format!("{} can't be read: {error}", path.display())))?;
     Ok(BufReader::new(file))
+}
+
+/// Reads a bundle to its end, which bears out all that comes before: what it is a backup of, and its length and digest.
+pub(crate) fn read_through(path: &Path) -> Result<(Header, Written)> {
+    let mut from = open(path)?;
+    let mut bundle = Bundle::open(&mut from)?;
+    while bundle.advance()?.is_some() {}
+    Ok((bundle.header().clone(), bundle.written()))
 }
 
 /// A bundle file, for the engine.

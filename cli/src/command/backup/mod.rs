@@ -88,7 +88,8 @@ fn change(
     Ok(true)
 }
 
-fn line(token: &Token, backup: &Backup) -> Result<BackupLine> {
+/// A backup, and whether it counts.
+pub(crate) fn line(token: &Token, backup: &Backup) -> Result<BackupLine> {
     Ok(BackupLine::of(backup, token.why_not_counting(backup)?))
 }
 

@@ -1,0 +1,145 @@
+//! The key ring on its way back to members that lack it: by the recovery's shares, wherever it is told of. The one way, for a
+//! member that is brought in, for a restore and for a recovery that is combined.
+
+use crate::backup::broken;
+use crate::desk::Desk;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::joining::Bringing;
+use crate::pair;
+use crate::ring::{Ring, RingHandles};
+use crate::seal::Seal;
+use crate::settings::Role;
+use crate::station::{Lease, Station};
+use crate::token::{Token, note};
+use std::sync::Arc;
+use tandem_values::{Secret, ck::*};
+
+/// A ring that members have lost.
+pub(crate) struct Lost<'a> {
+    /// The ring, as it is told.
+    pub(crate) ring: &'a Ring,
+    /// An error if whatever tells of it was not sealed by it.
+    pub(crate) bears_out: &'a dyn Fn(&Seal) -> Result,
+}
+
+/// A member that answers, with the user logged in.
+pub(crate) struct Reached {
+    pub(crate) station: Arc<Station>,
+    pub(crate) lease: Lease,
+}
+
+/// Members that answer, and those that don't, with the reason.
+type Answering = (Vec<Reached>, Vec<(String, Error)>);
+
+impl Token {
+    /// Reaches every member of the configuration that is to hold keys.
+    pub(crate) fn reach_all(&self, pin: &Secret) -> Answering {
+        let (mut reached, mut away) = (Vec::new(), Vec::new());
+        for station in self.stations.iter().filter(|station| holds_keys(station)) {
+            match self.reach(station, pin) {
+                Ok(lease) => reached.push(Reached { station: Arc::clone(station), lease }),
+                Err(error) => away.push((station.name().to_owned(), error)),
+            }
+        }
+        (reached, away)
+    }
+
+    /// Opens the seal on a member that holds the ring, or on the first that takes it by the shares. Answers that one's place
+    /// as well.
+    pub(crate) fn open_seal(
+        &self,
+        (reached, away): (&[Reached], &[(String, Error)]),
+        lost: &Lost<'_>,
+        bringing: &Bringing<'_>,
+    ) -> Result<(Seal, Option<usize>)> {
+        for member in reached {
+            let desk = member.lease.desk();
+            if let Ok(handles) = pair::find(&desk, lost.ring) {
+                let seal = Seal::derive(&desk, handles.log)?;
+                (lost.bears_out)(&seal)?;
+                return Ok((seal, None));
+            }
+        }
+        let mut last = match away.last() {
+            Some((_, error)) => error.clone(),
+            None => {
+                Error::new(CKR_DEVICE_REMOVED, "the configuration names no member that holds keys")
+            }
+        };
+        for (at, member) in reached.iter().enumerate() {
+            let desk = member.lease.desk();
+            match self.give_first(&desk, lost.ring, bringing) {
+                Ok(seal) => {
+                    if let Err(error) = (lost.bears_out)(&seal) {
+                        // Nobody knows whose keys these are.
+                        let _ = pair::remove(&desk, &lost.ring.id);
+                        return Err(error);
+                    }
+                    return Ok((seal, Some(at)));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Gives the ring to a member while nobody can seal.
+    fn give_first(&self, desk: &Desk<'_>, ring: &Ring, bringing: &Bringing<'_>) -> Result<Seal> {
+        pair::tidy(desk, Some(&ring.id), &[])?;
+        let handles = self.give_ring(desk, ring, (false, false), bringing)?;
+        // Should this end here, whoever follows next must not make twins of what is there.
+        self.store.set_note(&note::member(desk.name(), note::LOOK), Some(b"1"))?;
+        Ok(Seal::derive(desk, handles.log)?)
+    }
+
+    /// Gives the ring to a member, unless its token holds it already. What was known of the member counts no more: the token
+    /// may be another than before. If the log counts it, and can be written, it is told first. Shares that don't open the
+    /// ring change nothing.
+    pub(crate) fn give_ring(
+        &self,
+        desk: &Desk<'_>,
+        ring: &Ring,
+        (holds, counted): (bool, bool),
+        bringing: &Bringing<'_>,
+    ) -> Result<RingHandles> {
+        let name = desk.name();
+        if !holds {
+            if bringing.shares.is_empty() {
+                return Err(without_shares(name));
+            }
+            pair::prove(desk, ring, bringing.shares)?;
+        }
+        if counted {
+            // From here on no process takes what the old token held for what the new one holds.
+            self.append(Event::Left(name.to_owned()))?;
+        }
+        self.forget_follower(name)?;
+        pair::open(desk, ring, bringing.shares, bringing.progress)
+    }
+
+    /// Refuses a bundle of another ring than the log tells of.
+    pub(crate) fn is_of_ring(&self, bundle: &Ring, ours: &Ring) -> Result {
+        if bundle.id == ours.id {
+            return Ok(());
+        }
+        Err(broken(&format!(
+            "it is of another key ring than token {} has now: move the state folder away if you want the old token back",
+            self.settings.label
+        )))
+    }
+}
+
+/// True for members that hold keys all the time.
+pub(crate) fn holds_keys(station: &Station) -> bool {
+    matches!(station.settings.role, Role::Active | Role::Standby)
+}
+
+/// No shares where they are needed.
+fn without_shares(name: &str) -> Error {
+    let message = format!(
+        "member {name}: its token does not hold the key ring, and only the recovery's shares open it there: run this again with \
+         --shares DIR, where DIR holds as many of their files as are needed"
+    );
+    Error::new(CKR_ARGUMENTS_BAD, message)
+}
