@@ -249,8 +249,7 @@ fn every_name_in_a_report_is_documented() {
         names(&demo.json(arguments), &mut found);
     }
     let config = demo.path("tandem.toml");
-    let rollover =
-        "\n[[token.rollover]]\nname = \"k\"\ntype = \"ec:p256\"\nlifetime = \"90d\"\n";
+    let rollover = "\n[[token.rollover]]\nname = \"k\"\ntype = \"ec:p256\"\nlifetime = \"90d\"\n";
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text + rollover).unwrap();
     // Nothing is backed up, so nothing lasts.
