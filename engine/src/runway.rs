@@ -7,8 +7,10 @@
 //! All times are in milliseconds since the Unix epoch. Nothing here overflows: what is too large stays as large as a number
 //! can be, which is more than any stock.
 
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
 /// How far ahead it is asked when keys run out: a hundred years.
-pub const HORIZON_MS: u64 = 100 * 365 * 86_400_000;
+pub const HORIZON_MS: u64 = 100 * 365 * DAY_MS;
 
 /// The time, and the backups that are to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,18 +199,21 @@ impl Stock {
         Some(late)
     }
 
-    /// The next moments at which keys are taken, with how many, up to the backup after the next: at most `moments`.
-    pub fn next_taken(&self, schedule: &Schedule, moments: usize) -> Vec<(u64, u64)> {
+    /// The next days (of UTC) on which keys are taken, to the backup after the next: the first moment of each, and how many keys
+    /// in all of it. At most so many days.
+    pub fn next_taken(&self, schedule: &Schedule, days: usize) -> Vec<(u64, u64)> {
         let mut found = Vec::new();
         let mut from = schedule.now;
-        while found.len() < moments {
+        while found.len() < days {
             let next = self.takers.iter().filter(|taker| taker.keys > 0);
             let next = next.filter_map(|taker| taker.first_since(schedule.now, from)).min();
             let Some(at) = next.filter(|at| *at <= schedule.after) else { break };
-            let until = self.taken(schedule.now, at);
+            let tomorrow = at.checked_next_multiple_of(DAY_MS).filter(|next| *next > at);
+            let tomorrow = tomorrow.unwrap_or_else(|| at.saturating_add(DAY_MS));
+            let until = tomorrow.saturating_sub(1).min(schedule.after);
             let before = at.checked_sub(1).map_or(0, |before| self.taken(schedule.now, before));
-            found.push((at, until.saturating_sub(before)));
-            let Some(later) = at.checked_add(1) else { break };
+            found.push((at, self.taken(schedule.now, until).saturating_sub(before)));
+            let Some(later) = until.checked_add(1) else { break };
             from = later;
         }
         found

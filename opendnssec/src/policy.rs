@@ -115,11 +115,20 @@ fn key(element: Element<'_>, role: Role) -> Result<PolicyKey> {
         role,
         algorithm: algorithm.number()?,
         bits: algorithm.attribute_number("length")?,
-        lifetime_s: element.one("Lifetime")?.seconds()?,
+        lifetime_s: lifetime_s(element.one("Lifetime")?)?,
         repository: element.one("Repository")?.text()?,
         standby: standby.unwrap_or(0),
         manual: element.first("ManualRollover").is_some(),
     })
+}
+
+/// The enforcer keeps lifetimes in 32 bits.
+fn lifetime_s(element: Element<'_>) -> Result<u64> {
+    let seconds = element.seconds()?;
+    if seconds > u64::from(u32::MAX) {
+        return Err(element.error("<Lifetime> is longer than OpenDNSSEC can count"));
+    }
+    Ok(seconds)
 }
 
 /// The policies that are not alike in two places, or in one only.

@@ -89,6 +89,7 @@ fn a_configuration_is_read_but_for_its_pins() {
     let period = "<AutomaticKeyGenerationPeriod>P1Y</AutomaticKeyGenerationPeriod>";
     assert_eq!(of(period, "").kept(&zsk), 5, "a year where nothing is said");
     assert_eq!(of("P1Y", "P2Y").kept(&zsk), 9);
+    assert_eq!(of("P1Y", "P60000D").kept(&zsk), 667, "as 2.1.12 has it");
     assert_eq!(of("<!-- <ManualKeyGeneration/> -->", "<ManualKeyGeneration/>").kept(&zsk), 0);
     let mysql = "<MySQL><Host>db</Host><Database>kasp</Database><Username>u</Username></MySQL>";
     let conf = of("<SQLite>/var/lib/opendnssec/kasp.db</SQLite>", mysql);

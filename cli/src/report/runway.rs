@@ -46,7 +46,7 @@ pub(crate) struct StockLine {
     pub(crate) kept: u64,
     /// What they are used for.
     pub(crate) uses: Vec<UseLine>,
-    /// The next moments at which keys are taken, to the backup after the next; at most 100.
+    /// The next days on which keys are taken, to the backup after the next; at most 100.
     pub(crate) taken: Vec<TakenLine>,
     /// From now to the next backup.
     pub(crate) to_next: ReachLine,
@@ -80,9 +80,9 @@ pub(crate) struct UseLine {
 /// Keys that will be taken.
 #[derive(Serialize)]
 pub(crate) struct TakenLine {
-    /// When.
+    /// The first moment of that day.
     pub(crate) at: String,
-    /// How many.
+    /// How many in all of it.
     pub(crate) keys: u64,
 }
 

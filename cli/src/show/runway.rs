@@ -8,8 +8,8 @@ use comfy_table::Cell;
 
 /// Seconds of a day.
 const DAY_S: u64 = 86_400;
-/// How many of the coming moments at which keys are taken are shown.
-const MOMENTS_SHOWN: usize = 8;
+/// How many of the coming days on which keys are taken are shown.
+const DAYS_SHOWN: usize = 8;
 
 impl Show for RunwayReport {
     fn show(&self, screen: &mut Screen) -> Result {
@@ -84,7 +84,7 @@ impl StockLine {
         let own = matches!(self.uses.as_slice(), [only] if only.name == self.name);
         let title = if own { String::new() } else { format!("{}: ", self.name) };
         screen.line(format!("{title}{}", uses.join("; ")))?;
-        screen.line(format!("  taken: {}", self.moments()))?;
+        screen.line(format!("  taken: {}", self.days()))?;
         screen.line(format!(
             "  to the next backup, {next}: {}; there are {} unused and backed up: {}",
             self.sum(&self.to_next),
@@ -108,14 +108,14 @@ impl StockLine {
         Ok(())
     }
 
-    fn moments(&self) -> String {
+    fn days(&self) -> String {
         if self.taken.is_empty() {
             return "none".to_owned();
         }
-        let each = self.taken.iter().take(MOMENTS_SHOWN);
+        let each = self.taken.iter().take(DAYS_SHOWN);
         let mut shown: Vec<_> =
             each.map(|taken| format!("{} on {}", taken.keys, day(&taken.at))).collect();
-        if self.taken.len() > MOMENTS_SHOWN {
+        if self.taken.len() > DAYS_SHOWN {
             shown.push("…".to_owned());
         }
         shown.join(", ")

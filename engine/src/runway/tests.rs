@@ -130,6 +130,23 @@ fn takers_add_up_each_at_its_own_time() {
 }
 
 #[test]
+fn what_is_taken_in_the_course_of_a_day_is_told_together() {
+    let at = |ms: u64| Taker { next_ms: day(5) + ms, every_ms: 0, keys: 2 };
+    let takers = [at(7), at(0), at(DAY - 1), at(DAY), at(3 * DAY - 1), at(3 * DAY + 5)];
+    let stock = stock(0, &takers);
+    let told = stock.next_taken(&schedule(1, 6, 30), 9);
+    let expected = [(day(5), 6), (day(6), 2), (day(8) - 1, 2), (day(8) + 5, 2)];
+    assert_eq!(told, expected);
+    // Not beyond the backup after the next, should that be in the course of the day.
+    let early = Schedule::new(Some(START), day(1), day(2), day(5) + 7).expect("in order");
+    assert_eq!(stock.next_taken(&early, 9), [(day(5), 4)]);
+    // Every four hours: six a day.
+    let lab = Taker { next_ms: day(2), every_ms: DAY / 6, keys: 1 };
+    let told = Stock { takers: vec![lab], ..Stock::default() }.next_taken(&schedule(1, 2, 4), 9);
+    assert_eq!(told, [(day(2), 6), (day(3), 6), (day(4), 1)]);
+}
+
+#[test]
 fn where_nothing_was_ever_backed_up_nothing_lasts() {
     let never = Schedule::new(None, day(0), day(180), day(360)).expect("in order");
     let runway = stock(0, &[zsk(2000, 1)]).runway(&never);

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use tandem_config::meant;
 use tandem_engine::runway::{Runway, Schedule, Stock, Verdict};
 
-/// How many of the coming moments at which keys are taken are told.
-const MOMENTS: usize = 100;
+/// How many of the coming days on which keys are taken are told.
+const DAYS: usize = 100;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -164,7 +164,7 @@ impl Supply {
             assumed: each.assumed,
         });
         let runway = self.stock.runway(schedule);
-        let taken = self.stock.next_taken(schedule, MOMENTS);
+        let taken = self.stock.next_taken(schedule, DAYS);
         StockLine {
             uses: uses.collect(),
             remedy: self.remedy(schedule, &runway),
