@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Restore(command::restore::Args),
     /// The log: is it as it was written?
     Log(command::log::Args),
+    /// Say whether the unused keys that are backed up last to the next backup and the one after it
+    Runway(command::runway::Args),
     /// Who can bring the key ring back when every HSM is lost; new shares; the key ring on new HSMs
     Recovery(command::recovery::Args),
     /// Check everything that Tandem needs, and say what to do about what is wrong

@@ -68,6 +68,12 @@ impl From<tandem_config::Error> for Error {
     }
 }
 
+impl From<tandem_opendnssec::Error> for Error {
+    fn from(error: tandem_opendnssec::Error) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
 impl From<tandem_engine::error::Error> for Error {
     fn from(error: tandem_engine::error::Error) -> Self {
         Self::failed(error.to_string())

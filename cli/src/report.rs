@@ -6,11 +6,14 @@
 mod backup;
 mod log;
 mod recovery;
+mod runway;
 
 pub(crate) use backup::{
     BackupLine, BackupReport, BackupsReport, BundleReport, DrillReport, LeftOutLine, PickedReport,
     RestoredReport,
 };
+pub(crate) use runway::{ReachLine, RunwayReport, StockLine, UseLine};
+
 pub(crate) use log::{AnchorLine, GoneLine, LogReport};
 pub(crate) use recovery::{CombinedReport, RecoveryReport, SplitLine, SplitReport};
 
@@ -803,9 +806,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// A time as people and scripts read it.
-fn time(ms: u64) -> String {
+pub(crate) fn time(ms: u64) -> String {
     i64::try_from(ms)
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
         .map_or_else(String::new, |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Its day, for people.
+pub(crate) fn date(ms: u64) -> String {
+    time(ms).split('T').next().unwrap_or_default().to_owned()
 }

@@ -1,5 +1,9 @@
 //! tandem.toml as it is meant: values that nobody after this has to doubt.
 
+mod schedule;
+
+pub use schedule::{Day, Interval, Rollover, day, interval};
+
 use crate::document::{Document, Path};
 use crate::typed;
 pub use crate::typed::{AfterFork, Balance, Hold, Kwp, Level, RequireBackup, Role, SessionObjects};
@@ -96,6 +100,10 @@ pub struct Token {
     pub min_replicas: usize,
     /// Whether applications may initialise the token and set PINs.
     pub allow_init: bool,
+    /// How long after a backup the next one is made.
+    pub backup_every: Option<Interval>,
+    /// Keys that are replaced in time, with names of their own.
+    pub rollovers: Vec<Rollover>,
     /// How the key ring can be brought back.
     pub recovery: Recovery,
     /// The most bytes of one operation that are kept.
@@ -377,6 +385,8 @@ impl Check<'_> {
             require_backup,
             min_replicas: usize::try_from(min_replicas).unwrap_or(usize::MAX),
             allow_init: typed.allow_init.unwrap_or(false),
+            backup_every: self.backup_every(&at.key("backup"), typed.backup)?,
+            rollovers: self.rollovers(&at.key("rollover"), typed.rollover)?,
             recovery: self.recovery(&at.key("recovery"), &typed.recovery.unwrap_or_default())?,
             replay_bytes_max: usize::try_from(self.number(
                 &at.key("replay_max"),

@@ -85,6 +85,12 @@ pub struct Token {
     /// Rules about keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// When backups are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+    /// Keys that are replaced in time, where OpenDNSSEC's own files don't say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollover: Vec<Rollover>,
     /// How the key ring can be brought back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
@@ -151,6 +157,45 @@ pub enum RequireBackup {
     Warn,
     /// They are not used.
     Enforce,
+}
+
+/// `[token.backup]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// How long after a backup the next one is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+}
+
+/// `[[token.rollover]]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollover {
+    /// What people call these keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Their type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Their labels; `*` stands for anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// How many of them are in use at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// How long each is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<String>,
+    /// How many unused ones must always be left over for each that is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby: Option<u64>,
+    /// How long before its use a key is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead: Option<String>,
+    /// When those that are in use, or any before them, were first used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }
 
 /// `[token.recovery]`

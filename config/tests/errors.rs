@@ -64,7 +64,7 @@ fn unknown_keys() {
     assert_eq!(
         token("colour = \"blue\""),
         "/t.toml:4: token.colour: this key is unknown; known here are label, state, group, hold, balance, session_objects, \
-         allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, recovery, member"
+         allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
     );
     assert_eq!(
         error(&format!("tokens = 1\n{SOUND}")),
@@ -86,7 +86,7 @@ fn keys_of_later_versions_are_unknown() {
     assert_eq!(
         token("[token.stock]\nkinds = []"),
         "/t.toml:4: token.stock: this key is unknown; known here are label, state, group, hold, balance, session_objects, \
-         allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, recovery, member"
+         allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
     );
 }
 
@@ -318,4 +318,70 @@ fn what_is_accepted_with_a_warning() {
         let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
         assert!(config.warnings.is_empty(), "{sound}");
     }
+}
+
+/// The sound text with a rollover of these lines.
+fn rollover(lines: &str) -> String {
+    error(&format!("{SOUND}\n[[token.rollover]]\n{lines}\n"))
+}
+
+/// The same with a sound one, of which a piece is replaced.
+fn broken_rollover(piece: &str, by: &str) -> String {
+    let sound = "name = \"zsk\"\ntype = \"ec:p256\"\nlifetime = \"90d\"\nlead = \"14d\"\nsince = \"2026-10-01\"";
+    assert_eq!(sound.matches(piece).count(), 1, "{piece} must stand there once");
+    rollover(&sound.replace(piece, by))
+}
+
+#[test]
+fn backups_and_rollovers() {
+    let every = |typed: &str| token(&format!("backup = {{ every = \"{typed}\" }}"));
+    assert_eq!(
+        every("half-yearly"),
+        "/t.toml:4: token.backup.every: \"half-yearly\" is no length of time; \
+         write, for example, \"6mo\" (months), \"180d\", \"26w\" or \"P6M\""
+    );
+    assert!(every("6m").contains("is shorter than an hour"));
+    assert!(every("-6mo").contains("is negative"));
+    assert_eq!(
+        rollover("name = \"zsk\""),
+        "/t.toml:10: token.rollover.type: this key is missing; write, for example, type = \"ec:p256\""
+    );
+    assert_eq!(
+        broken_rollover("\"90d\"", "\"3mo\""),
+        "/t.toml:13: token.rollover.lifetime: \"3mo\" has years or months, which differ; \
+         write, for example, \"90d\", \"13w\" or \"P90D\""
+    );
+    assert_eq!(
+        broken_rollover("\"14d\"", "\"90d\""),
+        "/t.toml:14: token.rollover.lead: it is not shorter than the lifetime; \
+         a key is taken while the one before it is in use"
+    );
+    assert_eq!(
+        broken_rollover("2026-10-01", "2026-10-32"),
+        "/t.toml:15: token.rollover.since: \"2026-10-32\" is no date after 1970; \
+         write, for example, \"2027-01-15\" or \"2027-01-15T09:30:00Z\""
+    );
+    assert!(rollover("name = \"\"").contains("it is empty"));
+    assert!(broken_rollover("lead = \"14d\"", "count = 0").contains("0 is out of bounds"));
+    assert!(broken_rollover("lead = \"14d\"", "keys = 2").contains("this key is unknown"));
+    let twice = "name = \"zsk\"\ntype = \"ec:p256\"\nlifetime = \"90d\"";
+    let twice = rollover(&format!("{twice}\n[[token.rollover]]\n{twice}"));
+    assert!(twice.contains("another rollover has \"zsk\""), "{twice}");
+}
+
+#[test]
+fn a_rollover_is_meant_as_it_was_typed() {
+    let text = format!(
+        "{SOUND}\n[token.backup]\nevery = \"6mo\"\n[[token.rollover]]\nname = \"zsk\"\ntype = \"ec:p256\"\n\
+         count = 3\nlifetime = \"90d\"\nstandby = 2\nlead = \"14d\"\nsince = \"2026-10-01\"\nlabel = \"zsk-*\"\n"
+    );
+    let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
+    let token = &config.tokens[0];
+    assert_eq!(token.backup_every.as_ref().unwrap().to_string(), "6mo");
+    let [zsk] = token.rollovers.as_slice() else { panic!("one rollover") };
+    assert_eq!((zsk.name.as_str(), zsk.kind.as_str()), ("zsk", "ec:p256"));
+    assert_eq!((zsk.count, zsk.standby), (3, 6), "two for each");
+    assert_eq!((zsk.lifetime_s, zsk.lead_s), (90 * 86_400, 14 * 86_400));
+    assert_eq!(zsk.since_ms, Some(1_790_812_800_000));
+    assert_eq!(zsk.label.as_deref(), Some("zsk-*"));
 }

@@ -90,8 +90,17 @@ const READ: &[AttributeType] = &[
 impl Token {
     /// Takes over what the members hold and the log doesn't know.
     pub(crate) fn adopt(&self, progress: &dyn Progress) -> Result<Adopted> {
+        let all: Vec<_> = self.stations.iter().map(|station| station.name().to_owned()).collect();
+        self.adopt_from(&all, progress)
+    }
+
+    /// The same of these members only.
+    pub(crate) fn adopt_from(&self, names: &[String], progress: &dyn Progress) -> Result<Adopted> {
         let mut foundlings: Vec<Foundling> = Vec::new();
-        for station in self.stations.iter().filter(|station| station.is_ready()) {
+        let is_meant = |station: &&Arc<Station>| {
+            station.is_ready() && names.iter().any(|name| name == station.name())
+        };
+        for station in self.stations.iter().filter(is_meant) {
             let lease = station.lease()?;
             let desk = lease.desk();
             let handles = desk.member.find(desk.session, &Template::new().with(CKA_TOKEN, true))?;

@@ -51,6 +51,7 @@ pub mod ring;
 mod roll;
 mod route;
 mod routes;
+pub mod runway;
 pub mod seal;
 pub mod session;
 pub mod settings;

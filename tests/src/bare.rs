@@ -22,7 +22,13 @@ impl<'a> Bare<'a> {
         let kek = session
             .generate_key(
                 &Mechanism::AesKeyGen,
-                &[Attribute::ValueLen(32.into()), Attribute::Wrap(true), Attribute::Unwrap(true)],
+                &[
+                    // On the token, as a key ring is: some modules look for it there each time.
+                    Attribute::Token(true),
+                    Attribute::ValueLen(32.into()),
+                    Attribute::Wrap(true),
+                    Attribute::Unwrap(true),
+                ],
             )
             .expect("a key");
         let wrap = match vendor {

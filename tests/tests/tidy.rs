@@ -124,7 +124,7 @@ fn unsafe_code_is_where_pointers_are_and_nowhere_else() {
     }
     places(found);
     // And where it must not be, the compiler forbids it.
-    for krate in ["values", "engine", "config", "store", "runtime"] {
+    for krate in ["values", "engine", "config", "store", "runtime", "opendnssec"] {
         let root =
             fs::read_to_string(repository().join(krate).join("src/lib.rs")).expect("a crate");
         assert!(root.contains("forbid(unsafe_code)"), "{krate}/src/lib.rs forbids it");

@@ -13,6 +13,7 @@ pub(crate) mod pair;
 pub(crate) mod reconcile;
 pub(crate) mod recovery;
 pub(crate) mod restore;
+pub(crate) mod runway;
 pub(crate) mod status;
 pub(crate) mod verify;
 
@@ -35,6 +36,7 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Recovery(args) => recovery::run(&mut context, &args),
         Command::Restore(args) => restore::run(&mut context, &args),
         Command::Log(args) => log::run(&mut context, &args),
+        Command::Runway(args) => runway::run(&mut context, &args),
         Command::Doctor(args) => doctor::run(&mut context, &args),
         Command::Member(args) => member::run(&mut context, &args),
         Command::Completions(args) => completions::run(&mut context, &args),

@@ -8,6 +8,7 @@ mod members;
 mod pairing;
 mod reconcile;
 mod recovery;
+mod runway;
 pub(crate) mod shares;
 mod status;
 

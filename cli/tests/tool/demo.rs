@@ -255,6 +255,13 @@ fn every_name_in_a_report_is_documented() {
     ] {
         names(&demo.json(arguments), &mut found);
     }
+    let config = demo.path("tandem.toml");
+    let rollover = "\n[[token.rollover]]\nname = \"k\"\ntype = \"ec:p256\"\nlifetime = \"90d\"\n";
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text + rollover).unwrap();
+    // Nothing is backed up, so nothing lasts.
+    let runway = demo.run(&["runway", "--every", "6mo", "--json"]).ends(1).json();
+    names(&runway, &mut found);
     assert!(found.len() > 50, "{found:?}");
     for name in found {
         let written = [format!("`{name}`"), format!(".{name}`"), format!("{name}[]`")];

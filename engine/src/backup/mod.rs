@@ -9,6 +9,7 @@ mod chain;
 mod choice;
 mod cover;
 mod gate;
+mod last;
 mod ledger;
 mod phases;
 mod pick;

@@ -17,7 +17,6 @@ use crate::pair;
 use crate::recovery::{Lost, holds_keys};
 use crate::report::JoinReport;
 use crate::seal::Seal;
-use crate::station::Station;
 use crate::token::{Token, note};
 use std::sync::Arc;
 use tandem_values::{Secret, ck::*};
@@ -60,18 +59,23 @@ impl Token {
         let sources = Sources::of(bundles)?;
         let last = sources.last()?.clone();
         self.is_fit(&sources)?;
-        let records = self.as_user(pin, || {
+        let (records, lived) = self.as_user(pin, || {
             let bears_out = |seal: &Seal| {
                 bringing.progress.stage("reading the backup", 0);
                 sources.each(seal, &mut |_| Ok(()))
             };
             let lost = Lost { ring: &sources.first()?.ring, bears_out: &bears_out };
             let (reached, away) = self.reach_all(pin);
+            let lived: Vec<String> = reached
+                .iter()
+                .filter(|member| pair::find(&member.lease.desk(), lost.ring).is_ok())
+                .map(|member| member.station.name().to_owned())
+                .collect();
             let seal = Self::open_seal((&reached, &away), &lost, bringing)?;
-            self.fill(&sources, &seal, bringing)
+            Ok((self.fill(&sources, &seal, bringing)?, lived))
         })?;
-        let (members, away) = self.bring_members(pin, &last, bringing)?;
-        let newer = self.finish(pin, &last, artefact, bringing)?;
+        let (members, away) = self.bring_members(pin, &lived, bringing)?;
+        let newer = self.finish(pin, (&last, artefact), &lived, bringing)?;
         Ok(Restored { backup: last.id, to: last.to, records, members, away, newer })
     }
 
@@ -171,7 +175,7 @@ impl Token {
     fn bring_members(
         self: &Arc<Self>,
         pin: &Secret,
-        header: &Header,
+        lived: &[String],
         bringing: &Bringing<'_>,
     ) -> Result<Brought> {
         let (mut members, mut away) = (Vec::new(), Vec::new());
@@ -179,8 +183,10 @@ impl Token {
             let known = self.paired()?;
             let name = station.name();
             let is_known = known.since.contains_key(name) || known.left.contains(name);
-            // What it holds already, it held before the backup was needed.
-            if self.holds_ring(station, pin, header) {
+            // What it holds it held before the backup was needed: it is looked for before anything is made there. Not again where
+            // an interrupted run has come further.
+            let lived = lived.iter().any(|lived| lived == name);
+            if lived && self.store.following(name)?.position == 0 {
                 self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
             }
             let brought = if is_known {
@@ -199,26 +205,17 @@ impl Token {
         }
     }
 
-    /// True if a member's token holds the ring now.
-    fn holds_ring(self: &Arc<Self>, station: &Arc<Station>, pin: &Secret, header: &Header) -> bool {
-        let look = || {
-            let lease = self.reach(station, pin)?;
-            pair::find(&lease.desk(), &header.ring).map(|_| ())
-        };
-        self.as_user(pin, look).is_ok()
-    }
-
     /// Takes over what members hold beyond the backup, and lets the backup count.
     fn finish(
         self: &Arc<Self>,
         pin: &Secret,
-        last: &Header,
-        artefact: Artefact,
+        (last, artefact): (&Header, Artefact),
+        lived: &[String],
         bringing: &Bringing<'_>,
     ) -> Result<Vec<ObjectId>> {
         let session = self.login(pin)?;
         let done = (|| {
-            let newer = self.adopt(bringing.progress)?.ids;
+            let newer = self.adopt_from(lived, bringing.progress)?.ids;
             let ledger = self.ledger()?;
             // Ended or committed since, it says so itself.
             if let Some(backup) = ledger.backup(last.id).filter(|backup| backup.is_open()) {
