@@ -1,8 +1,8 @@
 //! Shares and folders that won't do: each mistake is told from the others, and nothing has changed.
 
 use super::{
-    add, at, back_up, done, refused, refused_as, replace_token, set_of, share_files, shown, some,
-    split,
+    add, at, back_up, done, put_token_back, refused, refused_as, replace_token, set_of,
+    share_files, shown, some, split,
 };
 use cryptoki::object::Attribute;
 use cryptoki::session::UserType;
@@ -248,6 +248,11 @@ fn a_token_without_a_recovery_says_so() {
         let split = [&["recovery", "split"], &split[..]].concat();
         refused(demo, &split, &["paired without a recovery"]);
         assert!(!demo.dir().join("new").exists());
+        let spare = replace_token(demo, "a");
+        for command in [&["member", "replace", "a"][..], &["recovery", "combine"]] {
+            refused(demo, command, &["paired without a recovery", "no shares open it"]);
+        }
+        put_token_back(demo, "a", &spare);
         // A backup of it is no backup, and no share brings its ring back.
         back_up(demo, "one.bundle");
         assert_eq!(shown(demo)["backups"], serde_json::json!([]));
