@@ -1,6 +1,8 @@
 //! The tool before a person: shares are shown one by one and typed one by one, and nothing of them stays.
 
-use super::{Published, at, done, is_whole, replace_token, set_of, share_files, some};
+use super::{
+    Published, at, done, is_whole, refused, replace_token, set_of, share_files, shown, some,
+};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -174,6 +176,28 @@ fn shares_are_typed_and_shown_one_by_one_and_nothing_of_them_stays() {
         done(demo, &["member", "replace", "a"]);
         assert!(is_whole(demo));
         published.work_on(demo, "a");
+    });
+}
+
+#[test]
+fn two_operators_do_not_split_at_once() {
+    alone(&Wanted::mixed().with("lease_wait_ms=300"), |demo| {
+        let from = at(demo, "shares");
+        let first =
+            ["recovery", "split", "--shares-from", &from, "--shares", "2", "--threshold", "2"];
+        let mut terminal = Terminal::run(demo.command(first));
+        terminal.until("Press Enter when it is written down.");
+        let folder = at(demo, "new");
+        let second = ["recovery", "split", "--shares-from", &from, "--shares-dir", &folder];
+        refused(demo, &second, &["another operator is splitting its recovery right now"]);
+        assert!(share_files(&demo.dir().join("new")).is_empty());
+        terminal.type_line("");
+        terminal.until("Press Enter when it is written down.");
+        terminal.type_line("");
+        let (status, last) = terminal.end();
+        assert!(status.success(), "{last}");
+        done(demo, &second);
+        assert_eq!(shown(demo)["earlier"].as_array().map(Vec::len), Some(2));
     });
 }
 
