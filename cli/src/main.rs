@@ -15,6 +15,7 @@ mod context;
 mod demo;
 mod error;
 mod keytype;
+mod page;
 mod pin;
 mod progress;
 mod report;

@@ -231,7 +231,8 @@ impl Token {
             return Err(Error::new(
                 CKR_DEVICE_ERROR,
                 format!(
-                    "token {}: none of the members that answer holds its key ring; see `tandem status`",
+                    "token {}: none of the members that answer holds its key ring. If their tokens are new, `tandem recovery combine \
+                     --shares DIR` brings it back (or `tandem restore`, if that was interrupted); see `tandem status`",
                     self.settings.label
                 ),
             ));

@@ -2,11 +2,8 @@
 //! of them stays.
 
 use crate::error::{Error, Result};
+use crate::page::Page;
 use crate::screen::Screen;
-use crate::show::shares::{CLEAR, forget_what_was_typed};
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use tandem_engine::ring::Recovery;
 use tandem_engine::shares::{self, ShareError, WORDS};
@@ -68,31 +65,22 @@ fn stopped(said: &str) -> Error {
 }
 
 fn ask_one(screen: &mut Screen, said: &str, number: usize) -> Result<Secret> {
-    screen.raw(CLEAR.as_bytes())?;
-    screen.line(said)?;
-    screen.flush()?;
-    forget_what_was_typed();
-    screen.line(format!(
+    let mut page = Page::open(screen)?;
+    page.screen.line(said)?;
+    page.ask(&format!(
         "Type the {WORDS} words of share {number} and press Enter. The screen is emptied afterwards. Enter alone: no more shares."
     ))?;
-    screen.flush()?;
-    let words = typed();
-    screen.raw(CLEAR.as_bytes())?;
-    screen.flush()?;
-    words
+    typed(&mut page)
 }
 
-/// Words over as many lines as they take, up to an empty one. Past the buffer of standard input, which nobody wipes.
-fn typed() -> Result<Secret> {
-    let mut terminal = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+/// Words over as many lines as they take, up to an empty one.
+fn typed(page: &mut Page<'_>) -> Result<Secret> {
     let mut text = Zeroizing::new(vec![0; TYPED_MAX]);
     let mut len = 0_usize;
     loop {
-        let read = match terminal.read(text.get_mut(len..).unwrap_or_default())? {
-            0 => return Err(Error::failed("standard input ended before the shares were typed")),
-            read => read,
-        };
-        len = len.saturating_add(read);
+        let rest = text.get_mut(len..).filter(|rest| !rest.is_empty());
+        len =
+            len.saturating_add(page.typed(rest.ok_or_else(|| Error::failed("that is no share"))?)?);
         let so_far = text.get(..len).unwrap_or_default();
         let words = || so_far.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let ends = so_far.ends_with(b"\n\n") || so_far == b"\n";

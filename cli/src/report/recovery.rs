@@ -3,7 +3,7 @@
 use super::{AwayLine, BackupLine, RingLine, hex, time};
 use serde::Serialize;
 use std::path::PathBuf;
-use tandem_engine::recovery::{Carried, Combined, Known, Splitting, Told};
+use tandem_engine::recovery::{Carried, Combined, Dealt, Known, Splitting, Told};
 use tandem_engine::token::show_uuid;
 
 /// `tandem recovery show`
@@ -43,8 +43,10 @@ pub(crate) struct SplitReport {
     pub(crate) token: String,
     /// The new shares.
     pub(crate) recovery: SplitLine,
-    /// Shares of earlier splits, which are to be destroyed now, oldest first.
+    /// Shares of earlier splits that the log knows of, oldest first.
     pub(crate) earlier: Vec<SplitLine>,
+    /// The sets whose shares are to be destroyed now: the earlier ones, and the one that the old shares were of.
+    pub(crate) destroy: Vec<u16>,
     /// The files that the shares were written to; empty if they were shown.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -114,15 +116,15 @@ impl SplitReport {
          to a new HSM. Move to a token that is paired with one";
 
     /// A split that was made, and the files its shares are in.
-    pub(crate) fn of(token: String, made: &Splitting, known: &Known, files: Vec<PathBuf>) -> Self {
-        let earlier =
-            known.splits.iter().filter(|splitting| splitting.at.position < made.at.position);
-        Self {
-            token,
-            recovery: SplitLine::of(made),
-            earlier: earlier.map(SplitLine::of).collect(),
-            files,
+    pub(crate) fn of(token: String, dealt: &Dealt, known: &Known, files: Vec<PathBuf>) -> Self {
+        let Dealt { used, made } = dealt;
+        let is_earlier = |splitting: &&Splitting| splitting.at.position < made.at.position;
+        let earlier: Vec<_> = known.splits.iter().filter(is_earlier).map(SplitLine::of).collect();
+        let mut destroy: Vec<_> = earlier.iter().map(|split| split.set).collect();
+        if !destroy.contains(used) {
+            destroy.push(*used);
         }
+        Self { token, recovery: SplitLine::of(made), earlier, destroy, files }
     }
 }
 

@@ -78,7 +78,7 @@ impl Show for SplitReport {
                 screen.line(format!("  {}", file.display()))?;
             }
         }
-        let old: Vec<_> = self.earlier.iter().map(|split| split.set.to_string()).collect();
+        let old: Vec<_> = self.destroy.iter().map(u16::to_string).collect();
         let sets = if old.len() == 1 { "set" } else { "sets" };
         screen.line(format!(
             "Destroy every share of {sets} {}: they open the key ring as before, among themselves, until they are destroyed.",

@@ -16,7 +16,7 @@ fn version_and_help_are_done() {
     let version = run(&["--version"]).ends(0);
     assert_eq!(version.out, format!("tandem {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(&["--help"]).ends(0).out;
-    for command in ["demo", "pair", "status", "keys", "verify", "doctor", "member"] {
+    for command in ["demo", "pair", "status", "keys", "verify", "doctor", "member", "recovery"] {
         assert!(help.contains(command), "{help}");
     }
     assert!(run(&["completions", "bash"]).ends(0).out.contains("tandem"));

@@ -71,7 +71,7 @@ impl Token {
                 .filter(|member| pair::find(&member.lease.desk(), lost.ring).is_ok())
                 .map(|member| member.station.name().to_owned())
                 .collect();
-            let (seal, _) = self.open_seal((&reached, &away), &lost, bringing)?;
+            let seal = Self::open_seal((&reached, &away), &lost, bringing)?;
             Ok((self.fill(&sources, &seal, bringing)?, lived))
         })?;
         let (members, away) = self.bring_members(pin, &lived, bringing)?;

@@ -188,10 +188,11 @@ pub(super) fn enough(shares: &[Share], threshold: u8) -> Vec<Secret> {
     shares.iter().rev().take(usize::from(threshold)).map(|share| share.words.clone()).collect()
 }
 
-/// Opens the ring as it would be after a loss, by shares, with nothing left behind.
-pub fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Secret]) -> Result {
+/// Opens the ring as it would be after a loss, by shares, with nothing left behind. Answers the seal of its log.
+pub fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Secret]) -> Result<Seal> {
     let scratch = Scratch::at(desk);
     let private = open(&scratch, ring, shares)?;
+    let mut seal = None;
     for entry in &ring.keys {
         let (handle, value) =
             install::unwrap(desk, private, &entry.recovery, entry.key, recipe::Place::Session)?;
@@ -202,6 +203,9 @@ pub fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Secret]) -> Result {
                 &format!("the recovery opens another {} key", entry.key.name()),
             ));
         }
+        if entry.key == RingKey::Log {
+            seal = Some(Seal::derive(desk, handle).at(desk, "deriving the seal of the log")?);
+        }
     }
-    Ok(())
+    seal.ok_or_else(|| wrong(desk, "the ring has no log key"))
 }

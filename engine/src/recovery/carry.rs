@@ -11,7 +11,7 @@ use crate::ring::{Ring, RingHandles};
 use crate::seal::Seal;
 use crate::settings::Role;
 use crate::station::{Lease, Station};
-use crate::token::{Token, note};
+use crate::token::Token;
 use std::sync::Arc;
 use tandem_values::{Secret, ck::*};
 
@@ -45,52 +45,41 @@ impl Token {
         (reached, away)
     }
 
-    /// Opens the seal on a member that holds the ring, or on the first that takes it by the shares. Answers that one's place
-    /// as well.
+    /// Opens the seal on a member that holds the ring, or on the first where the shares open it. Nothing is put anywhere.
     pub(crate) fn open_seal(
-        &self,
         (reached, away): (&[Reached], &[(String, Error)]),
         lost: &Lost<'_>,
         bringing: &Bringing<'_>,
-    ) -> Result<(Seal, Option<usize>)> {
-        for member in reached {
-            let desk = member.lease.desk();
-            if let Ok(handles) = pair::find(&desk, lost.ring) {
-                let seal = Seal::derive(&desk, handles.log)?;
-                (lost.bears_out)(&seal)?;
-                return Ok((seal, None));
-            }
-        }
+    ) -> Result<Seal> {
+        let holder = reached
+            .iter()
+            .find_map(|member| Some((member, pair::find(&member.lease.desk(), lost.ring).ok()?)));
+        let seal = match holder {
+            Some((member, handles)) => Seal::derive(&member.lease.desk(), handles.log)?,
+            None => Self::open_by_shares((reached, away), lost.ring, bringing)?,
+        };
+        (lost.bears_out)(&seal)?;
+        Ok(seal)
+    }
+
+    /// The same, where no member holds the ring.
+    fn open_by_shares(
+        (reached, away): (&[Reached], &[(String, Error)]),
+        ring: &Ring,
+        bringing: &Bringing<'_>,
+    ) -> Result<Seal> {
+        let nobody = "the configuration names no member that holds keys";
         let mut last = match away.last() {
             Some((_, error)) => error.clone(),
-            None => {
-                Error::new(CKR_DEVICE_REMOVED, "the configuration names no member that holds keys")
-            }
+            None => Error::new(CKR_DEVICE_REMOVED, nobody),
         };
-        for (at, member) in reached.iter().enumerate() {
-            let desk = member.lease.desk();
-            match self.give_first(&desk, lost.ring, bringing) {
-                Ok(seal) => {
-                    if let Err(error) = (lost.bears_out)(&seal) {
-                        // Nobody knows whose keys these are.
-                        let _ = pair::remove(&desk, &lost.ring.id);
-                        return Err(error);
-                    }
-                    return Ok((seal, Some(at)));
-                }
+        for member in reached {
+            match prove(&member.lease.desk(), ring, bringing) {
+                Ok(seal) => return Ok(seal),
                 Err(error) => last = error,
             }
         }
         Err(last)
-    }
-
-    /// Gives the ring to a member while nobody can seal.
-    fn give_first(&self, desk: &Desk<'_>, ring: &Ring, bringing: &Bringing<'_>) -> Result<Seal> {
-        pair::tidy(desk, Some(&ring.id), &[])?;
-        let handles = self.give_ring(desk, ring, (false, false), bringing)?;
-        // Should this end here, whoever follows next must not make twins of what is there.
-        self.store.set_note(&note::member(desk.name(), note::LOOK), Some(b"1"))?;
-        Ok(Seal::derive(desk, handles.log)?)
     }
 
     /// Gives the ring to a member, unless its token holds it already. What was known of the member counts no more: the token
@@ -105,10 +94,7 @@ impl Token {
     ) -> Result<RingHandles> {
         let name = desk.name();
         if !holds {
-            if bringing.shares.is_empty() {
-                return Err(without_shares(name));
-            }
-            pair::prove(desk, ring, bringing.shares)?;
+            prove(desk, ring, bringing)?;
         }
         if counted {
             // From here on no process takes what the old token held for what the new one holds.
@@ -133,6 +119,14 @@ impl Token {
 /// True for members that hold keys all the time.
 pub(crate) fn holds_keys(station: &Station) -> bool {
     matches!(station.settings.role, Role::Active | Role::Standby)
+}
+
+/// Opens the ring by the shares in a member that lacks it, with nothing left behind.
+fn prove(desk: &Desk<'_>, ring: &Ring, bringing: &Bringing<'_>) -> Result<Seal> {
+    if bringing.shares.is_empty() && ring.recovery.is_some() {
+        return Err(without_shares(desk.name()));
+    }
+    pair::prove(desk, ring, bringing.shares)
 }
 
 /// No shares where they are needed.

@@ -49,8 +49,8 @@ pub struct Carried {
     pub known: bool,
 }
 
-/// Members that hold the ring now, and those that could not be reached, with the reason.
-type Came = (Vec<Carried>, Vec<(String, String)>);
+/// Members that hold the ring, and those that don't, with the reason.
+type Everywhere = (Vec<Carried>, Vec<(String, String)>);
 
 impl Token {
     /// Brings the ring to every member of the configuration that can be reached and lacks it: as the log tells of it, or else
@@ -97,16 +97,16 @@ impl Token {
         pin: &Secret,
         lost: &Lost<'_>,
         bringing: &Bringing<'_>,
-    ) -> Result<Came> {
+    ) -> Result<Everywhere> {
         let (reached, away) = self.reach_all(pin);
-        let (seal, first) = self.open_seal((&reached, &away), lost, bringing)?;
+        let seal = Self::open_seal((&reached, &away), lost, bringing)?;
         *self.seal.write() = Some(seal);
         self.take_in_log()?;
         let mut away: Vec<_> =
             away.into_iter().map(|(name, error)| (name, error.to_string())).collect();
         let mut members = Vec::new();
-        for (at, member) in reached.iter().enumerate() {
-            match self.carry_to(member, first == Some(at), lost.ring, bringing) {
+        for member in &reached {
+            match self.carry_to(member, lost.ring, bringing) {
                 Ok(carried) => members.push(carried),
                 Err(error) => away.push((member.station.name().to_owned(), error.to_string())),
             }
@@ -117,27 +117,16 @@ impl Token {
         }
     }
 
-    /// Brings the ring to a member; `first`: it has just opened the seal there.
-    fn carry_to(
-        &self,
-        member: &Reached,
-        first: bool,
-        ring: &Ring,
-        bringing: &Bringing<'_>,
-    ) -> Result<Carried> {
+    /// Brings the ring to a member.
+    fn carry_to(&self, member: &Reached, ring: &Ring, bringing: &Bringing<'_>) -> Result<Carried> {
         let (name, desk) = (member.station.name(), member.lease.desk());
         let roster = self.roster()?;
         // A log that is restored in part is not written to; whoever restores the rest brings the members in.
         let whole = self.told()? == Told::Log;
         let counted = roster.as_ref().is_some_and(|it| it.since.contains_key(name));
         let left = roster.as_ref().is_some_and(|it| it.left.contains(name));
-        let given = first || pair::find(&desk, ring).is_err();
-        if first {
-            self.examine(&member.lease, bringing).inspect_err(|_| {
-                let _ = pair::remove(&desk, &ring.id);
-            })?;
-            self.give_ring(&desk, ring, (true, counted && whole), bringing)?;
-        } else if given {
+        let given = pair::find(&desk, ring).is_err();
+        if given {
             pair::tidy(&desk, Some(&ring.id), &[])?;
             self.examine(&member.lease, bringing)?;
             self.give_ring(&desk, ring, (false, counted && whole), bringing)?;

@@ -10,6 +10,7 @@ mod split;
 
 pub use crate::roll::Splitting;
 pub use combine::{Carried, Combined, Told};
+pub use split::Dealt;
 
 pub(crate) use carry::{Lost, holds_keys};
 

@@ -8,7 +8,7 @@ use crate::pairing::{HandOut, hand};
 use crate::report::Progress;
 use crate::ring::Ring;
 use crate::settings::RecoverySettings;
-use crate::shares::{Share, Split};
+use crate::shares::{self, Share, Split};
 use crate::token::Token;
 use std::sync::Arc;
 use tandem_values::{Secret, ck::*};
@@ -16,19 +16,28 @@ use tandem_values::{Secret, ck::*};
 /// The name under which one operator keeps others out; no member can have it.
 const LEASE: &str = "recovery/split";
 
+/// A split that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dealt {
+    /// The set that the old shares were of, which the log need not know of.
+    pub used: u16,
+    /// The new one.
+    pub made: Splitting,
+}
+
 impl Token {
     /// Splits the recovery's secret anew, and hands the new shares out. Both the old shares and the new ones are seen to open
     /// the ring inside a member before anyone is told to keep these; only then the log tells of them. Until then the old
     /// ones are in force, and what was handed out opens the ring as well.
     ///
-    /// Needs a login. Answers the new split.
+    /// Needs a login.
     pub fn split_recovery(
         self: &Arc<Self>,
         old: &[Secret],
         settings: &RecoverySettings,
         progress: &dyn Progress,
         hand_out: HandOut<'_>,
-    ) -> Result<Splitting> {
+    ) -> Result<Dealt> {
         self.seal()?;
         let Some(_turn) = self.store.lease(LEASE, self.settings.lease_wait_ms)? else {
             return Err(self.out_of_order(
@@ -36,7 +45,9 @@ impl Token {
             ));
         };
         let known = self.recovery()?;
-        let sets: Vec<_> = known.splits.iter().map(|splitting| splitting.split.set).collect();
+        let used = shares::combine(old)?.set;
+        let sets = known.splits.iter().map(|splitting| splitting.split.set);
+        let sets: Vec<_> = sets.chain([used]).collect();
         progress.stage("opening the key ring with the old shares and the new ones", 1);
         let (split, shares) = self.deal_anew(&known.ring, old, settings, &sets)?;
         progress.step();
@@ -50,8 +61,8 @@ impl Token {
             Error::new(error.rv.0, message)
         })?;
         self.heed_roster();
-        let splits = self.recovery()?.splits;
-        splits.last().copied().ok_or_else(|| CKR_GENERAL_ERROR.into())
+        let made = self.recovery()?.splits.last().copied();
+        made.map(|made| Dealt { used, made }).ok_or_else(|| CKR_GENERAL_ERROR.into())
     }
 
     /// Splits the secret on a member that can be asked now.

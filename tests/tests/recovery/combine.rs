@@ -105,7 +105,7 @@ fn a_member_with_a_new_token_is_brought_in_afterwards_while_others_work() {
         }
         Kind::P256.make(&session, "later").expect("a key");
         assert!(is_whole(demo), "a is not waited for");
-        assert!(!given(&done(demo, &["recovery", "combine"]))[0].1);
+        assert!(!given(&done(demo, &["recovery", "combine"]))[0].1, "a has it");
 
         done(demo, &["member", "replace", "a"]);
         assert!(is_whole(demo));

@@ -124,16 +124,24 @@ fn new_tokens(demo: &Demo, members: &[Vendor], name: &str) -> Demo {
     Demo::unpaired(&Wanted::over(members), &demo.dir().join(name))
 }
 
-/// Puts an empty token in the place of a member's own, with the same PINs.
-fn replace_token(demo: &Demo, member: &str) {
+/// Puts an empty token in the place of a member's own, with the same PINs. Answers where the old one is.
+fn replace_token(demo: &Demo, member: &str) -> Demo {
     let spare = format!("spare-{member}");
     let members: Vec<_> = demo.members().into_iter().map(|(_, vendor)| vendor).collect();
     let spare = new_tokens(demo, &members, &spare);
+    put_token_back(demo, member, &spare);
+    spare
+}
+
+/// Has a member and its spare change places.
+fn put_token_back(demo: &Demo, member: &str, spare: &Demo) {
     for name in ["tokens", "token.sql"] {
-        let (old, new) = (demo.storage(member).join(name), spare.storage(member).join(name));
-        if new.exists() {
-            let _ = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
-            fs::rename(new, old).expect("a token in the place of another");
+        let (ours, theirs) = (demo.storage(member).join(name), spare.storage(member).join(name));
+        let aside = demo.dir().join("aside");
+        if theirs.exists() {
+            fs::rename(&ours, &aside).expect("a token");
+            fs::rename(&theirs, &ours).expect("a token in the place of another");
+            fs::rename(&aside, &theirs).expect("a token in the place of another");
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Shares and folders that won't do: each mistake is told from the others, and nothing has changed.
 
-use super::{add, at, back_up, done, refused, refused_as, set_of, share_files, shown, some, split};
+use super::{
+    add, at, back_up, done, put_token_back, refused, refused_as, replace_token, set_of,
+    share_files, shown, some, split,
+};
+use cryptoki::object::Attribute;
 use cryptoki::session::UserType;
 use std::ffi::CString;
 use std::fs;
@@ -77,6 +81,28 @@ fn shares_that_are_not_enough_or_not_right_are_named() {
         let their_shares = theirs.dir().join("shares").display().to_string();
         let their_set = set_of(&theirs).to_string();
         fails(&their_shares, &["another ring", &their_set, &set_of(demo).to_string()]);
+    });
+}
+
+#[test]
+fn shares_of_another_ring_take_no_member_out() {
+    alone(&Wanted::mixed(), |demo| {
+        done(demo, &["keys", "generate", "--type", "ec:p256", "--label", "k"]);
+        let dir = tempfile::tempdir().expect("a folder");
+        let theirs = Demo::make_with(&Wanted::over(&[SoftHsm]), dir.path(), |_| {});
+        let shares = theirs.dir().join("shares").display().to_string();
+        replace_token(demo, "a");
+        let known = || (demo.head(), demo.position("a"), demo.position("b"));
+        let before = known();
+        for command in [&["member", "replace", "a"][..], &["recovery", "combine"]] {
+            let says = ["another ring", &set_of(&theirs).to_string(), &set_of(demo).to_string()];
+            refused(demo, &[command, &["--shares", &shares]].concat(), &says);
+            refused(demo, command, &["--shares DIR"]);
+            assert_eq!(known(), before, "{command:?} has changed the log");
+        }
+        let held = [Attribute::Token(true)];
+        assert_eq!(demo.direct("a").find_objects(&held).expect("a search").len(), 0);
+        done(demo, &["member", "replace", "a", "--shares", &at(demo, "shares")]);
     });
 }
 
@@ -222,6 +248,11 @@ fn a_token_without_a_recovery_says_so() {
         let split = [&["recovery", "split"], &split[..]].concat();
         refused(demo, &split, &["paired without a recovery"]);
         assert!(!demo.dir().join("new").exists());
+        let spare = replace_token(demo, "a");
+        for command in [&["member", "replace", "a"][..], &["recovery", "combine"]] {
+            refused(demo, command, &["paired without a recovery", "no shares open it"]);
+        }
+        put_token_back(demo, "a", &spare);
         // A backup of it is no backup, and no share brings its ring back.
         back_up(demo, "one.bundle");
         assert_eq!(shown(demo)["backups"], serde_json::json!([]));

@@ -102,7 +102,12 @@ fn a_bundle_made_before_a_split_opens_with_the_new_shares_and_with_the_old_ones(
         }
         // The backup didn't know of the split; whoever has restored it can tell the log.
         assert_ne!(set_of(&with_new), set_of(demo));
-        split(&with_new, (2, 2), &two, "again");
+        let used = fs::read_to_string(demo.dir().join("two/share-2.txt")).expect("a share");
+        let again = split(&with_new, (2, 2), &two, "again");
+        let destroy = again["destroy"].as_array().expect("sets");
+        assert!(used.contains(&format!("set {}:", destroy[1])), "{again}: {used}");
+        assert_eq!(destroy[0], again["earlier"][0]["set"], "{again}");
+        assert_eq!(destroy.len(), 2, "{again}");
         let (_application, session) = application_of(&with_new);
         published.work(&session);
     });

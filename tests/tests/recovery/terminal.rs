@@ -1,9 +1,11 @@
 //! The tool before a person: shares are shown one by one and typed one by one, and nothing of them stays.
 
-use super::{Published, at, done, is_whole, replace_token, set_of, share_files, some};
+use super::{
+    Published, at, done, is_whole, refused, replace_token, set_of, share_files, shown, some,
+};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -74,6 +76,16 @@ impl Terminal {
         }
         (self.tool.wait().expect("a child"), self.shown)
     }
+}
+
+/// True if Ctrl-C ends a program there.
+fn interrupts(terminal: &File) -> bool {
+    let mut modes = std::mem::MaybeUninit::<libc::termios>::zeroed();
+    // SAFETY: it is a terminal, and there is a place for its modes.
+    let done = unsafe { libc::tcgetattr(terminal.as_raw_fd(), modes.as_mut_ptr()) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: it was filled, and zeroes are modes as well.
+    unsafe { modes.assume_init() }.c_lflag & libc::ISIG != 0
 }
 
 fn open() -> (OwnedFd, OwnedFd) {
@@ -168,6 +180,28 @@ fn shares_are_typed_and_shown_one_by_one_and_nothing_of_them_stays() {
 }
 
 #[test]
+fn two_operators_do_not_split_at_once() {
+    alone(&Wanted::mixed().with("lease_wait_ms=300"), |demo| {
+        let from = at(demo, "shares");
+        let first =
+            ["recovery", "split", "--shares-from", &from, "--shares", "2", "--threshold", "2"];
+        let mut terminal = Terminal::run(demo.command(first));
+        terminal.until("Press Enter when it is written down.");
+        let folder = at(demo, "new");
+        let second = ["recovery", "split", "--shares-from", &from, "--shares-dir", &folder];
+        refused(demo, &second, &["another operator is splitting its recovery right now"]);
+        assert!(share_files(&demo.dir().join("new")).is_empty());
+        terminal.type_line("");
+        terminal.until("Press Enter when it is written down.");
+        terminal.type_line("");
+        let (status, last) = terminal.end();
+        assert!(status.success(), "{last}");
+        done(demo, &second);
+        assert_eq!(shown(demo)["earlier"].as_array().map(Vec::len), Some(2));
+    });
+}
+
+#[test]
 fn whoever_has_no_more_shares_stops_and_nothing_has_changed() {
     alone(&Wanted::mixed(), |demo| {
         let (set, head) = (set_of(demo), demo.head());
@@ -179,15 +213,28 @@ fn whoever_has_no_more_shares_stops_and_nothing_has_changed() {
         let (status, last) = terminal.end();
         assert_eq!(status.code(), Some(1), "{last}");
         assert!(last.contains("not enough shares were typed: 1 of 3 shares"), "{last}");
-        // The person before the screen leaves while shares are shown.
+        // The person before the screen leaves, by Ctrl-C or Ctrl-D, while shares are shown: none stays there.
         let from = some(demo, "shares", &[1, 2, 3], "three");
-        let mut terminal =
-            Terminal::run(demo.command(["recovery", "split", "--shares-from", &from]));
-        terminal.until("Press Enter when it is written down.");
-        terminal.keys.write_all(&[4]).expect("the end of all input");
+        for (key, why) in [(3, "stopped by Ctrl-C"), (4, "standard input has ended")] {
+            let mut terminal =
+                Terminal::run(demo.command(["recovery", "split", "--shares-from", &from]));
+            let page = terminal.until("Press Enter when it is written down.");
+            assert!(!interrupts(&terminal.keys), "Ctrl-C is the tool's own while a share is there");
+            terminal.keys.write_all(&[key]).expect("a key");
+            let keys = terminal.keys.try_clone().expect("the terminal");
+            let (status, last) = terminal.end();
+            assert_eq!(status.code(), Some(1), "{last}");
+            let (_, last) = last.rsplit_once(CLEAR).expect("an empty screen");
+            assert!(last.contains("could not be handed out") && last.contains(why), "{last}");
+            assert!(!last.contains(&words(&page)));
+            assert!(interrupts(&keys), "the terminal is as it was");
+        }
+        // The same while they are typed.
+        let mut terminal = Terminal::run(demo.command(["recovery", "split"]));
+        terminal.until("words of share 1 and press Enter");
+        terminal.keys.write_all(b"abandon \x03").expect("keys");
         let (status, last) = terminal.end();
-        assert_eq!(status.code(), Some(1), "{last}");
-        assert!(last.contains("could not be handed out"), "{last}");
+        assert!(status.code() == Some(1) && last.contains("stopped by Ctrl-C"), "{last}");
         assert_eq!((set_of(demo), demo.head()), (set, head));
         // A folder that is named is for files, whoever looks on.
         let folder = at(demo, "new");

@@ -19,7 +19,10 @@ pub(super) fn look(around: &str, status: &Status, findings: &mut Findings) {
     match &ring.recovery {
         Some(recovery) => findings.ok(
             around,
-            format!("recovery: any {} of {} shares", recovery.threshold, recovery.shares),
+            format!(
+                "recovery: any {} of {} shares of set {}",
+                recovery.threshold, recovery.shares, recovery.set
+            ),
         ),
         None => findings.wrong(
             around,

@@ -1,6 +1,8 @@
 //! The operator's tool killed at every step of a backup, a commit, a rollback, a restore: between any two calls of a member
 //! and any two writes to its folders. Whatever is left is never a false "backed up", and the same command run again gets there.
 
+mod recovery;
+
 use crate::common::{World, again, compiled_shim};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,8 +12,11 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use tandem_tests::{Demo, Wanted, alone};
 
-/// How many steps of each command are tried; `TANDEM_KILL_STRIDE=1` tries all.
-const STEPS: usize = 24;
+/// How many of the telling steps of each command are tried; `TANDEM_KILL_STEPS` says otherwise, and `TANDEM_KILL_STRIDE=1` tries
+/// every step.
+fn steps_max() -> usize {
+    std::env::var("TANDEM_KILL_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(24)
+}
 
 /// A command, and where it begins.
 struct Case {
@@ -264,7 +269,7 @@ fn kill_at_each(world: World, case: &Case) -> World {
     let all = std::env::var_os("TANDEM_KILL_STRIDE").is_some_and(|stride| stride == "1");
     let mut steps = count(&world, case);
     steps.retain(|step| all || step.is_telling());
-    let stride = if all { 1 } else { steps.len().div_ceil(STEPS).max(1) };
+    let stride = if all { 1 } else { steps.len().div_ceil(steps_max()).max(1) };
     let mut table = format!("| {} | killed | what was left |\n| --- | --- | --- |\n", case.name);
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     for (at, step) in steps.iter().enumerate().step_by(stride) {
