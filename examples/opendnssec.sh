@@ -2,18 +2,22 @@
 # Signs a zone with OpenDNSSEC through any PKCS #11 module, rolls its ZSK, and checks every result
 # offline. It runs the real enforcer and signer, without systemd, in a mount namespace of its own.
 #
-#   opendnssec.sh [-a ALGORITHM] [-d DIR] [-m MEMBERS] [-c COMMAND] MODULE TOKEN_LABEL PIN [NAMES]
+#   opendnssec.sh [-a ALGORITHM] [-b] [-d DIR] [-m MEMBERS] [-c COMMAND] [-l] MODULE TOKEN_LABEL PIN [NAMES]
 #
 #   -a  DNSSEC algorithm of both keys: 13 (ECDSA P-256, the default), 14 or 8 (RSA-2048)
+#   -b  OpenDNSSEC requires backups (RequireBackup): keys are made ahead, COMMAND stock backs them up,
+#       and only then the zone is added
 #   -d  where its files go, and stay afterwards; a temporary folder that is removed, if not given
 #   -m  the folder MEMBERS/NAME of each member in turn is moved away, and the zone signed without it
 #   -c  run as COMMAND PHASE [MEMBER] after each phase; what it answers is part of the test
+#   -l  at last both daemons are stopped, COMMAND lost loses whatever it likes and brings it back, and
+#       the zone is signed again, with the keys that it had
 #
 # Needs root, and the Debian packages that `scripts/setup.sh test` installs. The daemons get this
 # script's environment, so TANDEM_CONFIG or SOFTHSM2_CONF reaches the module.
 set -eu
 
-usage() { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,17s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 if [ "${ODS_NAMESPACE:-}" != "$$" ]; then
     [ "$(id -u)" = 0 ] || { echo "opendnssec.sh: needs root, for mounts of its own" >&2; exit 1; }
@@ -21,10 +25,12 @@ if [ "${ODS_NAMESPACE:-}" != "$$" ]; then
     exec env ODS_NAMESPACE=$$ unshare --mount --propagation private -- sh "$0" "$@"
 fi
 
-algorithm=13 work='' members='' command=''
-while getopts a:d:m:c: option; do
+algorithm=13 work='' members='' command='' backup='' lose=''
+while getopts a:bd:m:c:l option; do
     case $option in
     a) algorithm=$OPTARG ;;
+    b) backup='<RequireBackup/>' ;;
+    l) lose=yes ;;
     d) work=$OPTARG ;;
     m) members=$OPTARG ;;
     c) command=$OPTARG ;;
@@ -92,10 +98,10 @@ wait_for() {
 # begin PHASE / done_ [MEMBER]: what a phase took, and whether a daemon complained in it.
 begin() { phase=$1; began=$(date +%s%N); }
 done_() {
-    # The first three come from starting without a zone and without a mailer for the parent, the
-    # last from asking for what is under way.
+    # The first three come from starting without a zone and without a mailer for the parent, the fourth
+    # from asking for what is under way, and the last is what -b is about.
     if grep -hE '\[[0-3]\] (error|crit|alert|emerg)' ./*.log | grep -vE \
-        'zones.xml: ods_fopen|unable to notify signer|DelegationSigner|already present' > complaints
+        "zones.xml: ods_fopen|unable to notify signer|DelegationSigner|already present${backup:+|not backed up yet}" > complaints
     then
         sort -u complaints >&2
         fail "the daemons complained"
@@ -108,7 +114,7 @@ done_() {
     *) made='' ;;
     esac
     printf 'phase %-14s ok %4d.%03d s%s\n' "$phase${1+ $1}" $((took / 1000)) $((took % 1000)) "$made"
-    [ -z "$command" ] || "$command" "$phase" ${1+"$1"}
+    [ -z "$command" ] || $command "$phase" ${1+"$1"}
 }
 
 # The zone's next version: every address, and so every signature but the NSECs', is a new one.
@@ -217,7 +223,7 @@ XML
 cat > etc/conf.xml << XML
 <?xml version="1.0" encoding="UTF-8"?>
 <Configuration>
- <RepositoryList><Repository name="hsm"><Module>$module</Module><TokenLabel>$label</TokenLabel><PIN>$pin</PIN></Repository></RepositoryList>
+ <RepositoryList><Repository name="hsm"><Module>$module</Module><TokenLabel>$label</TokenLabel><PIN>$pin</PIN>$backup</Repository></RepositoryList>
  <Common><Logging><Verbosity>3</Verbosity></Logging>
   <PolicyFile>/etc/opendnssec/kasp.xml</PolicyFile><ZoneListFile>/etc/opendnssec/zonelist.xml</ZoneListFile></Common>
  <Enforcer><Datastore><SQLite>/var/lib/opendnssec/kasp.db</SQLite></Datastore>
@@ -239,17 +245,38 @@ yes | ods-enforcer-db-setup > db-setup.out 2>&1 || { cat db-setup.out >&2; fail 
 # If this script is killed, so are they. One after the other: while one process logs in, SoftHSM
 # answers another's C_GetTokenInfo with CKR_GENERAL_ERROR, which ends a daemon that just starts.
 is_up() { "$1" running > /dev/null 2>&1; }
-setpriv --pdeathsig TERM ods-enforcerd -d > enforcer.log 2>&1 & enforcer=$!
-wait_for "the enforcer" is_up ods-enforcer
-setpriv --pdeathsig TERM ods-signerd -d > signer.log 2>&1 & signer=$!
-wait_for "the signer" is_up ods-signer
+start_enforcer() {
+    setpriv --pdeathsig TERM ods-enforcerd -d > enforcer.log 2>&1 & enforcer=$!
+    wait_for "the enforcer" is_up ods-enforcer
+}
+start_signer() {
+    setpriv --pdeathsig TERM ods-signerd -d > signer.log 2>&1 & signer=$!
+    wait_for "the signer" is_up ods-signer
+}
+start_enforcer
+[ -n "$backup" ] || start_signer
 ods-enforcer policy import > commands.out 2>&1 || { cat commands.out >&2; fail "policy"; }
 done_
 
+add_zone() {
+    write_zone
+    ods-enforcer zone add -z $zone -p quick -i "$work/unsigned/$zone" -o "$work/signed/$zone" >> commands.out 2>&1 ||
+        { cat commands.out >&2; fail "zone add"; }
+}
+# Keys must be backed up before they sign. The enforcer makes none for a policy without zones, so where this is the first, the
+# signer waits until its keys are made, and some more for a rollover, and backed up.
+if [ -n "$backup" ]; then
+    begin stock
+    add_zone
+    wait_for "the enforcer to be idle" is_idle ods-enforcer
+    ods-enforcer key generate -p quick -d P180D >> commands.out 2>&1 ||
+        { cat commands.out >&2; fail "key generate"; }
+    wait_for "the enforcer to be idle" is_idle ods-enforcer
+    done_
+fi
+
 begin sign
-write_zone
-ods-enforcer zone add -z $zone -p quick -i "$work/unsigned/$zone" -o "$work/signed/$zone" >> commands.out 2>&1 ||
-    { cat commands.out >&2; fail "zone add"; }
+if [ -n "$backup" ]; then start_signer; else add_zone; fi
 wait_for "the signed zone" is_signed
 verify
 done_
@@ -290,10 +317,29 @@ for folder in ${members:+"$members"/*/}; do
     sign with "$name"
 done
 
+stop_both() {
+    wait_for "the signer to be idle" is_idle ods-signer # it frees what its threads still use
+    stop signer "$signer"
+    signer=''
+    stop enforcer "$enforcer"
+    enforcer=''
+}
+
+dnskeys() { awk '$4 == "DNSKEY"' signed/$zone | sort; }
+if [ -n "$lose" ]; then
+    dnskeys > dnskeys.before
+    begin lost
+    stop_both
+    done_
+    begin again
+    start_enforcer
+    start_signer
+    done_
+    sign found
+    dnskeys > dnskeys.after
+    cmp dnskeys.before dnskeys.after || fail "the zone has other keys than before"
+fi
+
 begin stop
-wait_for "the signer to be idle" is_idle ods-signer # it frees what its threads still use
-stop signer "$signer"
-signer=''
-stop enforcer "$enforcer"
-enforcer=''
+stop_both
 done_

@@ -1,6 +1,7 @@
 //! `tandem backup run`: makes what the prepared backup is put on.
 
 use super::choice::Chosen;
+use super::enforcer::Enforcer;
 use super::file::BundleFile;
 use super::{file, label, line};
 use crate::context::Context;
@@ -9,7 +10,7 @@ use crate::progress::Bar;
 use crate::report::{BackupReport, BundleReport, LeftOutLine};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tandem_engine::backup::{Artefact, Backup, Bundle, Plan, Turn, Verified};
+use tandem_engine::backup::{Artefact, Backup, Bundle, Choice, Plan, Turn, Verified};
 use tandem_engine::token::Token;
 
 #[derive(clap::Args)]
@@ -29,6 +30,16 @@ pub(crate) struct Args {
     incremental: bool,
     #[command(flatten)]
     chosen: Chosen,
+    /// Take OpenDNSSEC's own bookkeeping along: `ods-enforcer backup prepare` first, and commit or rollback in both
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        num_args = 0..=1,
+        default_missing_value = "ods-enforcer",
+        requires = "commit",
+        conflicts_with_all = ["keys", "labels"]
+    )]
+    opendnssec: Option<PathBuf>,
 }
 
 /// What was made, and how it came out.
@@ -40,28 +51,30 @@ struct Outcome {
 
 pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let chosen = args.chosen.choices()?;
+    let enforcer = args.opendnssec.as_deref().map(Enforcer);
     let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
     let token = live.token;
     let turn = token.backup_turn()?;
-    let backup = prepared(token, &turn)?;
+    enforcer.as_ref().map_or(Ok(()), Enforcer::prepare)?;
     let bar = Bar::new(context.screen.json());
-    let plan = token.plan_backup(&backup, chosen.as_deref(), args.incremental)?;
-    let outcome = match (&args.out, &args.vendor) {
-        (Some(path), _) => bundle(token, &backup, plan, path, &bar),
-        (None, Some(reference)) => Ok(on_word(reference)),
-        (None, None) => Err(Error::usage("say what to put the backup on: --out or --vendor")),
-    };
+    let made = make(token, &turn, args, chosen.as_deref(), &bar);
     bar.clear();
-    let outcome = outcome?;
+    let made = match (made, &enforcer) {
+        (Ok(outcome), Some(_)) if !outcome.plan.left_out.is_empty() => {
+            let many = outcome.plan.left_out.len();
+            Err(Error::failed(format!(
+                "{many} objects could not be put in, and OpenDNSSEC can't be told which: nothing was committed; without --opendnssec \
+                 they are listed"
+            )))
+        }
+        (made, _) => made,
+    };
+    let outcome = made.map_err(|error| give_up(token, &turn, enforcer.as_ref(), error))?;
     let left_out = LeftOutLine::all(&outcome.plan.left_out, |id| label(token, id));
-    let verified = outcome.bundle.is_some();
-    token.note_made(&turn, &backup, outcome.plan, outcome.artefact, verified)?;
-    if let Some(place) = args.out.as_ref().and_then(|path| path.canonicalize().ok()) {
-        token.set_bundle_place(backup.id, &place.display().to_string())?;
-    }
     let now = if args.commit { token.commit_backup(&turn)? } else { token.open_backup()? };
+    enforcer.as_ref().map_or(Ok(()), Enforcer::commit)?;
     drop(turn);
     let path = args.out.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
     let bundle =
@@ -72,6 +85,40 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     runtime.stop();
     context.screen.report(&report)?;
     Ok(report.left_out.is_empty())
+}
+
+/// Makes the artefact and has the log tell of it.
+fn make(
+    token: &Token,
+    turn: &Turn,
+    args: &Args,
+    chosen: Option<&[Choice]>,
+    bar: &Bar,
+) -> Result<Outcome> {
+    let backup = prepared(token, turn)?;
+    let plan = token.plan_backup(&backup, chosen, args.incremental)?;
+    let outcome = match (&args.out, &args.vendor) {
+        (Some(path), _) => bundle(token, &backup, plan, path, bar)?,
+        (None, Some(reference)) => on_word(reference),
+        (None, None) => {
+            return Err(Error::usage("say what to put the backup on: --out or --vendor"));
+        }
+    };
+    let verified = outcome.bundle.is_some();
+    let (plan, artefact) = (outcome.plan.clone(), outcome.artefact.clone());
+    token.note_made(turn, &backup, plan, artefact, verified)?;
+    if let Some(place) = args.out.as_ref().and_then(|path| path.canonicalize().ok()) {
+        token.set_bundle_place(backup.id, &place.display().to_string())?;
+    }
+    Ok(outcome)
+}
+
+/// Where OpenDNSSEC was prepared, what failed is rolled back in both. Answers the error.
+fn give_up(token: &Token, turn: &Turn, enforcer: Option<&Enforcer<'_>>, error: Error) -> Error {
+    let Some(enforcer) = enforcer else { return error };
+    // There may be none yet.
+    let _ = token.roll_back_backup(turn);
+    Error::failed(format!("{error}{}", enforcer.roll_back()))
 }
 
 /// The backup that is prepared, or one that is prepared now.

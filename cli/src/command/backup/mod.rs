@@ -2,6 +2,7 @@
 
 pub(crate) mod choice;
 mod drill;
+mod enforcer;
 pub(crate) mod file;
 mod make;
 
