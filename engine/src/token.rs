@@ -9,7 +9,7 @@ use crate::login::Login;
 use crate::member::Member;
 use crate::mentions::Mentions;
 use crate::object::ObjectId;
-use crate::ports::{Clock, Entropy};
+use crate::ports::{Clock, Entropy, Verifier};
 use crate::roll::Roll;
 use crate::seal::{Seal, Site};
 use crate::session::Session;
@@ -37,6 +37,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Random bytes of the operating system.
     pub entropy: Arc<dyn Entropy>,
+    /// Judges signatures beside the members.
+    pub verifier: Arc<dyn Verifier>,
     /// Takes the recovery's shares when a token is paired by its first login (after C_InitToken), where no operator looks on.
     pub shares: Option<Arc<dyn ShareSink>>,
 }
@@ -54,6 +56,7 @@ pub struct Token {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) share_sink: Option<Arc<dyn ShareSink>>,
     pub(crate) journal: Journal,
     pub(crate) shelf: Shelf,
@@ -143,6 +146,7 @@ impl Token {
             store: parts.store,
             clock: parts.clock,
             entropy: parts.entropy,
+            verifier: parts.verifier,
             share_sink: parts.shares,
             login: RwLock::default(),
             login_turn: Mutex::new(()),
