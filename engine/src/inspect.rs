@@ -68,6 +68,11 @@ impl Token {
         if condition == Condition::Up && following.position < self.store.head()?.position {
             condition = Condition::Recovering;
         }
+        if let Some(token) = &token
+            && let Some(why) = self.is_another_token(station, &token.serial)?
+        {
+            (condition, reason) = (Condition::Suspect, why);
+        }
         let proven = self
             .shelf
             .find(&Template::new())
@@ -84,6 +89,24 @@ impl Token {
             library: station.is_up().then(|| station.member.library().ok()).flatten(),
             token,
         })
+    }
+
+    /// Why a member's token does not seem to be the one that was paired. Without a login its serial number is all there is to
+    /// see; where the ring has been found on it, it is the one.
+    fn is_another_token(&self, station: &Station, serial: &str) -> Result<Option<String>> {
+        if !station.counts() || station.ring().is_some() {
+            return Ok(None);
+        }
+        let name = station.name();
+        let ring = self.known_ring()?;
+        let paired = ring.as_ref().and_then(|ring| ring.member(name));
+        Ok(paired.filter(|paired| paired.serial != serial).map(|paired| {
+            format!(
+                "its token has the serial number {serial}, and the one that was paired has {}: put that one back, or \
+                 `tandem member replace {name} --shares DIR`",
+                paired.serial
+            )
+        }))
     }
 
     /// Every object the token holds (public ones only unless logged in), with its replicas as the followers' positions

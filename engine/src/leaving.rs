@@ -8,7 +8,7 @@ use crate::follow::destroy_surely;
 use crate::joining::unwell;
 use crate::object::Object;
 use crate::pair;
-use crate::report::{LeaveReport, ObjectReport, Progress, Replica};
+use crate::report::{Condition, LeaveReport, ObjectReport, Progress, Replica};
 use crate::ring::Ring;
 use crate::roll::Roster;
 use crate::station::Station;
@@ -126,7 +126,10 @@ impl Token {
     fn is_reachable(name: &str, station: Option<&Arc<Station>>, counted: bool) -> Result {
         let why = match station {
             None => "it is not in the configuration".to_owned(),
-            Some(station) if counted && !station.is_ready() => station.condition().1,
+            // One that rests is asked all the same.
+            Some(station) if counted && !station.is_ready() && !is_resting(station) => {
+                station.condition().1
+            }
             Some(_) => return Ok(()),
         };
         Err(Error::new(
@@ -192,6 +195,11 @@ impl Token {
         let Some(handle) = self.locate_doomed(desk, object, forms)? else { return Ok(false) };
         destroy_surely(desk, handle, Some(object)).map(|()| true)
     }
+}
+
+/// True if the operator wants no work for it, and nothing else is wrong with it.
+fn is_resting(station: &Station) -> bool {
+    station.condition().0 == Condition::Drained
 }
 
 /// Another process is about to bring it something.
