@@ -149,6 +149,28 @@ fn preparing_committing_and_rolling_back() {
     });
 }
 
+#[test]
+fn verifying_a_backup() {
+    alone(&Wanted::mixed(), |demo| {
+        kill_at_each(
+            World::around(again(demo)),
+            &Case {
+                name: "backup verify",
+                prepare: |world| {
+                    make_key(world);
+                    done(world, &["backup", "run", "--commit", "--out", &path(world)]);
+                },
+                arguments: |world| words(&["backup", "verify", &path(world)]),
+                judge: |world| {
+                    assert_eq!(counts(world).1, 0, "that nobody looked to its end says nothing");
+                    never_falsely(world)
+                },
+                finish: commit_in_the_end,
+            },
+        );
+    });
+}
+
 /// The log is where it should be, once everything is done.
 fn restored(world: &World) {
     done(world, &["restore", &path(world), "--shares", &shares(world)]);
