@@ -157,12 +157,8 @@ impl Station {
     /// The lease was taken for something that leaves nothing half-done.
     pub(crate) fn stays_clean(&self, epoch: u64) {
         let before = epoch.saturating_sub(1);
-        let _ = self.clean_epoch.compare_exchange(
-            before,
-            epoch,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
+        let _ =
+            self.clean_epoch.compare_exchange(before, epoch, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Calls in flight.

@@ -34,9 +34,7 @@ enum Command {
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     match &args.command {
-        Command::Check { bundles, accept, yes } => {
-            check(context, bundles, accept.then_some(*yes))
-        }
+        Command::Check { bundles, accept, yes } => check(context, bundles, accept.then_some(*yes)),
     }
 }
 

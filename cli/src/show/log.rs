@@ -62,7 +62,9 @@ impl HeadLine {
         let told = self.told_at.as_deref().unwrap_or_default();
         let bad = |what| coloured(screen, what, Judgement::Bad);
         Some(match self.verdict {
-            "holds" => format!("member {member}: the log is what it was up to position {position} ({told})"),
+            "holds" => format!(
+                "member {member}: the log is what it was up to position {position} ({told})"
+            ),
             "cut-short" => format!(
                 "member {member}: {} position {position}, which it was told of at {told}: the state folder was put back from an older \
                  copy, or records were cut off. `tandem restore` with your last bundle brings the rest back; without one, \
@@ -80,7 +82,9 @@ impl HeadLine {
                 bad("its record of the log's end was changed")
             ),
             "overruled" => format!("member {member}: what it knew was overruled; it is told anew"),
-            "unable" => format!("member {member} can't hold a record of the log's end: {}", self.reason),
+            "unable" => {
+                format!("member {member} can't hold a record of the log's end: {}", self.reason)
+            }
             "away" => format!("member {member} was not asked: {}", self.reason),
             _ => return None,
         })

@@ -8,6 +8,7 @@ use crate::log::Position;
 use crate::token::{Token, note};
 use minicbor::{Decode, Encode};
 use parking_lot::RwLock;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tandem_values::ck::CKR_DEVICE_ERROR;
@@ -54,11 +55,11 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// The doubt that a process has.
+/// The doubts that a process has, by member.
 #[derive(Default)]
 pub(crate) struct Doubts {
-    is: AtomicBool,
-    doubt: RwLock<Option<Doubt>>,
+    any: AtomicBool,
+    by_member: RwLock<BTreeMap<String, Doubt>>,
 }
 
 /// A doubt as it is noted beside the log, for processes that can't ask the member.
@@ -85,7 +86,7 @@ impl Token {
 
     /// True while the log is in doubt.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        self.doubts.is.load(Ordering::Acquire)
+        self.doubts.any.load(Ordering::Acquire)
     }
 
     /// An error while the log is in doubt.
@@ -119,9 +120,8 @@ impl Token {
 
     /// The log is in doubt from now on, in every process.
     pub(super) fn raise(&self, doubt: Doubt) {
-        let known = self.doubts.doubt.read().clone();
-        let is_same = |known: &Doubt| known.member == doubt.member && known.record == doubt.record;
-        if known.as_ref().is_some_and(is_same) {
+        let known = self.doubts.by_member.write().insert(doubt.member.clone(), doubt.clone());
+        if known.is_some_and(|known| known.record == doubt.record) {
             return;
         }
         log::error!(
@@ -129,29 +129,30 @@ impl Token {
             self.settings.label
         );
         self.shelf.doubt();
-        self.doubts.is.store(true, Ordering::Release);
-        if known.is_none_or(|known| known.record.age() < doubt.record.age()) {
-            if let Err(error) = self.note_doubt(&doubt) {
-                log::warn!("token {}: other processes are not told: {error}", self.settings.label);
-            }
-            *self.doubts.doubt.write() = Some(doubt);
+        self.doubts.any.store(true, Ordering::Release);
+        if let Err(error) = self.note_doubt(&doubt) {
+            log::warn!("token {}: other processes are not told: {error}", self.settings.label);
         }
     }
 
-    /// Looks again at what is doubted, here or by another process. Answers the doubt that is left.
+    /// Looks again at what is doubted, here or by another process. Answers a doubt that is left.
     pub(crate) fn review(&self) -> Result<Option<Doubt>> {
-        let known = self.doubts.doubt.read().clone().map(|doubt| (doubt.member, doubt.record));
-        let known = match known {
-            None => self.noted_doubt()?,
-            known => known,
-        };
-        let Some((member, record)) = known else { return Ok(None) };
-        let left = self.weigh(&member, record)?;
-        match &left {
-            Some(doubt) => self.raise(doubt.clone()),
-            None => self.dispel()?,
+        let own = self.doubts.by_member.read().clone().into_values();
+        let mut known: Vec<_> = own.map(|doubt| (doubt.member, doubt.record)).collect();
+        if known.is_empty() {
+            known.extend(self.noted_doubt()?);
         }
-        Ok(left)
+        if known.is_empty() {
+            return Ok(None);
+        }
+        for (member, record) in known {
+            if let Some(doubt) = self.weigh(&member, record)? {
+                self.raise(doubt.clone());
+                return Ok(Some(doubt));
+            }
+        }
+        self.dispel()?;
+        Ok(None)
     }
 
     /// Nothing is doubted any more. What the members know is asked anew.
@@ -160,8 +161,8 @@ impl Token {
         if self.store.note(note::DOUBT)?.is_some() {
             self.store.set_note(note::DOUBT, None)?;
         }
-        *self.doubts.doubt.write() = None;
-        self.doubts.is.store(false, Ordering::Release);
+        self.doubts.by_member.write().clear();
+        self.doubts.any.store(false, Ordering::Release);
         for station in &self.stations {
             station.forget_head();
         }
@@ -172,7 +173,8 @@ impl Token {
         let Some(sealed) = doubt.record.seal(&self.seal()?) else { return Ok(()) };
         let noted = Noted { member: doubt.member.clone(), sealed };
         let noted = minicbor::to_vec(noted).unwrap_or_default();
-        if self.store.note(note::DOUBT)?.as_ref() != Some(&noted) {
+        // One is enough for the others to ask the members themselves.
+        if self.store.note(note::DOUBT)?.is_none() {
             self.store.set_note(note::DOUBT, Some(&noted))?;
         }
         Ok(())
@@ -181,7 +183,8 @@ impl Token {
     /// What another process has doubted; with the seal open, only what was sealed.
     fn noted_doubt(&self) -> Result<Option<(String, HeadRecord)>> {
         let Some(noted) = self.store.note(note::DOUBT)? else { return Ok(None) };
-        let (Ok(noted), Some(ring)) = (minicbor::decode::<Noted>(&noted), self.known_ring()?) else {
+        let (Ok(noted), Some(ring)) = (minicbor::decode::<Noted>(&noted), self.known_ring()?)
+        else {
             return Ok(None);
         };
         let seal = self.seal.read().clone();

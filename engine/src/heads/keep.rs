@@ -121,8 +121,13 @@ impl Token {
         let weighed = shelved.last().map(|record| Ok((record, self.weigh(name, record)?)));
         let position = match weighed {
             None => 0,
-            Some(Ok((record, None))) if record.era == self.shelf.ledger().era() => record.position,
-            Some(Ok((_, None))) => 0,
+            // Void, or not alone: it is written anew.
+            Some(Ok((record, None)))
+                if record.era < self.shelf.ledger().era() || !shelved.is_tidy() =>
+            {
+                0
+            }
+            Some(Ok((record, None))) => record.position,
             Some(Ok((record, Some(doubt)))) => {
                 self.raise(doubt);
                 record.position
@@ -140,9 +145,8 @@ impl Token {
         }
         let at_ms = self.clock.steady_ms();
         let may_be_due = |seen: Seen| now || at_ms.saturating_sub(seen.at_ms) >= BEHIND_MS;
-        let is_behind = |seen: Seen| {
-            self.store.head().is_ok_and(|head| seen.position < head.position)
-        };
+        let is_behind =
+            |seen: Seen| self.store.head().is_ok_and(|head| seen.position < head.position);
         for station in self.stations.iter().filter(|station| station.is_ready()) {
             if station.head().is_some_and(|seen| may_be_due(seen) && is_behind(seen)) {
                 self.tell_head(station);
@@ -176,7 +180,8 @@ impl Token {
 
     fn put_head(&self, station: &Arc<Station>, ring: &RingId, shelved: Shelved) -> Answer {
         // What was read may just have said that this is not the log.
-        let (Ok(head), Ok(seal), false) = (self.store.head(), self.seal(), self.is_in_doubt()) else {
+        let (Ok(head), Ok(seal), false) = (self.store.head(), self.seal(), self.is_in_doubt())
+        else {
             return Ok(());
         };
         let record = HeadRecord {
@@ -186,8 +191,7 @@ impl Token {
             link: head.link,
             at_ms: self.clock.wall_ms(),
         };
-        if shelved.broken.is_empty() && shelved.last().is_some_and(|last| last.age() >= record.age())
-        {
+        if shelved.is_tidy() && shelved.last().is_some_and(|last| last.age() >= record.age()) {
             return Ok(());
         }
         let Some(sealed) = record.seal(&seal) else { return Ok(()) };

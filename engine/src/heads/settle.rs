@@ -42,11 +42,12 @@ impl Token {
         *self.seal.write() = Some(seal.clone());
         self.take_in_log()?;
         let mut era = 0;
-        let mut is_other =
-            self.store.note(note::RESTORING)?.is_some() || self.review()?.is_some();
+        let mut is_other = self.store.note(note::RESTORING)?.is_some() || self.review()?.is_some();
         for member in reached {
             // One that doesn't answer is brought in later, or not at all.
-            let Ok(shelved) = Shelved::read(&member.lease.desk(), &seal, &ring.id) else { continue };
+            let Ok(shelved) = Shelved::read(&member.lease.desk(), &seal, &ring.id) else {
+                continue;
+            };
             if let Some(record) = shelved.last() {
                 era = era.max(record.era);
                 is_other |= self.weigh(member.station.name(), record)?.is_some();

@@ -40,6 +40,11 @@ impl Shelved {
         Ok(shelved)
     }
 
+    /// True if nothing but one sound record stands there.
+    pub(super) fn is_tidy(&self) -> bool {
+        self.sound.len() == 1 && self.broken.is_empty()
+    }
+
     /// The one that counts.
     pub(super) fn last(&self) -> Option<HeadRecord> {
         self.sound.first().map(|(_, record)| *record)

@@ -6,7 +6,8 @@ use tandem_engine::report::Status;
 use tandem_runtime::Live;
 
 /// What mends it.
-const REMEDY: &str = "run: tandem restore, with your last bundle; without one: tandem log check --accept";
+const REMEDY: &str =
+    "run: tandem restore, with your last bundle; without one: tandem log check --accept";
 
 /// Without a login only what an earlier one has found is known.
 pub(super) fn look(
