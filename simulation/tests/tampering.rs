@@ -13,6 +13,7 @@ use tandem_engine::backup::{Artefact, Plan, Source};
 use tandem_engine::error::Result;
 use tandem_engine::event::{Event, Record};
 use tandem_engine::heads::Head;
+use tandem_engine::joining::Bringing;
 use tandem_engine::object::ObjectId;
 use tandem_engine::report::{ObjectReport, Quiet, Replica};
 use tandem_engine::session::Session;
@@ -379,6 +380,70 @@ fn is_in_doubt_by_note(process: &Process) {
     assert_eq!(doubt.member, "a");
     assert!(process.objects().iter().all(|object| !object.backed_up));
     assert_eq!(try_to_make(&process.session).expect_err("no change").rv.0, CKR_DEVICE_ERROR);
+}
+
+#[test]
+fn an_older_copy_is_healed_by_a_bundle_and_nothing_stands_twice_on_a_member() {
+    let (snapshot, _) = setup::pair(2).expect("a pairing");
+    let world = snapshot.world(6, None);
+    let process = Process::begin(&world);
+    make(&process.session, 1);
+    back_up(&process.token);
+    process.token.stop();
+    let older = world.books.lock().clone();
+    let process = Process::begin(&world);
+    // More than a follower takes at once.
+    for number in 2..40 {
+        make(&process.session, number);
+    }
+    let bundle = back_up(&process.token);
+    process.token.stop();
+    let held = |world: &World| {
+        world.hsms.iter().map(|hsm| hsm.lock().token_objects().count()).collect::<Vec<_>>()
+    };
+    let before = held(&world);
+    *world.books.lock() = older;
+    let process = Process::begin(&world);
+    is_in_doubt(&process, "an older copy");
+    process.token.stop();
+
+    let token = setup::token(&world, &Options::default(), world.be_born());
+    token.start();
+    let artefact = Artefact::Bundle { name: "one".into(), bytes: 0, digest: [0; 32] };
+    let bringing = Bringing { shares: &[], keep_foreign: false, progress: &Quiet };
+    let source = Bytes(&bundle);
+    let restored = token.restore(&Secret::new(PIN), &[&source], artefact, &bringing);
+    let restored = restored.expect("a restore");
+    assert!(restored.records > 64 && restored.newer.is_empty(), "{restored:?}");
+    token.stop();
+    let process = Process::begin(&world);
+    assert_eq!(process.token.doubt().expect("a log"), None);
+    let heads = process.token.heads().expect("heads");
+    assert!(heads.iter().all(|report| report.head == Head::Holds), "{heads:?}");
+    let proven = process.token.verify(&Quiet).expect("a verification");
+    let all = |o: &ObjectReport| o.replicas.iter().all(|(_, it)| *it == Replica::Proven);
+    assert!(proven.iter().all(all), "{proven:?}");
+    assert!(proven.iter().all(|object| object.backed_up));
+    process.token.stop();
+    assert_eq!(held(&world), before, "nothing is twice on a member");
+    process_over_nothing(&world, &bundle);
+    assert_eq!(held(&world), before, "nor when the whole store was lost");
+}
+
+/// Restores a store that is lost altogether, with the members as they are.
+fn process_over_nothing(world: &Arc<World>, bundle: &[u8]) {
+    *world.books.lock() = Books::default();
+    let token = setup::token(world, &Options::default(), world.be_born());
+    token.start();
+    let artefact = Artefact::Bundle { name: "one".into(), bytes: 0, digest: [0; 32] };
+    let bringing = Bringing { shares: &[], keep_foreign: false, progress: &Quiet };
+    let restored = token.restore(&Secret::new(PIN), &[&Bytes(bundle)], artefact, &bringing);
+    assert!(restored.expect("a restore").newer.is_empty());
+    token.stop();
+    let process = Process::begin(world);
+    let doubt = process.token.doubt().expect("a log");
+    assert_eq!(doubt, None, "the members knew an earlier era");
+    process.token.stop();
 }
 
 fn flip(record: &mut Record, chance: &mut Chance) -> &'static str {

@@ -179,16 +179,17 @@ impl Token {
         bringing: &Bringing<'_>,
     ) -> Result<Brought> {
         let (mut members, mut away) = (Vec::new(), Vec::new());
+        // What they hold they held before the backup was needed: it is looked for before anything is made there, as far as the
+        // log doesn't know that they followed. Noted for all of them first, since each follows when another is brought in.
+        for name in lived {
+            if self.store.following(name)?.position < self.store.head()?.position {
+                self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
+            }
+        }
         for station in self.stations.iter().filter(|station| holds_keys(station)) {
             let known = self.paired()?;
             let name = station.name();
             let is_known = known.since.contains_key(name) || known.left.contains(name);
-            // What it holds it held before the backup was needed: it is looked for before anything is made there, as far as the
-            // log doesn't know that it followed.
-            let lived = lived.iter().any(|lived| lived == name);
-            if lived && self.store.following(name)?.position < self.store.head()?.position {
-                self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
-            }
             let brought = if is_known {
                 self.replace_member(pin, name, bringing)
             } else {
