@@ -73,7 +73,7 @@ impl Token {
                 .collect();
             let seal = Self::open_seal((&reached, &away), &lost, bringing)?;
             let records = self.fill(&sources, &seal, bringing)?;
-            self.settle_heads(&reached, lost.ring, seal)?;
+            self.settle_heads(&reached, lost.ring, &seal)?;
             Ok((records, lived))
         })?;
         let (members, away) = self.bring_members(pin, &lived, bringing)?;

@@ -119,7 +119,7 @@ impl Token {
     }
 
     /// The log is in doubt from now on, in every process.
-    pub(super) fn raise(&self, doubt: Doubt) {
+    pub(super) fn raise(&self, doubt: &Doubt) {
         let known = self.doubts.by_member.write().insert(doubt.member.clone(), doubt.clone());
         if known.is_some_and(|known| known.record == doubt.record) {
             return;
@@ -130,7 +130,7 @@ impl Token {
         );
         self.shelf.doubt();
         self.doubts.any.store(true, Ordering::Release);
-        if let Err(error) = self.note_doubt(&doubt) {
+        if let Err(error) = self.note_doubt(doubt) {
             log::warn!("token {}: other processes are not told: {error}", self.settings.label);
         }
     }
@@ -147,7 +147,7 @@ impl Token {
         }
         for (member, record) in known {
             if let Some(doubt) = self.weigh(&member, record)? {
-                self.raise(doubt.clone());
+                self.raise(&doubt);
                 return Ok(Some(doubt));
             }
         }

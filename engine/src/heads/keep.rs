@@ -3,14 +3,10 @@
 //!
 //! Whoever holds a member's lease writes its head record. The record of the log that it names is durable by then.
 
-use super::doubt::Doubt;
 use super::record::HeadRecord;
 use super::shelved::Shelved;
-use crate::backup::Anchor;
-use crate::error::Result;
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::found::Life;
-use crate::joining::unwell;
 use crate::log::Position;
 use crate::pair::RingId;
 use crate::station::Station;
@@ -36,45 +32,6 @@ impl Seen {
     const UNABLE: Self = Self { position: Position::MAX, at_ms: 0 };
 }
 
-/// How the log stands to a member's head record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Head {
-    /// The log bears it out.
-    Holds,
-    /// The log ends before.
-    CutShort,
-    /// The log has another record at its position.
-    OtherHistory,
-    /// It is of an earlier era, and is written anew.
-    Overruled,
-    /// Nobody has told the member yet.
-    None,
-    /// The member holds something under its label that somebody has changed.
-    Broken,
-    /// The member can't hold one: why.
-    Unable(String),
-    /// The member can't be asked: why.
-    Away(String),
-}
-
-impl Head {
-    /// True if it says that the log is not the whole log, or another.
-    pub const fn is_against(&self) -> bool {
-        matches!(self, Self::CutShort | Self::OtherHistory)
-    }
-}
-
-/// A member's head record, for operators.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeadReport {
-    /// The member.
-    pub member: String,
-    /// How the log stands to it.
-    pub head: Head,
-    /// What it says, if there is one.
-    pub record: Option<HeadRecord>,
-}
-
 impl Token {
     /// Reads the head records of members of which this process has none yet: all of them before any follows.
     pub(crate) fn look_at_heads(&self) {
@@ -91,23 +48,16 @@ impl Token {
         let Ok(Some(ring)) = self.known_ring() else { return };
         match self.shelved(station, &ring.id) {
             Ok((life, shelved)) => self.take_in_head(station, life, &shelved),
-            Err(fault) => self.no_head(station, fault),
+            Err(fault) => no_head(station, fault),
         }
     }
 
-    fn shelved(&self, station: &Arc<Station>, ring: &RingId) -> Answer<(Life, Shelved)> {
+    pub(super) fn shelved(&self, station: &Arc<Station>, ring: &RingId) -> Answer<(Life, Shelved)> {
         let gone = Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN);
         let seal = self.seal().map_err(|_| gone)?;
         let mut lease = station.lease()?;
         let shelved = Shelved::read(&lease.desk(), &seal, ring).inspect_err(|_| lease.spoil());
         Ok((lease.life(), shelved?))
-    }
-
-    fn no_head(&self, station: &Station, fault: Fault) {
-        if !matches!(station.judge(fault), Class::Ill | Class::Lost) {
-            log::info!("member {}: its head record can't be read ({fault})", station.name());
-            station.set_head(station.life(), Seen::UNABLE);
-        }
     }
 
     fn take_in_head(&self, station: &Station, life: Life, shelved: &Shelved) {
@@ -129,7 +79,7 @@ impl Token {
             }
             Some(Ok((record, None))) => record.position,
             Some(Ok((record, Some(doubt)))) => {
-                self.raise(doubt);
+                self.raise(&doubt);
                 record.position
             }
             // Looked at again at the next call.
@@ -199,6 +149,7 @@ impl Token {
         shelved.put(&lease.desk(), ring, sealed).inspect_err(|_| lease.spoil())?;
         let seen = Seen { position: head.position, at_ms: self.clock.steady_ms() };
         station.set_head(lease.life(), seen);
+        log::debug!("member {} is told that the log ends at {}", station.name(), head.position);
         Ok(())
     }
 
@@ -219,51 +170,13 @@ impl Token {
             log::debug!("member {name}: not noted: {error}");
         }
     }
+}
 
-    /// Every member's head record, read anew and held against the log. Needs a login.
-    pub fn heads(&self) -> Result<Vec<HeadReport>> {
-        self.seal()?;
-        self.members().map(|station| self.report_head(station)).collect()
-    }
-
-    fn report_head(&self, station: &Arc<Station>) -> Result<HeadReport> {
-        let report = |head, record| HeadReport { member: station.name().to_owned(), head, record };
-        if !station.is_ready() {
-            return Ok(report(Head::Away(station.condition().1), None));
-        }
-        let ring = self.paired()?.ring.id;
-        let shelved = match self.shelved(station, &ring) {
-            Ok((_, shelved)) => shelved,
-            Err(fault) => {
-                station.judge(fault);
-                return Ok(report(Head::Away(unwell(station.name(), fault).to_string()), None));
-            }
-        };
-        let Some(record) = shelved.last() else {
-            let why = self.store.note(&note::member(station.name(), note::HEADLESS))?;
-            return Ok(report(
-                match why {
-                    _ if !shelved.broken.is_empty() => Head::Broken,
-                    Some(why) => Head::Unable(String::from_utf8_lossy(&why).into_owned()),
-                    None => Head::None,
-                },
-                None,
-            ));
-        };
-        let doubt = self.weigh(station.name(), record)?;
-        if let Some(doubt) = &doubt {
-            self.raise(doubt.clone());
-        }
-        Ok(report(self.stands(&record, doubt.as_ref()), Some(record)))
-    }
-
-    fn stands(&self, record: &HeadRecord, doubt: Option<&Doubt>) -> Head {
-        match doubt.map(Doubt::anchor) {
-            Some(Anchor::CutShort(_)) => Head::CutShort,
-            Some(_) => Head::OtherHistory,
-            None if record.era < self.shelf.ledger().era() => Head::Overruled,
-            None => Head::Holds,
-        }
+/// Nothing can be read there now, or never.
+fn no_head(station: &Station, fault: Fault) {
+    if !matches!(station.judge(fault), Class::Ill | Class::Lost) {
+        log::info!("member {}: its head record can't be read ({fault})", station.name());
+        station.set_head(station.life(), Seen::UNABLE);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The way out of a doubt: the log as it stands is the true one. A restore says so of a log that it has filled, and an
 //! operator of one that nothing else is left of.
 
-use super::keep::HeadReport;
+use super::report::HeadReport;
 use super::shelved::Shelved;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -38,14 +38,14 @@ impl Token {
     }
 
     /// Ends a restore: if the log was filled, or members knew another, it is the true one from here on.
-    pub(crate) fn settle_heads(&self, reached: &[Reached], ring: &Ring, seal: Seal) -> Result {
+    pub(crate) fn settle_heads(&self, reached: &[Reached], ring: &Ring, seal: &Seal) -> Result {
         *self.seal.write() = Some(seal.clone());
         self.take_in_log()?;
         let mut era = 0;
         let mut is_other = self.store.note(note::RESTORING)?.is_some() || self.review()?.is_some();
         for member in reached {
             // One that doesn't answer is brought in later, or not at all.
-            let Ok(shelved) = Shelved::read(&member.lease.desk(), &seal, &ring.id) else {
+            let Ok(shelved) = Shelved::read(&member.lease.desk(), seal, &ring.id) else {
                 continue;
             };
             if let Some(record) = shelved.last() {
