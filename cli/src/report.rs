@@ -14,7 +14,7 @@ pub(crate) use backup::{
 };
 pub(crate) use runway::{ReachLine, RunwayReport, StockLine, UseLine};
 
-pub(crate) use log::{AnchorLine, GoneLine, LogReport};
+pub(crate) use log::{AnchorLine, GoneLine, HeadLine, LogReport};
 pub(crate) use recovery::{CombinedReport, RecoveryReport, SplitLine, SplitReport};
 
 use crate::keytype;
@@ -54,6 +54,8 @@ pub(crate) struct TokenStatus {
     pub(crate) ring: Option<RingLine>,
     /// Position of the last record of its log.
     pub(crate) head: u64,
+    /// Why its log is in doubt, as a login has found; null if it isn't.
+    pub(crate) doubt: Option<String>,
     /// Objects it holds.
     pub(crate) objects: u64,
     /// Its members, in the order of the configuration.
@@ -142,6 +144,7 @@ impl TokenStatus {
             paired: status.ring.is_some(),
             ring: status.ring.as_ref().map(RingLine::of),
             head: status.head,
+            doubt: status.doubt.as_ref().map(ToString::to_string),
             objects: status.objects,
             members: status.members.iter().map(state).collect(),
             not_configured: NotConfigured::all(status),

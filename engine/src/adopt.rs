@@ -293,7 +293,7 @@ impl Token {
         }
         let id = object.id;
         let entry = Entry { event: Event::Created(Box::new(object)), wrapped };
-        self.journal.append(&self.seal()?, self.site()?, &[entry], &[])?;
+        self.append_all(&[entry], &[])?;
         self.shelf.refresh()?;
         Ok((id, whole))
     }

@@ -78,6 +78,10 @@ pub enum Event {
         #[n(2)]
         threshold: u8,
     },
+    /// The log as it stands is the true one, whatever members knew of another: a new era begins, and their head records of
+    /// earlier ones are void.
+    #[n(12)]
+    Accepted(#[n(0)] u64),
 }
 
 /// The numbers of the events about the ring, as they are encoded: who holds it, and who can bring it back.
@@ -93,11 +97,12 @@ impl Event {
         }
     }
 
-    /// True if it is about a backup.
-    pub const fn is_about_backups(&self) -> bool {
+    /// True if the ledger of backups takes it in.
+    pub const fn is_for_ledger(&self) -> bool {
         matches!(
             self,
-            Self::BackupPrepared(_)
+            Self::Accepted(_)
+                | Self::BackupPrepared(_)
                 | Self::BackupMade(_)
                 | Self::BackupCommitted(_)
                 | Self::BackupEnded { .. }

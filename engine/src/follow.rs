@@ -66,6 +66,7 @@ impl Token {
     /// Lets every member that can hold keys catch up with the log. Answers what could not be taken.
     pub(crate) fn catch_up(&self) -> Vec<(String, Exception)> {
         let ready: Vec<_> = self.stations.iter().filter(|station| station.is_ready()).collect();
+        self.look_at_heads();
         let exceptions = ready
             .iter()
             .flat_map(|station| {
@@ -79,12 +80,19 @@ impl Token {
         for station in ready.into_iter().filter(|station| !station.is_up()) {
             self.wake(station);
         }
+        if !self.tended.load(Ordering::Relaxed) {
+            self.tell_heads(false);
+        }
         exceptions
     }
 
     /// Lets one member catch up. A member that fails meanwhile is down, and goes on from its position when it is back.
     pub(crate) fn catch_up_one(&self, station: &Arc<Station>) -> Vec<Exception> {
         let mut exceptions = Vec::new();
+        self.look_at_head(station);
+        if self.is_in_doubt() {
+            return exceptions;
+        }
         match self.follow(station, &mut exceptions, &Quiet) {
             Ok(()) => {}
             Err(error) => log::warn!("member {} could not catch up: {error}", station.name()),
@@ -104,6 +112,8 @@ impl Token {
         if !station.counts() {
             return Ok(());
         }
+        self.look_at_head(station);
+        self.is_borne_out()?;
         let head = self.store.head()?.position;
         let following = self.store.following(station.name())?;
         if following.position >= head && !self.is_due(station, &following) {

@@ -1,6 +1,7 @@
 //! What was found on a member: handles, each good for one life of the member only. When it has forgotten us, or
 //! its module was started anew, the same number names something else there, which must not be wrapped with, signed with or destroyed.
 
+use crate::heads::Seen;
 use crate::object::ObjectId;
 use crate::ring::RingHandles;
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ pub(crate) struct Found {
     ring: Option<RingHandles>,
     replicas: HashMap<ObjectId, Handle>,
     strays: HashMap<ObjectId, Handle>,
+    head: Option<Seen>,
 }
 
 impl Found {
@@ -77,6 +79,16 @@ impl Found {
     pub(crate) fn is_replica(&self, spot: Spot) -> bool {
         self.within(spot.life)
             .is_some_and(|found| found.replicas.values().any(|replica| *replica == spot.handle))
+    }
+
+    /// What is known of the head record.
+    pub(crate) fn head(&self, life: Life) -> Option<Seen> {
+        self.within(life)?.head
+    }
+
+    /// Remembers what is known of the head record, or that nothing is.
+    pub(crate) fn set_head(&mut self, head: Option<Seen>) {
+        self.head = head;
     }
 
     /// Remembers the ring's keys.

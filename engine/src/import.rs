@@ -421,7 +421,7 @@ impl Token {
         let change = self.change_of(entry, template)?;
         // New wrapped bytes take the old ones' place.
         let erase: Vec<_> = change.wrapped.iter().map(|_| entry.object.born).collect();
-        self.journal.append(&self.seal()?, self.site()?, &[change], &erase)?;
+        self.append_all(&[change], &erase)?;
         if !erase.is_empty() {
             self.erase_superseded_now(entry.object.id);
         }
@@ -454,7 +454,7 @@ impl Token {
     pub(crate) fn destroy_resident(&self, entry: &Entry) -> Result {
         let (id, erase) = (entry.object.id, [entry.object.born]);
         let event = Event::Destroyed(id).into();
-        self.journal.append(&self.seal()?, self.site()?, &[event], &erase)?;
+        self.append_all(&[event], &erase)?;
         self.erase_superseded_now(id);
         self.shelf.refresh()?;
         self.catch_up();

@@ -42,6 +42,7 @@ impl Token {
             serial: self.serial()?,
             ring: self.known_ring()?.map(Arc::unwrap_or_clone),
             head: self.store.head()?.position,
+            doubt: self.doubt()?,
             objects: u64::try_from(self.shelf.len()).unwrap_or(u64::MAX),
             members,
         })

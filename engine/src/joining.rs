@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::fault::Fault;
+use crate::heads;
 use crate::health::Health;
 use crate::journal::Entry;
 use crate::log::Position;
@@ -148,6 +149,9 @@ impl Token {
         }
         if self.seal.read().is_some() {
             self.take_in_log()?;
+            self.review()?;
+            self.look_at_heads();
+            self.is_borne_out()?;
         }
         let lease = self.reach(station, pin)?;
         let serial = lease.desk().member.token().map_err(|fault| unwell(name, fault))?.serial;
@@ -238,6 +242,8 @@ impl Token {
         let sealed = self.seal.read().is_some();
         let mut ours = sealed && self.examine(lease, bringing)?;
         let counted = sealed && roster.since.contains_key(name);
+        // What it was told of the log it was told as somebody else's, or before it left.
+        heads::remove(&desk, &ring.id).map_err(|fault| unwell(name, fault))?;
         self.give_ring(&desk, ring, (holds, counted), bringing)?;
         let handles = self.find_there(station, lease, ring)?;
         if !sealed {
@@ -309,7 +315,14 @@ impl Token {
 
     /// Appends one event, and answers where.
     pub(crate) fn append(&self, event: Event) -> Result<Position> {
-        self.journal.append(&self.seal()?, self.site()?, &[Entry::from(event)], &[])
+        self.append_all(&[Entry::from(event)], &[])
+    }
+
+    /// Appends events in one durable transaction, and erases wrapped bytes. Answers where the first is. Refused while the log
+    /// is in doubt: what grew from an older copy would be a second history.
+    pub(crate) fn append_all(&self, entries: &[Entry], erase: &[Position]) -> Result<Position> {
+        self.is_borne_out()?;
+        self.journal.append(&self.seal()?, self.site()?, entries, erase)
     }
 
     /// Forgets all that was known of a member's token: where it was in the log, what it could not take, what was noted.

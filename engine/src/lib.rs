@@ -19,6 +19,7 @@ pub mod fault;
 mod follow;
 pub mod found;
 mod half_made;
+pub mod heads;
 pub mod health;
 pub mod held;
 mod import;

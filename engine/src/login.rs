@@ -239,6 +239,7 @@ impl Token {
         }
         self.check_log()?;
         self.shelf.refresh()?;
+        self.review()?;
         self.try_again();
         self.catch_up();
         Ok(())
@@ -312,6 +313,7 @@ impl Token {
 
     /// Ends the login everywhere. Private session objects go with it.
     pub(crate) fn end_login(&self) {
+        self.tell_heads(true);
         *self.login.write() = Login::default();
         *self.seal.write() = None;
         for session in self.open_sessions() {

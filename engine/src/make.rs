@@ -62,7 +62,7 @@ impl Token {
             .into_iter()
             .map(|(object, wrapped)| Entry { event: Event::Created(Box::new(object)), wrapped })
             .collect();
-        let first = self.journal.append(&self.seal()?, self.site()?, &entries, &[])?;
+        let first = self.append_all(&entries, &[])?;
         self.shelf.refresh()?;
         if let Some((member, exception)) = self.bring_everywhere(&ids, first) {
             self.undo(&ids, first)?;
@@ -117,7 +117,7 @@ impl Token {
         self.shelf.refresh()?;
         let now = ids.iter().filter_map(|id| self.shelf.by_id(*id)).map(|entry| entry.object.born);
         born.extend(now.filter(|at| *at >= first.saturating_add(count)));
-        self.journal.append(&self.seal()?, self.site()?, &entries, &born)?;
+        self.append_all(&entries, &born)?;
         self.shelf.refresh()?;
         self.catch_up();
         Ok(())

@@ -434,7 +434,7 @@ pub(crate) fn with_twin(
     proof
 }
 
-/// True if an object on a member is a key of a ring: no application ever sees those.
+/// True if an object on a member is a key of a ring or its head record: no application ever sees those.
 pub(crate) fn is_hidden(desk: &Desk<'_>, handle: Handle) -> Answer<bool> {
     let readings = desk.member.read(desk.session, handle, &[CKA_LABEL])?;
     Ok(match readings.first() {

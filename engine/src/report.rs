@@ -1,5 +1,6 @@
 //! What the engine tells operators: progress while it works, and reports afterwards. Plain data; `cli` shows it.
 
+use crate::heads::Doubt;
 use crate::object::ObjectId;
 use crate::reconcile::Step;
 use crate::ring::{Paired, Ring, Route};
@@ -75,6 +76,8 @@ pub struct Status {
     pub ring: Option<Ring>,
     /// Position of the last record of the log.
     pub head: u64,
+    /// Why the log is in doubt; `None` if it isn't, as far as is known without asking the members.
+    pub doubt: Option<Doubt>,
     /// Objects it holds.
     pub objects: u64,
     /// Its members.

@@ -10,7 +10,7 @@ use crate::seal::Seal;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tandem_values::{Handle, Template, ck::*};
 
 /// An object and its handle.
@@ -71,6 +71,8 @@ pub struct Shelf {
     turn: Mutex<()>,
     /// Positions of records whose seal is broken: what they made or changed is not used.
     broken: RwLock<BTreeSet<Position>>,
+    /// A member knew another log than this one: no backup that it tells of counts.
+    doubted: AtomicBool,
 }
 
 /// What objects are by the log, each with the position of the last record about it.
@@ -92,6 +94,7 @@ impl Shelf {
             seen: AtomicU64::new(u64::MAX),
             turn: Mutex::new(()),
             broken: RwLock::default(),
+            doubted: AtomicBool::new(false),
         }
     }
 
@@ -108,6 +111,28 @@ impl Shelf {
         *self.broken.write() = broken.into_iter().collect();
         let _turn = self.turn.lock();
         self.look(true)
+    }
+
+    /// From now on no backup that the log tells of counts: it may not be the whole log.
+    pub(crate) fn doubt(&self) {
+        // Whoever is looking just now has not heard of it.
+        let _turn = self.turn.lock();
+        if !self.doubted.swap(true, Ordering::AcqRel) {
+            Arc::make_mut(&mut self.books.write().ledger).distrust_all();
+        }
+    }
+
+    /// Backups count again, as the log tells.
+    pub(crate) fn trust(&self) -> Result {
+        if !self.doubted.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let _turn = self.turn.lock();
+        let looked = self.look(true);
+        if looked.is_err() {
+            self.doubted.store(true, Ordering::Release);
+        }
+        looked
     }
 
     fn is_broken(&self, position: Position) -> bool {
@@ -160,7 +185,7 @@ impl Shelf {
         }
         let mut folded = Folded::new();
         self.each_sound(from, to, |record, event| {
-            if event.is_about_backups() {
+            if event.is_for_ledger() {
                 Arc::make_mut(ledger).take(record, &event);
             }
             Self::fold_one(record, event, &mut folded, |id| {
@@ -169,6 +194,9 @@ impl Shelf {
         })?;
         if let Some(broken) = self.broken.read().last() {
             Arc::make_mut(ledger).distrust(*broken);
+        }
+        if self.doubted.load(Ordering::Acquire) {
+            Arc::make_mut(ledger).distrust_all();
         }
         for _ in 0..MENDING_MAX {
             let rows = rows_at(to, self.store.changed(from)?, &folded);
@@ -223,7 +251,11 @@ impl Shelf {
     /// Folds events that the catalogue has not taken in yet. The catalogue is a follower of the log like any other.
     fn fold(&self) -> Result {
         let (from, to) = (self.store.position()?, self.store.head()?.position);
-        if to <= from {
+        if to < from {
+            // The log was cut short: what comes next in it is not in the catalogue yet.
+            return Ok(self.store.fold(from, to, &[])?);
+        }
+        if to == from {
             return Ok(());
         }
         let mut folded = Folded::new();

@@ -5,6 +5,7 @@
 use crate::desk::Desk;
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::found::{Found, Life, Spot};
+use crate::heads::Seen;
 use crate::health::Health;
 use crate::member::{Member, SessionId, User};
 use crate::object::ObjectId;
@@ -136,6 +137,28 @@ impl Station {
     /// Remembers the ring's keys as they were found in this life.
     pub(crate) fn set_ring(&self, life: Life, ring: RingHandles) {
         self.remember(life, |found| found.set_ring(ring));
+    }
+
+    /// What is known of the head record there.
+    pub(crate) fn head(&self) -> Option<Seen> {
+        self.found.lock().head(self.life())
+    }
+
+    /// Remembers what is known of the head record there, as it was read or written in this life.
+    pub(crate) fn set_head(&self, life: Life, head: Seen) {
+        self.remember(life, |found| found.set_head(Some(head)));
+    }
+
+    /// The head record there is to be read anew.
+    pub(crate) fn forget_head(&self) {
+        self.found.lock().set_head(None);
+    }
+
+    /// The lease was taken for something that leaves nothing half-done.
+    pub(crate) fn stays_clean(&self, epoch: u64) {
+        let before = epoch.saturating_sub(1);
+        let _ =
+            self.clean_epoch.compare_exchange(before, epoch, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Calls in flight.

@@ -92,7 +92,7 @@ impl Token {
     }
 }
 
-/// Every token object there but the keys of rings.
+/// Every token object there but the keys of rings and their head records.
 pub(crate) fn everything(desk: &Desk<'_>) -> Answer<BTreeSet<Handle>> {
     let mut all = BTreeSet::new();
     for handle in desk.member.find(desk.session, &Template::new().with(CKA_TOKEN, true))? {

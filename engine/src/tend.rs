@@ -40,6 +40,7 @@ impl Token {
         }
         if self.login.read().is_user() {
             self.catch_up();
+            self.tell_heads(false);
         }
         let due = self.stations.iter().filter_map(|s| s.health(|health| health.due_in_ms(now)));
         due.min().unwrap_or(ROUND_MS).clamp(1, ROUND_MS)
@@ -52,10 +53,20 @@ impl Token {
             return;
         }
         self.heed_roster();
+        self.heed_doubt();
         for station in &self.stations {
             self.heed_fence(station);
             self.heed_enabling(station);
             self.heed_drain(station);
+        }
+    }
+
+    /// What another process has come to doubt, or has put right.
+    fn heed_doubt(&self) {
+        if self.seal.read().is_some()
+            && let Err(error) = self.review()
+        {
+            log::debug!("token {}: {error}", self.settings.label);
         }
     }
 

@@ -67,6 +67,7 @@ pub struct Token {
     pub(crate) mentions: Mutex<Mentions>,
     pub(crate) roll: Mutex<Roll>,
     pub(crate) gate: crate::backup::Gate,
+    pub(crate) doubts: crate::heads::Doubts,
     /// The key ring, known from the first login on.
     pub(crate) ring: RwLock<Option<Arc<crate::ring::Ring>>>,
     pub(crate) transients: Transients,
@@ -108,8 +109,14 @@ pub(crate) mod note {
     pub(crate) const LOOK: &str = "look";
 
     /// Every note about a member that a new one of its name has no use for.
-    pub(crate) const OF_MEMBER: [&str; 6] =
-        [ABILITIES, DRAINED, ENABLED, FENCED, LOOK, REFUSED_PIN];
+    pub(crate) const OF_MEMBER: [&str; 7] =
+        [ABILITIES, DRAINED, ENABLED, FENCED, HEADLESS, LOOK, REFUSED_PIN];
+
+    /// Why a member can't hold a head record.
+    pub(crate) const HEADLESS: &str = "headless";
+
+    /// What a member knew of the log that the log does not bear out.
+    pub(crate) const DOUBT: &str = "doubt";
 
     /// What a member can do.
     pub(crate) const ABILITIES: &str = "abilities";
@@ -154,6 +161,7 @@ impl Token {
             mentions: Mutex::default(),
             roll: Mutex::default(),
             gate: crate::backup::Gate::default(),
+            doubts: crate::heads::Doubts::default(),
             ring: RwLock::new(None),
             transients: Transients::default(),
             sessions: Mutex::default(),

@@ -69,6 +69,12 @@ pub const SCRIPTS: &[Script] = &[
     ),
     script("sign while another destroys", &[Make(KeyKind::Ec)], &[Sign(0)], &[Destroy(0)]),
     script("log in", &[Make(KeyKind::Ec), LogOut], &[LogIn], &[]),
+    script(
+        "log out and in",
+        &[Make(KeyKind::Ec)],
+        &[LogOut, LogIn, Sign(0)],
+        &[Make(KeyKind::Hmac)],
+    ),
     script("log in wrongly", &[LogOut], &[LogInWrongly, LogIn], &[]),
     script("start anew and sign", &[Make(KeyKind::Ec), Kill], &[Sign(0)], &[]),
     script("log in with another PIN on a member", &[LogOut, ChangePin(1)], &[LogIn, Sign(0)], &[]),

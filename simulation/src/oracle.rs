@@ -11,7 +11,8 @@ use crate::truth::{Real, Truth, handle_of};
 use crate::world::Hit;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_engine::error::Error;
-use tandem_engine::event::Event;
+use tandem_engine::event::{Event, Record};
+use tandem_engine::heads::HeadRecord;
 use tandem_engine::object::ObjectId;
 use tandem_engine::step::Verb;
 use tandem_values::template::Reading;
@@ -91,6 +92,7 @@ impl Oracle {
         }
         self.follow(run)?;
         self.judge_pins(run)?;
+        Self::judge_heads(run)?;
         let judge = Judge { run, report, hits: &hits, effects: &effects, truth: &self.truth };
         run.world.tell(|| judge.described());
         let tally = match &report.said {
@@ -134,7 +136,7 @@ impl Oracle {
         }
         for position in books.appended_in(line.number) {
             let record = books.records().iter().find(|record| record.position == position);
-            match record.and_then(tandem_engine::event::Record::event) {
+            match record.and_then(Record::event) {
                 Some(Event::Created(object)) => effects.created.push(object.id),
                 Some(Event::Changed { id, .. }) => effects.changed.push(id),
                 Some(Event::Destroyed(id)) => effects.destroyed.push(id),
@@ -147,6 +149,30 @@ impl Oracle {
             }
         }
         Ok(effects)
+    }
+
+    /// What members were told of the log's end is in the log, and nobody doubts it.
+    fn judge_heads(run: &Run) -> Judgement {
+        let books = run.world.books.lock();
+        if books.notes.contains_key("doubt") {
+            return Err("the log is doubted, and is what it was".into());
+        }
+        for hsm in &run.world.hsms {
+            let hsm = hsm.lock();
+            for thing in hsm.token_objects().filter(|thing| thing.is_head()) {
+                let told = thing.template.bytes(CKA_VALUE).and_then(HeadRecord::unchecked);
+                let told = told.ok_or_else(|| format!("{} holds a strange head", hsm.serial))?;
+                let is_it =
+                    |record: &Record| (record.position, record.link) == (told.position, told.link);
+                if !books.records().iter().any(is_it) {
+                    return Err(format!(
+                        "{} was told of position {}, which the log does not have",
+                        hsm.serial, told.position
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// No member is asked to take a wrong PIN more often than applications brought it.

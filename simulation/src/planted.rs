@@ -32,11 +32,13 @@ pub enum Bug {
     StaysStale,
     /// An append is acknowledged before it is durable.
     AcknowledgesEarly,
+    /// The head records that members hold are not looked at.
+    OverlooksHeads,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RetriesWrongPin,
         Self::MakesAgain,
         Self::ForgetsTombstones,
@@ -49,12 +51,14 @@ impl Bug {
         Self::TearsAppend,
         Self::StaysStale,
         Self::AcknowledgesEarly,
+        Self::OverlooksHeads,
     ];
 
     /// The short script in which it would show, and how many troubles that takes at most.
     pub const fn scene(self) -> (&'static str, u32) {
         match self {
             Self::RetriesWrongPin => ("log in wrongly", 0),
+            Self::OverlooksHeads => ("log out and in", 0),
             Self::ForgetsTombstones | Self::KeepsWrapped => ("destroy", 0),
             Self::ReusesHandles => ("make while another destroys", 1),
             Self::ReplaysUnchecked => ("encrypt in parts", 2),

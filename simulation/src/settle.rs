@@ -5,11 +5,12 @@ use crate::plan::Plan;
 use crate::process::Running;
 use crate::run::{QUIET_MS, Run};
 use crate::setup::{self, PIN};
-use crate::toy::{Thing, crypto};
+use crate::toy::{Hsm, Thing, crypto};
 use crate::trouble::{Place, member_name};
 use crate::truth::{Real, handle_of};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tandem_engine::heads::HeadRecord;
 use tandem_engine::report::{Quiet, Replica};
 use tandem_engine::step::{Output, Room, Step, Verb};
 use tandem_values::{Handle, Mechanism, Secret, ck::*};
@@ -185,6 +186,7 @@ impl Run {
             if !oracle.truth.members.contains(&name) {
                 continue;
             }
+            knows_the_end(&hsm, books.records().len())?;
             let mut held: Vec<&Thing> =
                 hsm.token_objects().filter(|thing| !thing.is_of_ring()).collect();
             let (_, excepted) = books.follower(&name);
@@ -233,6 +235,20 @@ impl Run {
             }
         }
         Ok(())
+    }
+}
+
+/// A member that answers to the end knows where the log ends, by one head record.
+fn knows_the_end(hsm: &Hsm, end: usize) -> Judgement {
+    let heads: Vec<_> = hsm
+        .token_objects()
+        .filter(|thing| thing.is_head())
+        .map(|thing| thing.template.bytes(CKA_VALUE).and_then(HeadRecord::unchecked))
+        .map(|head| head.map(|head| head.position))
+        .collect();
+    match heads.as_slice() {
+        [Some(position)] if usize::try_from(*position) == Ok(end) => Ok(()),
+        _ => Err(format!("{} knows of {heads:?}, and the log ends at {end}", hsm.serial)),
     }
 }
 

@@ -94,7 +94,7 @@ impl Truth {
             }
             Some(Event::Joined(joined)) => self.count(&joined.member.name),
             Some(Event::Left(name)) => _ = self.members.remove(&name),
-            Some(other) if other.is_about_backups() => {}
+            Some(other) if other.is_for_ledger() => {}
             Some(_) | None => return Err(format!("record {} can't be read", record.position)),
         }
         Ok(())

@@ -12,15 +12,19 @@ use std::sync::Arc;
 use tandem_engine::backup::{Artefact, Plan, Source};
 use tandem_engine::error::Result;
 use tandem_engine::event::{Event, Record};
+use tandem_engine::heads::Head;
+use tandem_engine::joining::Bringing;
 use tandem_engine::object::ObjectId;
-use tandem_engine::report::{ObjectReport, Quiet};
+use tandem_engine::report::{ObjectReport, Quiet, Replica};
 use tandem_engine::session::Session;
+use tandem_engine::step::{Room, Step, Verb};
 use tandem_engine::token::Token;
 use tandem_simulation::chance::Chance;
 use tandem_simulation::setup::{self, Options, PIN, Snapshot};
 use tandem_simulation::store::Books;
 use tandem_simulation::world::World;
 use tandem_values::{Mechanism, Secret, Template, ck::*};
+use zeroize::Zeroizing;
 
 /// How many changes are tried of each.
 const CHANGES: u64 = 1_000;
@@ -205,7 +209,9 @@ fn a_thousand_changes_of_the_log_are_noticed_and_count_for_nothing() {
         let Ok(session) = token.login(&Secret::new(PIN)) else { continue };
         let process = Process { token, session };
         let broken = process.token.check_log().expect("a log that can be read");
-        assert!(!broken.is_sound(), "change {number} ({how}) went unnoticed");
+        let doubt = process.token.doubt().expect("a log that can be read");
+        let noticed = !broken.is_sound() || doubt.is_some();
+        assert!(noticed, "change {number} ({how}) went unnoticed");
         // A key that was only taken out of the log is in the bundle all the same.
         let is_gone = |id| broken.gone.iter().any(|(gone, _)| *gone == id);
         for object in process.objects().iter().filter(|object| object.backed_up) {
@@ -251,14 +257,193 @@ fn tamper(books: &mut Books, chance: &mut Chance) -> (Vec<u64>, String) {
             (vec![position, theirs], format!("records {position} and {theirs} swapped"))
         }
         _ => {
-            // The last one may go unnoticed here: that is for the anchors to tell.
-            if at + 1 == records.len() {
-                return (Vec::new(), "nothing".into());
-            }
+            // That the last one is gone the members tell, who were told of it.
             records.remove(at);
             (vec![position, position + 1], format!("record {position} removed"))
         }
     }
+}
+
+/// A world whose members have been told of the whole scene, over this log.
+fn world_with(scene: &Scene, books: Books, number: u64) -> Arc<World> {
+    let world = scene.snapshot.world(number, None);
+    *world.books.lock() = books;
+    for (hsm, then) in world.hsms.iter().zip(&scene.hsms) {
+        *hsm.lock() = then.clone();
+    }
+    world
+}
+
+/// Everything of a process in doubt: it says so, counts nothing as backed up, changes nothing, and signs.
+fn is_in_doubt(process: &Process, how: &str) {
+    let doubt = process.token.doubt().expect("a log that can be read");
+    assert!(doubt.is_some(), "{how} went unnoticed");
+    let heads = process.token.heads().expect("heads");
+    assert!(heads.iter().any(|report| report.head.is_against()), "{how}: {heads:?}");
+    let objects = process.objects();
+    assert!(objects.iter().all(|object| !object.backed_up), "{how}: {objects:?}");
+    let made = try_to_make(&process.session);
+    assert_eq!(made.expect_err("a second history").rv.0, CKR_DEVICE_ERROR, "{how}");
+    let Some(key) = objects.iter().find(|o| o.template.class() == Some(CKO_PRIVATE_KEY)) else {
+        return;
+    };
+    let init = Step::Init {
+        verb: Verb::Sign,
+        mechanism: Mechanism::plain(CKM_ECDSA),
+        key: Some(key.handle),
+        signature: None,
+    };
+    process.session.step(init, Room::Query).expect("a key that works");
+    let data = Step::Whole(Verb::Sign, Zeroizing::new(vec![1; 32]));
+    process.session.step(data, Room::Bytes(512)).expect("a signature");
+}
+
+fn try_to_make(session: &Session) -> Result<()> {
+    let secret = Template::new()
+        .with(CKA_TOKEN, true)
+        .with(CKA_LABEL, "new")
+        .with(CKA_VALUE_LEN, 32)
+        .with(CKA_SIGN, true);
+    let mechanism = Mechanism::plain(CKM_GENERIC_SECRET_KEY_GEN);
+    session.generate(&mechanism, &secret).map(drop)
+}
+
+#[test]
+fn a_log_cut_short_anywhere_is_noticed_and_goes_on_once_it_is_accepted() {
+    let scene = scene();
+    let whole = scene.books.records().len();
+    for left in 1..whole {
+        let mut books = scene.books.clone();
+        books.records_mut().truncate(left);
+        let how = format!("cut after {left} of {whole}");
+        let world = world_with(&scene, books, u64::try_from(left).expect("a number"));
+        let process = Process::begin(&world);
+        is_in_doubt(&process, &how);
+        assert_eq!(world.books.lock().records().len(), left, "{how}: nothing is put into it");
+        process.token.stop();
+        // The next process needs no member to know.
+        let next = Process::begin(&world);
+        is_in_doubt(&next, &how);
+        let accepted = next.token.accept_log().expect("accepted");
+        assert!(accepted.changed, "{how}");
+        assert!(accepted.heads.iter().all(|head| head.head == Head::Holds), "{how}: {accepted:?}");
+        try_to_make(&next.session).expect("a key");
+        let proven = next.token.verify(&Quiet).expect("a verification");
+        let new = proven.iter().find(|o| o.template.bytes(CKA_LABEL) == Some(b"new"));
+        let new = new.expect("the new one");
+        assert!(new.replicas.iter().all(|(_, it)| *it == Replica::Proven), "{how}: {new:?}");
+        next.token.stop();
+        let last = Process::begin(&world);
+        assert_eq!(last.token.doubt().expect("a log"), None, "{how}");
+        last.token.stop();
+    }
+}
+
+#[test]
+fn an_older_copy_of_the_store_is_noticed_while_a_member_is_away_and_by_one_that_comes_back() {
+    let (snapshot, _) = setup::pair(2).expect("a pairing");
+    let world = snapshot.world(5, None);
+    let process = Process::begin(&world);
+    make(&process.session, 1);
+    back_up(&process.token);
+    process.token.stop();
+    let older = world.books.lock().clone();
+    let process = Process::begin(&world);
+    // One of them is not told any more.
+    world.hsms[1].lock().away = true;
+    make(&process.session, 2);
+    process.token.stop();
+    world.hsms[1].lock().away = false;
+    *world.books.lock() = older;
+
+    // The one that was not told bears out the older copy.
+    world.hsms[0].lock().away = true;
+    let process = Process::begin(&world);
+    assert_eq!(process.token.doubt().expect("a log"), None);
+    assert!(process.objects().iter().any(|object| object.backed_up));
+    // The other one comes back, and knows better.
+    world.hsms[0].lock().away = false;
+    world.pass(tandem_simulation::run::QUIET_MS);
+    process.token.tend();
+    is_in_doubt(&process, "an older copy");
+    // From now on everybody knows, whoever is away.
+    world.hsms[0].lock().away = true;
+    process.token.stop();
+    let next = Process::begin(&world);
+    is_in_doubt_by_note(&next);
+    next.token.stop();
+}
+
+/// What another process has found is not forgotten while the member is away that told it.
+fn is_in_doubt_by_note(process: &Process) {
+    let doubt = process.token.doubt().expect("a log").expect("a doubt");
+    assert_eq!(doubt.member, "a");
+    assert!(process.objects().iter().all(|object| !object.backed_up));
+    assert_eq!(try_to_make(&process.session).expect_err("no change").rv.0, CKR_DEVICE_ERROR);
+}
+
+#[test]
+fn an_older_copy_is_healed_by_a_bundle_and_nothing_stands_twice_on_a_member() {
+    let (snapshot, _) = setup::pair(2).expect("a pairing");
+    let world = snapshot.world(6, None);
+    let process = Process::begin(&world);
+    make(&process.session, 1);
+    back_up(&process.token);
+    process.token.stop();
+    let older = world.books.lock().clone();
+    let process = Process::begin(&world);
+    // More than a follower takes at once.
+    for number in 2..40 {
+        make(&process.session, number);
+    }
+    let bundle = back_up(&process.token);
+    process.token.stop();
+    let held = |world: &World| {
+        world.hsms.iter().map(|hsm| hsm.lock().token_objects().count()).collect::<Vec<_>>()
+    };
+    let before = held(&world);
+    *world.books.lock() = older;
+    let process = Process::begin(&world);
+    is_in_doubt(&process, "an older copy");
+    process.token.stop();
+
+    let token = setup::token(&world, &Options::default(), world.be_born());
+    token.start();
+    let artefact = Artefact::Bundle { name: "one".into(), bytes: 0, digest: [0; 32] };
+    let bringing = Bringing { shares: &[], keep_foreign: false, progress: &Quiet };
+    let source = Bytes(&bundle);
+    let restored = token.restore(&Secret::new(PIN), &[&source], artefact, &bringing);
+    let restored = restored.expect("a restore");
+    assert!(restored.records > 64 && restored.newer.is_empty(), "{restored:?}");
+    token.stop();
+    let process = Process::begin(&world);
+    assert_eq!(process.token.doubt().expect("a log"), None);
+    let heads = process.token.heads().expect("heads");
+    assert!(heads.iter().all(|report| report.head == Head::Holds), "{heads:?}");
+    let proven = process.token.verify(&Quiet).expect("a verification");
+    let all = |o: &ObjectReport| o.replicas.iter().all(|(_, it)| *it == Replica::Proven);
+    assert!(proven.iter().all(all), "{proven:?}");
+    assert!(proven.iter().all(|object| object.backed_up));
+    process.token.stop();
+    assert_eq!(held(&world), before, "nothing is twice on a member");
+    process_over_nothing(&world, &bundle);
+    assert_eq!(held(&world), before, "nor when the whole store was lost");
+}
+
+/// Restores a store that is lost altogether, with the members as they are.
+fn process_over_nothing(world: &Arc<World>, bundle: &[u8]) {
+    *world.books.lock() = Books::default();
+    let token = setup::token(world, &Options::default(), world.be_born());
+    token.start();
+    let artefact = Artefact::Bundle { name: "one".into(), bytes: 0, digest: [0; 32] };
+    let bringing = Bringing { shares: &[], keep_foreign: false, progress: &Quiet };
+    let restored = token.restore(&Secret::new(PIN), &[&Bytes(bundle)], artefact, &bringing);
+    assert!(restored.expect("a restore").newer.is_empty());
+    token.stop();
+    let process = Process::begin(world);
+    let doubt = process.token.doubt().expect("a log");
+    assert_eq!(doubt, None, "the members knew an earlier era");
+    process.token.stop();
 }
 
 fn flip(record: &mut Record, chance: &mut Chance) -> &'static str {

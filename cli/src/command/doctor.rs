@@ -11,6 +11,7 @@ use tandem_runtime::Runtime;
 
 mod backup;
 mod config;
+mod heads;
 mod keys;
 mod members;
 mod ring;
@@ -61,6 +62,7 @@ fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings
         );
         members::look(&subject, live, &status, findings);
         ring::look(&subject, &status, findings);
+        heads::look(&subject, live, &status, session.is_some(), findings);
         keys::look(&subject, live, &status, findings);
         if let Some(session) = session {
             backup::look(&subject, live, findings);

@@ -2,10 +2,12 @@
 
 use super::backup::{file::BundleFile, label};
 use crate::context::Context;
-use crate::error::Result;
-use crate::report::{AnchorLine, GoneLine, LogReport};
+use crate::error::{Error, Result};
+use crate::report::{AnchorLine, GoneLine, HeadLine, LogReport};
+use crate::screen::Screen;
 use std::path::{Path, PathBuf};
 use tandem_engine::backup::Anchor;
+use tandem_engine::heads::Doubt;
 use tandem_engine::token::Token;
 
 #[derive(clap::Args)]
@@ -21,20 +23,38 @@ enum Command {
         /// Bundles: a log that was cut short is known by them
         #[arg(value_name = "BUNDLE")]
         bundles: Vec<PathBuf>,
+        /// Take the log as it is for the true one, whatever members know of another: when there is no bundle to restore it from
+        #[arg(long)]
+        accept: bool,
+        /// Don't ask before the log is accepted
+        #[arg(long, requires = "accept")]
+        yes: bool,
     },
 }
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     match &args.command {
-        Command::Check { bundles } => check(context, bundles),
+        Command::Check { bundles, accept, yes } => check(context, bundles, accept.then_some(*yes)),
     }
 }
 
-fn check(context: &mut Context<'_>, bundles: &[PathBuf]) -> Result<bool> {
+/// `accept`: the log is to be accepted, and whether nobody is to be asked.
+fn check(context: &mut Context<'_>, bundles: &[PathBuf], accept: Option<bool>) -> Result<bool> {
     let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
     let checked = live.token.check_log()?;
+    let mut heads = live.token.heads()?;
+    let mut accepted = false;
+    if let Some(unasked) = accept
+        && let Some(doubt) = live.token.doubt()?
+    {
+        if !unasked {
+            agrees(context.screen, &doubt)?;
+        }
+        let done = live.token.accept_log()?;
+        (heads, accepted) = (done.heads, done.changed);
+    }
     let anchors: Vec<_> = bundles.iter().map(|path| anchor(live.token, path)).collect();
     let gone = checked.gone.iter().map(|(id, position)| GoneLine {
         object_id: id.to_string(),
@@ -43,16 +63,39 @@ fn check(context: &mut Context<'_>, bundles: &[PathBuf]) -> Result<bool> {
     });
     let report = LogReport {
         token: live.token.label(),
-        sound: checked.is_sound() && anchors.iter().all(|anchor| anchor.verdict == "holds"),
+        sound: checked.is_sound()
+            && anchors.iter().all(|anchor| anchor.verdict == "holds")
+            && !heads.iter().any(|report| report.head.is_against())
+            && live.token.doubt()?.is_none(),
         records: checked.records,
         gone: gone.collect(),
         broken: checked.broken,
         anchors,
+        heads: heads.iter().map(HeadLine::of).collect(),
+        accepted,
     };
     session.close();
     runtime.stop();
     context.screen.report(&report)?;
     Ok(report.sound)
+}
+
+/// Asks whether the log is to be accepted. An error if it isn't.
+fn agrees(screen: &mut Screen, doubt: &Doubt) -> Result {
+    if !screen.interactive() {
+        return Err(Error::usage(
+            "--accept asks before it does anything; where nobody can be asked it needs --yes",
+        ));
+    }
+    screen.line(format!(
+        "{doubt}.\nIf you accept the log as it is, what it lacks is forgotten for good: keys that were made since then are \
+         Tandem's no more, and keys that were destroyed since then are in it again. A bundle brings it back: `tandem restore`.\n\
+         Type yes to accept it:"
+    ))?;
+    screen.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(Error::failed("nothing was changed")) }
 }
 
 fn anchor(token: &Token, path: &Path) -> AnchorLine {

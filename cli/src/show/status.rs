@@ -1,6 +1,6 @@
 //! `tandem status` for people.
 
-use super::{Judgement, Show, count, judged, table};
+use super::{Judgement, Show, coloured, count, judged, table};
 use crate::error::Result;
 use crate::report::{MemberState, StatusReport, TokenStatus};
 use crate::screen::Screen;
@@ -20,6 +20,10 @@ impl Show for TokenStatus {
         screen.line(format!("{} (serial {}), {}", self.label, self.serial, self.pairing()))?;
         let objects = usize::try_from(self.objects).unwrap_or(usize::MAX);
         screen.line(format!("{}, log at {}", count(objects, "object", "objects"), self.head))?;
+        if let Some(doubt) = &self.doubt {
+            let bad = coloured(screen, "its log is in doubt", Judgement::Bad);
+            screen.line(format!("{bad}: {doubt}; `tandem log check` says more"))?;
+        }
         let header = ["member", "condition", "follows", "proven", "exceptions", "module", "token"];
         let mut rows = table(screen, &header);
         for member in &self.members {

@@ -98,12 +98,7 @@ pub(super) fn stands(
         State::Prepared | State::Made => return Err("it is not committed".into()),
         State::RolledBack | State::Withdrawn => return Err("it has ended".into()),
     }
-    if !ledger.is_trusted(backup) {
-        return Err(
-            "a record of the log after it was changed by somebody, and may have withdrawn it"
-                .into(),
-        );
-    }
+    ledger.is_trusted(backup)?;
     if !made.is_on_word() {
         opens(ring, made)?;
     }

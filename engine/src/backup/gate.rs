@@ -92,6 +92,12 @@ impl Token {
         }
         let first = self.gate.told.lock().insert(entry.object.id);
         let message = || {
+            if let Ok(Some(doubt)) = self.doubt() {
+                return format!(
+                    "token {}: nothing counts as backed up, since {doubt}",
+                    self.settings.label
+                );
+            }
             let label = entry.object.template.bytes(CKA_LABEL).unwrap_or_default();
             format!(
                 "token {}: key {:?} (CKA_TANDEM_OBJECT_ID {}) is in no committed backup; run `tandem backup run --commit --out \

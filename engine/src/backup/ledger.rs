@@ -78,6 +78,8 @@ pub struct Ledger {
     backups: Vec<Backup>,
     /// The last record that somebody has changed: it may have withdrawn any backup before it.
     broken: Position,
+    /// How often the log was taken for the true one against what members knew.
+    era: u64,
 }
 
 impl Ledger {
@@ -108,6 +110,7 @@ impl Ledger {
                     backup.ended = Some((moment, reason.clone()));
                 }
             }
+            Event::Accepted(era) => self.era = self.era.max(*era),
             _ => {}
         }
     }
@@ -115,6 +118,17 @@ impl Ledger {
     /// Takes in that a record was changed by somebody.
     pub(crate) fn distrust(&mut self, position: Position) {
         self.broken = self.broken.max(position);
+    }
+
+    /// Takes in that the log may not be the whole log, or may be another: records that are not in it may have withdrawn any
+    /// backup.
+    pub(crate) fn distrust_all(&mut self) {
+        self.distrust(Position::MAX);
+    }
+
+    /// The era of the log: head records of an earlier one are void.
+    pub(crate) fn era(&self) -> u64 {
+        self.era
     }
 
     fn open_mut(&mut self, id: BackupId) -> Option<&mut Backup> {
@@ -136,8 +150,15 @@ impl Ledger {
         self.backups.iter().rev().find(|backup| backup.is_open())
     }
 
-    /// True if no record after a backup's commit was changed by somebody: it might have withdrawn it.
-    pub(crate) fn is_trusted(&self, backup: &Backup) -> bool {
-        backup.committed.is_some_and(|committed| committed.position > self.broken)
+    /// Why it can't be told from the log whether a backup was withdrawn; `Ok` if it can.
+    pub(crate) fn is_trusted(&self, backup: &Backup) -> Result<(), String> {
+        if backup.committed.is_some_and(|committed| committed.position > self.broken) {
+            return Ok(());
+        }
+        Err(match self.broken {
+            Position::MAX => "a member knows of another log than this, which may have withdrawn it",
+            _ => "a record of the log after it was changed by somebody, and may have withdrawn it",
+        }
+        .into())
     }
 }

@@ -139,7 +139,7 @@ impl Token {
         }
         picked.restored = entries.iter().filter_map(|entry| entry.event.about()).collect();
         if !entries.is_empty() {
-            self.journal.append(&self.seal()?, self.site()?, &entries, &[])?;
+            self.append_all(&entries, &[])?;
             self.shelf.refresh()?;
             for (member, exception) in self.catch_up() {
                 picked.left.push((exception.id, format!("member {member}: {}", exception.failure)));

@@ -72,7 +72,9 @@ impl Token {
                 .map(|member| member.station.name().to_owned())
                 .collect();
             let seal = Self::open_seal((&reached, &away), &lost, bringing)?;
-            Ok((self.fill(&sources, &seal, bringing)?, lived))
+            let records = self.fill(&sources, &seal, bringing)?;
+            self.settle_heads(&reached, lost.ring, &seal)?;
+            Ok((records, lived))
         })?;
         let (members, away) = self.bring_members(pin, &lived, bringing)?;
         let newer = self.finish(pin, (&last, artefact), &lived, bringing)?;
@@ -108,7 +110,7 @@ impl Token {
         }
     }
 
-    /// Puts into the log what it lacks.
+    /// Puts into the log what it lacks. That a restore was begun stays noted, for whoever settles what members know.
     fn fill(&self, sources: &Sources<'_>, seal: &Seal, bringing: &Bringing<'_>) -> Result<u64> {
         let (head, to) = (self.store.head()?, sources.last()?.to);
         let mut same: Option<Hash> = (head.position == 0).then_some(head.link);
@@ -127,7 +129,6 @@ impl Token {
             )));
         }
         if head.position >= to {
-            self.store.set_note(note::RESTORING, None)?;
             return Ok(0);
         }
         self.begin_filling(sources.last()?, head)?;
@@ -141,7 +142,6 @@ impl Token {
             if batch.len() == BATCH { self.put(&mut batch) } else { Ok(()) }
         })?;
         self.put(&mut batch)?;
-        self.store.set_note(note::RESTORING, None)?;
         Ok(to.saturating_sub(head.position))
     }
 
@@ -179,16 +179,17 @@ impl Token {
         bringing: &Bringing<'_>,
     ) -> Result<Brought> {
         let (mut members, mut away) = (Vec::new(), Vec::new());
+        // What they hold they held before the backup was needed: it is looked for before anything is made there, as far as the
+        // log doesn't know that they followed. Noted for all of them first, since each follows when another is brought in.
+        for name in lived {
+            if self.store.following(name)?.position < self.store.head()?.position {
+                self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
+            }
+        }
         for station in self.stations.iter().filter(|station| holds_keys(station)) {
             let known = self.paired()?;
             let name = station.name();
             let is_known = known.since.contains_key(name) || known.left.contains(name);
-            // What it holds it held before the backup was needed: it is looked for before anything is made there. Not again where
-            // an interrupted run has come further.
-            let lived = lived.iter().any(|lived| lived == name);
-            if lived && self.store.following(name)?.position == 0 {
-                self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
-            }
             let brought = if is_known {
                 self.replace_member(pin, name, bringing)
             } else {

@@ -6,7 +6,7 @@ use super::chain::Chain;
 use super::source::Source;
 use crate::data;
 use crate::error::Result;
-use crate::event::{Event, Record};
+use crate::event::{Event, Hash, Record};
 use crate::fault::Answer;
 use crate::log::Position;
 use crate::object::{Kek, Object, ObjectId};
@@ -123,9 +123,14 @@ impl Token {
         if !bundle.is_witnessed(&seal) {
             return Err(broken("its seal is not ours"));
         }
+        self.anchored(position, &last)
+    }
+
+    /// Holds the log against a record that it had once, by its position and link.
+    pub(crate) fn anchored(&self, position: Position, link: &Hash) -> Result<Anchor> {
         Ok(if self.store.head()?.position < position {
             Anchor::CutShort(position)
-        } else if self.journal.link_at(position)? == last {
+        } else if self.journal.link_at(position)? == *link {
             Anchor::Holds(position)
         } else {
             Anchor::OtherHistory(position)

@@ -5,6 +5,7 @@ use super::{check, recipe};
 use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Class};
+use crate::heads;
 use crate::ring::{Ring, RingHandles, RingKey};
 use std::collections::BTreeSet;
 use tandem_values::template::Reading;
@@ -14,9 +15,9 @@ use uuid::Uuid;
 /// The identity of a ring (UUID).
 pub type RingId = [u8; 16];
 
-/// True for the label of a ring's key: applications never see what bears one.
+/// True for the label of a ring's key, or of its head record: applications never see what bears one.
 pub fn is_ring_label(label: &[u8]) -> bool {
-    parse(label).is_some()
+    parse(label).is_some() || heads::is_label(label)
 }
 
 /// What [`Ring::label`] says.
@@ -144,12 +145,13 @@ fn absent(desk: &Desk<'_>, ring: &Ring, key: RingKey) -> Error {
     Error::new(CKR_TOKEN_NOT_RECOGNIZED, message)
 }
 
-/// Destroys the keys of a ring on a member, and answers how many there were.
+/// Destroys the keys of a ring on a member, with its head record, and answers how many keys there were.
 ///
 /// Whatever was wrapped by them opens elsewhere only, or with the recovery's shares.
 pub fn remove(desk: &Desk<'_>, ring: &RingId) -> Result<usize> {
     let held = all(desk).at(desk, "looking for a key ring")?;
     let doomed: Vec<_> = held.into_iter().filter(|(id, ..)| id == ring).collect();
+    heads::remove(desk, ring).at(desk, "removing a ring's head record")?;
     for (_, key, handle) in &doomed {
         let doing = format!("removing the {} key of a ring", key.name());
         desk.member.destroy(desk.session, *handle).at(desk, &doing)?;

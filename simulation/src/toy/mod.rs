@@ -36,9 +36,14 @@ pub struct Thing {
 const RING_KEYS: usize = 5;
 
 impl Thing {
-    /// True for a key of the ring.
+    /// True for a key of the ring, or its head record.
     pub fn is_of_ring(&self) -> bool {
-        self.template.bytes(CKA_LABEL).is_some_and(|label| label.starts_with(b"tandem:"))
+        self.template.bytes(CKA_LABEL).is_some_and(tandem_engine::pair::is_ring_label)
+    }
+
+    /// True for a head record.
+    pub fn is_head(&self) -> bool {
+        self.template.bytes(CKA_LABEL).is_some_and(tandem_engine::heads::is_label)
     }
 }
 
@@ -156,7 +161,8 @@ impl Hsm {
 
     /// True if the token in its place holds the ring, whole.
     pub fn holds_ring(&self) -> bool {
-        let own = |thing: &&Thing| thing.session.is_none() && thing.is_of_ring();
+        let own =
+            |thing: &&Thing| thing.session.is_none() && thing.is_of_ring() && !thing.is_head();
         self.objects.values().filter(own).count() >= RING_KEYS
     }
 

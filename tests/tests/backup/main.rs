@@ -4,6 +4,7 @@
 
 mod bundle;
 mod gate;
+mod heads;
 mod phases;
 mod restore;
 
