@@ -1,11 +1,12 @@
 //! `tandem log`: the log itself.
 
-use super::backup::{file::BundleFile, label};
+use super::backup::label;
+use super::backup::place::{Bundles, From};
 use crate::context::Context;
 use crate::error::Result;
 use crate::report::{AnchorLine, GoneLine, LogReport};
-use std::path::{Path, PathBuf};
-use tandem_engine::backup::Anchor;
+use std::path::PathBuf;
+use tandem_engine::backup::{Anchor, Source};
 use tandem_engine::token::Token;
 
 #[derive(clap::Args)]
@@ -21,21 +22,26 @@ enum Command {
         /// Bundles: a log that was cut short is known by them
         #[arg(value_name = "BUNDLE")]
         bundles: Vec<PathBuf>,
+        #[command(flatten)]
+        from: From,
     },
 }
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     match &args.command {
-        Command::Check { bundles } => check(context, bundles),
+        Command::Check { bundles, from } => check(context, bundles, from),
     }
 }
 
-fn check(context: &mut Context<'_>, bundles: &[PathBuf]) -> Result<bool> {
+fn check(context: &mut Context<'_>, bundles: &[PathBuf], from: &From) -> Result<bool> {
     let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
     let checked = live.token.check_log()?;
-    let anchors: Vec<_> = bundles.iter().map(|path| anchor(live.token, path)).collect();
+    let mut anchors = anchors(live.token, &Bundles::files(bundles));
+    if let Some(name) = &from.name {
+        anchors.extend(self::anchors(live.token, &Bundles::on(live, None, name, from.wanted())?));
+    }
     let gone = checked.gone.iter().map(|(id, position)| GoneLine {
         object_id: id.to_string(),
         label: label(live.token, *id),
@@ -55,13 +61,18 @@ fn check(context: &mut Context<'_>, bundles: &[PathBuf]) -> Result<bool> {
     Ok(report.sound)
 }
 
-fn anchor(token: &Token, path: &Path) -> AnchorLine {
-    let found = token.check_against(&BundleFile(path.to_owned()));
+fn anchors(token: &Token, bundles: &Bundles) -> Vec<AnchorLine> {
+    let sources = bundles.sources();
+    bundles.names().into_iter().zip(&sources).map(|(name, it)| anchor(token, name, &**it)).collect()
+}
+
+fn anchor(token: &Token, file: String, source: &dyn Source) -> AnchorLine {
+    let found = token.check_against(source);
     let (position, verdict, reason) = match found {
         Ok(Anchor::Holds(position)) => (Some(position), "holds", String::new()),
         Ok(Anchor::CutShort(position)) => (Some(position), "cut-short", String::new()),
         Ok(Anchor::OtherHistory(position)) => (Some(position), "other-history", String::new()),
         Err(error) => (None, "unusable", error.to_string()),
     };
-    AnchorLine { file: path.display().to_string(), position, verdict, reason }
+    AnchorLine { file, position, verdict, reason }
 }
