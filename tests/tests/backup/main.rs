@@ -6,6 +6,7 @@ mod bundle;
 mod gate;
 mod phases;
 mod restore;
+mod token;
 
 use serde_json::Value;
 use std::path::PathBuf;

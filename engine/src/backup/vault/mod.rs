@@ -33,6 +33,8 @@ pub struct Vault {
     station: Arc<Station>,
     lease: Lease,
     serial: String,
+    /// It held a key ring when it was opened.
+    held_ring: bool,
 }
 
 /// A bundle on a backup token.
@@ -68,12 +70,13 @@ impl Token {
         let opened = self.reach(station, &pin).and_then(|lease| {
             let own = lease.desk().member.token().map_err(|fault| unwell(name, fault))?;
             self.is_apart(name, &own)?;
-            Ok((lease, own.serial))
+            let rings = pair::rings(&lease.desk()).map_err(|fault| unwell(name, fault))?;
+            Ok((lease, own.serial, !rings.is_empty()))
         });
         match opened {
-            Ok((lease, serial)) => {
+            Ok((lease, serial, held_ring)) => {
                 let (token, station) = (Arc::clone(self), Arc::clone(station));
-                Ok(Vault { token, station, lease, serial })
+                Ok(Vault { token, station, lease, serial, held_ring })
             }
             Err(error) => {
                 self.settle(station);
@@ -164,7 +167,7 @@ impl Vault {
             Err(fault) => return Err(unanswered(&desk, fault)),
         }
         match pair::rings(&desk) {
-            Ok(rings) if rings.is_empty() && self.station.ring().is_some() => {
+            Ok(rings) if rings.is_empty() && (self.held_ring || self.station.ring().is_some()) => {
                 Err(unanswered(&desk, Fault::new(Call::Find, CKR_DEVICE_REMOVED)))
             }
             Ok(_) => Ok(()),
