@@ -20,8 +20,8 @@ use std::io::Write;
 use std::sync::Arc;
 use tandem_values::{Template, ck::*};
 
-/// The name under which one operator keeps others out.
-const LEASE: &str = "backup";
+/// The name under which one operator keeps others out; no member can have it.
+const LEASE: &str = "backup/operator";
 
 /// How many records are read at once.
 const BATCH: usize = 256;

@@ -128,12 +128,12 @@ fn filled_and_away(demo: &Demo) {
 
 #[test]
 fn a_softhsm_is_filled_and_nobody_misses_it_afterwards() {
-    alone(&with(SoftHsm), filled_and_away);
+    alone(&with(SoftHsm), |demo| filled_and_away(demo));
 }
 
 #[test]
 fn a_kryoptic_is_filled_and_nobody_misses_it_afterwards() {
-    alone(&with(Kryoptic), filled_and_away);
+    alone(&with(Kryoptic), |demo| filled_and_away(demo));
 }
 
 /// The configuration of the backup token's vendor.
@@ -187,9 +187,9 @@ fn everything_else_lost(demo: &Demo, vendor: Vendor) {
     let verified = done(demo, &["backup", "verify", "--from", "backup"]);
     assert_eq!(verified["bundles"].as_array().map(Vec::len), Some(3), "{verified}");
     assert_eq!(done(demo, &["log", "check", "--from", "backup"])["sound"], true);
+    let shares = shares(demo);
     for from in [&["--from", "backup"][..], &[]] {
-        let drill = [&["backup", "drill", "--shares", &shares(demo)][..], from].concat();
-        let drill = done(demo, &drill);
+        let drill = done(demo, &[&["backup", "drill", "--shares", &shares][..], from].concat());
         assert_eq!((&drill["recovered"], &drill["proven"]), (&true.into(), &5.into()), "{drill}");
         assert_eq!(drill["files"].as_array().map(Vec::len), Some(3), "{drill}");
     }
@@ -206,7 +206,7 @@ fn everything_else_lost(demo: &Demo, vendor: Vendor) {
     hand_over(demo, &new);
     let restore = ["restore", "--from", "backup"];
     refused(&new, &restore, &["--shares DIR"]);
-    let restored = done(&new, &[&restore[..], &["--shares", &shares(demo)]].concat());
+    let restored = done(&new, &[&restore[..], &["--shares", &shares]].concat());
     assert_eq!(restored["members"].as_array().map(Vec::len), Some(2), "{restored}");
     assert!(is_backed_up(&new, "P-256") && is_backed_up(&new, "kept"));
     assert!(done(&new, &["verify"])["verified"].as_bool().expect("a flag"));
@@ -329,7 +329,8 @@ fn a_token_of_another_ring_or_of_a_member_is_refused() {
         fs::rename(demo.storage("backup"), &own).expect("a folder");
         fs::create_dir(demo.storage("backup")).expect("a folder");
         hand_over(&other, demo);
-        let run = ["backup", "run", "--commit", "--to", "backup", "--shares", &shares(demo)];
+        let shares = shares(demo);
+        let run = ["backup", "run", "--commit", "--to", "backup", "--shares", &shares];
         refused(demo, &run, &["another Tandem"]);
         refused(demo, &["restore", "--from", "backup"], &["another key ring"]);
         refused(demo, &["backup", "verify", "--from", "backup"], &["another key ring"]);
@@ -347,7 +348,6 @@ fn a_token_of_another_ring_or_of_a_member_is_refused() {
                 &format!("serial = \"{}\"", serial.as_str().expect("a serial number")),
             )
         });
-        let run = ["backup", "run", "--commit", "--to", "backup", "--shares", &shares(demo)];
         refused(demo, &run, &["is the one of member a"]);
         assert!(done(demo, &["verify"])["verified"].as_bool().expect("a flag"));
     });
