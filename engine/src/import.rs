@@ -461,7 +461,7 @@ impl Token {
         Ok(())
     }
 
-    /// A member by name.
+    /// A member that works, by name.
     pub(crate) fn station(&self, name: &str) -> Option<&Arc<crate::station::Station>> {
         self.stations.iter().find(|station| station.name() == name)
     }

@@ -434,11 +434,13 @@ pub(crate) fn with_twin(
     proof
 }
 
-/// True if an object on a member is a key of a ring or its head record: no application ever sees those.
+/// True if an object on a member is a key of a ring, its head record, or part of a bundle: no application ever sees those.
 pub(crate) fn is_hidden(desk: &Desk<'_>, handle: Handle) -> Answer<bool> {
     let readings = desk.member.read(desk.session, handle, &[CKA_LABEL])?;
     Ok(match readings.first() {
-        Some(Reading::Value(Value::Bytes(label))) => pair::is_ring_label(label),
+        Some(Reading::Value(Value::Bytes(label))) => {
+            pair::is_ring_label(label) || crate::backup::is_sheet_label(label)
+        }
         _ => false,
     })
 }

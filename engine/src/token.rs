@@ -13,7 +13,7 @@ use crate::ports::{Clock, Entropy, Verifier};
 use crate::roll::Roll;
 use crate::seal::{Seal, Site};
 use crate::session::Session;
-use crate::settings::{MemberSettings, Settings};
+use crate::settings::{MemberSettings, Role, Settings};
 use crate::shelf::Shelf;
 use crate::station::Station;
 use crate::waking::Waking;
@@ -52,7 +52,10 @@ pub trait ShareSink: Send + Sync {
 /// A virtual token.
 pub struct Token {
     pub(crate) settings: Settings,
+    /// The members that work.
     pub(crate) stations: Vec<Arc<Station>>,
+    /// The backup tokens, which nothing but a backup, a restore or an operator's command about one touches.
+    pub(crate) vaults: Vec<Arc<Station>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -133,23 +136,31 @@ pub(crate) mod note {
 impl Token {
     /// Puts a token together. Touches nothing yet.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let others = parts.members.len().saturating_sub(1);
-        let stations = parts
-            .members
-            .into_iter()
-            .map(|(member, settings)| {
-                let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
-                let station = Station::new(member, settings, clock, entropy);
+        let is_vault =
+            |(_, settings): &(Arc<dyn Member>, MemberSettings)| settings.role == Role::Backup;
+        let (vaults, members): (Vec<_>, Vec<_>) = parts.members.into_iter().partition(is_vault);
+        let others = members.len().saturating_sub(1);
+        let station = |others: usize| {
+            let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
+            move |(member, settings): (Arc<dyn Member>, MemberSettings)| {
+                let station =
+                    Station::new(member, settings, Arc::clone(&clock), Arc::clone(&entropy));
                 station.set_others(others);
                 Arc::new(station)
-            })
-            .collect();
+            }
+        };
+        let stations = members.into_iter().map(station(others)).collect();
+        let vaults: Vec<_> = vaults.into_iter().map(station(0)).collect();
+        for vault in &vaults {
+            Self::set_aside(vault);
+        }
         let seal = Arc::<RwLock<Option<Seal>>>::default();
         Arc::new(Self {
             journal: Journal::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),
             shelf: Shelf::new(Arc::clone(&parts.store), Arc::clone(&seal)),
             settings: parts.settings,
             stations,
+            vaults,
             store: parts.store,
             clock: parts.clock,
             entropy: parts.entropy,
@@ -195,7 +206,7 @@ impl Token {
         }
         let _turn = self.login_turn.lock();
         self.end_login();
-        for station in &self.stations {
+        for station in self.stations.iter().chain(&self.vaults) {
             station.stop();
         }
     }

@@ -2,6 +2,7 @@
 //! and any two writes to its folders. Whatever is left is never a false "backed up", and the same command run again gets there.
 
 mod recovery;
+mod token;
 
 use crate::common::{World, again, compiled_shim};
 use std::collections::BTreeMap;
