@@ -23,8 +23,8 @@ use std::path::PathBuf;
 use tandem_config::meant;
 use tandem_engine::reconcile::{self, Action};
 use tandem_engine::report::{
-    BackupToken, Condition, JoinReport, LeaveReport, MemberStatus, ObjectReport, Outcome, PairReport,
-    Reconciliation, Replica, Status,
+    BackupToken, Condition, JoinReport, LeaveReport, MemberStatus, ObjectReport, Outcome,
+    PairReport, Reconciliation, Replica, Status,
 };
 use tandem_engine::ring::{self, Ring};
 use tandem_engine::token::show_uuid;

@@ -238,9 +238,14 @@ fn backup_tokens_do_no_work() {
     let config = tandem_config::parse(Path::new("/t.toml"), &text("")).unwrap();
     let token = &config.tokens[0];
     assert_eq!((token.members.len(), token.working().count()), (2, 1));
-    let told = |text: &str| tandem_config::parse(Path::new("/t.toml"), text).err().unwrap().to_string();
+    let told =
+        |text: &str| tandem_config::parse(Path::new("/t.toml"), text).err().unwrap().to_string();
     assert!(told(&text("pin_source = \"env:PIN\"")).contains("every member has a pin_source"));
-    let two = text("").replacen("[[token.member]]", "[token.policy]\nmin_replicas = 2\n[[token.member]]", 1);
+    let two = text("").replacen(
+        "[[token.member]]",
+        "[token.policy]\nmin_replicas = 2\n[[token.member]]",
+        1,
+    );
     assert!(told(&two).contains("write a number from 1 to 1"));
 }
 

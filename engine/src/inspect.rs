@@ -7,7 +7,9 @@ use crate::held::Held;
 use crate::log::Following;
 use crate::member::User;
 use crate::prove::Failure;
-use crate::report::{BackupToken, Condition, MemberStatus, ObjectReport, Progress, Replica, Status};
+use crate::report::{
+    BackupToken, Condition, MemberStatus, ObjectReport, Progress, Replica, Status,
+};
 use crate::session::Session;
 use crate::shelf::Entry;
 use crate::station::Station;
@@ -57,7 +59,8 @@ impl Token {
             Ok(BackupToken {
                 name: name.to_owned(),
                 serial: paired.map(|paired| paired.serial.clone()),
-                position: paired.map_or(Ok(0), |_| Ok::<_, Error>(self.store.following(name)?.position))?,
+                position: paired
+                    .map_or(Ok(0), |_| Ok::<_, Error>(self.store.following(name)?.position))?,
                 filled: roster.as_ref().and_then(|roster| roster.filled.get(name).copied()),
             })
         };

@@ -126,7 +126,8 @@ pub(crate) mod note {
 impl Token {
     /// Puts a token together. Touches nothing yet.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let is_vault = |(_, settings): &(Arc<dyn Member>, MemberSettings)| settings.role == Role::Backup;
+        let is_vault =
+            |(_, settings): &(Arc<dyn Member>, MemberSettings)| settings.role == Role::Backup;
         let (vaults, members): (Vec<_>, Vec<_>) = parts.members.into_iter().partition(is_vault);
         let others = members.len().saturating_sub(1);
         let station = |others: usize| {
@@ -140,7 +141,9 @@ impl Token {
         };
         let stations = members.into_iter().map(station(others)).collect();
         let vaults: Vec<_> = vaults.into_iter().map(station(0)).collect();
-        vaults.iter().for_each(|vault| Self::set_aside(vault));
+        for vault in &vaults {
+            Self::set_aside(vault);
+        }
         let seal = Arc::<RwLock<Option<Seal>>>::default();
         Arc::new(Self {
             journal: Journal::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),

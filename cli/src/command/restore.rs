@@ -1,7 +1,7 @@
 //! `tandem restore`: brings a token back from a backup.
 
-use super::backup::choice::Chosen;
 use super::backup;
+use super::backup::choice::Chosen;
 use super::backup::place::{Bundles, From};
 use crate::context::Context;
 use crate::error::{Error, Result};

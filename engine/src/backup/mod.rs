@@ -28,8 +28,8 @@ pub use pick::Picked;
 pub use published::Known;
 pub use restore::Restored;
 pub use source::Source;
-pub use verify::{Anchor, Verified};
 pub use vault::{Filled, TokenBundle, Vault};
+pub use verify::{Anchor, Verified};
 pub use words::{Artefact, BackupId, Made, Medium};
 
 pub(crate) use bundle::broken;

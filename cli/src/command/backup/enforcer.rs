@@ -14,7 +14,9 @@ impl Enforcer<'_> {
     /// What there is now is what the backup will be of.
     pub(super) fn prepare(&self) -> Result {
         self.ask("prepare").map_err(|why| {
-            Error::failed(format!("OpenDNSSEC's backup can't be prepared, so nothing was begun: {why}"))
+            Error::failed(format!(
+                "OpenDNSSEC's backup can't be prepared, so nothing was begun: {why}"
+            ))
         })
     }
 

@@ -44,8 +44,9 @@ pub(super) fn token(context: &mut Context<'_>, from: &From) -> Result<bool> {
     let (mut bundles, mut unusable) = (Vec::new(), Vec::new());
     for id in ids {
         match read_back(live.token, &vault.bundle(id), || Some(id), &bar) {
-            Ok(verified) => bundles
-                .push(BundleReport::on(vault.name(), &verified, |id| label(live.token, id))),
+            Ok(verified) => {
+                bundles.push(BundleReport::on(vault.name(), &verified, |id| label(live.token, id)));
+            }
             Err(error) if error.rv.0 == CKR_DATA_INVALID => unusable
                 .push(UnusableLine { backup: id.to_string(), reason: error.message.into_owned() }),
             Err(error) => return Err(Error::from(error)),

@@ -33,19 +33,13 @@ impl Vault {
     /// tells of it; run again it goes on. Needs a login.
     ///
     /// What it can't hold, and what could not be proven there, is left out.
-    pub fn fill(
-        &self,
-        backup: &Backup,
-        mut plan: Plan,
-        bringing: &Bringing<'_>,
-    ) -> Result<Filled> {
+    pub fn fill(&self, backup: &Backup, mut plan: Plan, bringing: &Bringing<'_>) -> Result<Filled> {
         self.is_new_here(backup)?;
         self.holds_base(&plan)?;
         let before = self.token.store.following(self.name())?.position;
         let roster = self.token.paired()?;
         let lease = self.station.lease().map_err(|fault| unwell(self.name(), fault))?;
-        let joined =
-            self.token.bring_to(&self.station, lease, Coming::Added, &roster, bringing)?;
+        let joined = self.token.bring_to(&self.station, lease, Coming::Added, &roster, bringing)?;
         // What it was given anew it has just proven.
         let before = if joined.changed { 0 } else { before };
         self.tidy()?;

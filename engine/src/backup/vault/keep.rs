@@ -32,7 +32,11 @@ impl Vault {
         );
         Err(Error::new(
             CKR_ARGUMENTS_BAD,
-            format!("the backup token {} (serial {}) does not hold {what}", self.name(), self.serial),
+            format!(
+                "the backup token {} (serial {}) does not hold {what}",
+                self.name(),
+                self.serial
+            ),
         ))
     }
 
@@ -118,9 +122,11 @@ impl Vault {
             })?;
             held.get(&backup.id).is_some_and(Pieces::has_index).then(|| made.clone())
         };
-        let found = ledger.backups().iter().rev().find_map(|backup| {
-            Some((backup.clone(), complete(backup)?))
-        });
+        let found = ledger
+            .backups()
+            .iter()
+            .rev()
+            .find_map(|backup| Some((backup.clone(), complete(backup)?)));
         Ok(found)
     }
 
@@ -162,9 +168,11 @@ impl Token {
                 && backup.counting().next().is_some()
                 && backup.counting().all(|made| made.artefact == *on)
         };
-        ledger.backups().iter().filter(only).try_for_each(|backup| {
-            self.end_backup(backup, why).map(drop)
-        })
+        ledger
+            .backups()
+            .iter()
+            .filter(only)
+            .try_for_each(|backup| self.end_backup(backup, why).map(drop))
     }
 
     /// Before a backup token is wiped: an error if it can't be reached, and what only it holds counts no more.

@@ -240,8 +240,7 @@ impl Read for Reader<'_> {
             }
             let Some(handle) = self.sheets.next() else { return Ok(0) };
             let value = value(&self.desk, handle);
-            let value =
-                value.map_err(|fault| io::Error::other(unanswered(&self.desk, fault)))?;
+            let value = value.map_err(|fault| io::Error::other(unanswered(&self.desk, fault)))?;
             self.held = io::Cursor::new(value);
         }
     }

@@ -92,7 +92,8 @@ fn a_backup_token_that_is_full() {
         filled_once(&world);
         let arguments = ["backup", "run", "--commit", "--to", "backup"];
         for nth in [1, 2, 3] {
-            world.script("backup", &format!("from C_CreateObject {nth} return CKR_DEVICE_MEMORY\n"));
+            world
+                .script("backup", &format!("from C_CreateObject {nth} return CKR_DEVICE_MEMORY\n"));
             let output = run(&world, &arguments);
             assert_eq!(output.status.code(), Some(1), "{}", said(&output));
             assert!(said(&output).contains("backup token backup is full"), "{}", said(&output));
