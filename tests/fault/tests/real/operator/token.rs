@@ -107,6 +107,7 @@ fn a_backup_token_that_is_full() {
             assert_eq!(done(&world, &["backup", "verify", "--from", "backup"])["verified"], true);
         }
         // Room for the bundle, and none for the key.
+        world.restore();
         world.script("backup", "C_UnwrapKey return CKR_DEVICE_MEMORY\n");
         let output = run(&world, &[&arguments[..], &["--json"]].concat());
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
