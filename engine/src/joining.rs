@@ -168,7 +168,8 @@ impl Token {
     ) -> Result<JoinReport> {
         let name = station.name();
         let serial = lease.desk().member.token().map_err(|fault| unwell(name, fault))?.serial;
-        let holds = pair::find(&lease.desk(), &roster.ring).is_ok();
+        let found = pair::find(&lease.desk(), &roster.ring);
+        let holds = found.is_ok();
         let known = roster.ring.member(name);
         let (member, routes, changed) = match known {
             Some(known) if holds && known.serial == serial => {
@@ -177,7 +178,15 @@ impl Token {
                 (known.clone(), Vec::new(), false)
             }
             Some(known) if coming == Coming::Added => {
-                return Err(self.is_another(name, known, &serial));
+                return Err(match found {
+                    // It is the one, and can't be asked now.
+                    Err(error)
+                        if known.serial == serial && error.rv.0 != CKR_TOKEN_NOT_RECOGNIZED =>
+                    {
+                        error
+                    }
+                    _ => self.is_another(name, known, &serial),
+                });
             }
             _ => {
                 self.is_nobody_elses(name, &serial, holds, &roster.ring)?;

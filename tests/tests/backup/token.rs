@@ -362,7 +362,7 @@ fn a_token_of_another_ring_or_of_a_member_is_refused() {
                 &format!("serial = \"{}\"", serial.as_str().expect("a serial number")),
             )
         });
-        refused(demo, &run, &["is the one of member a"]);
+        refused(demo, &run, &["already member \"a\""]);
         assert!(done(demo, &["verify"])["verified"].as_bool().expect("a flag"));
     });
 }

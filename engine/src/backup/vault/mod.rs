@@ -79,7 +79,8 @@ impl Token {
                 Ok(Vault { token, station, lease, serial, held_ring })
             }
             Err(error) => {
-                self.settle(station);
+                // Its module stays as it is until the token is stopped: it may still be asked what is wrong.
+                Self::set_aside(station);
                 Err(error)
             }
         }
