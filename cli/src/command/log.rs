@@ -43,7 +43,6 @@ fn check(context: &mut Context<'_>, bundles: &[PathBuf], accept: Option<bool>) -
     let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
-    let checked = live.token.check_log()?;
     let mut heads = live.token.heads()?;
     let mut accepted = false;
     if let Some(unasked) = accept
@@ -55,6 +54,7 @@ fn check(context: &mut Context<'_>, bundles: &[PathBuf], accept: Option<bool>) -
         let done = live.token.accept_log()?;
         (heads, accepted) = (done.heads, done.changed);
     }
+    let checked = live.token.check_log()?;
     let anchors: Vec<_> = bundles.iter().map(|path| anchor(live.token, path)).collect();
     let gone = checked.gone.iter().map(|(id, position)| GoneLine {
         object_id: id.to_string(),
