@@ -383,6 +383,31 @@ fn is_in_doubt_by_note(process: &Process) {
 }
 
 #[test]
+fn a_member_that_holds_no_data_goes_without_and_the_others_know() {
+    let (snapshot, _) = setup::pair(2).expect("a pairing");
+    let world = snapshot.world(8, None);
+    world.hsms[1].lock().hold_keys_only();
+    let older = world.books.lock().clone();
+    for number in 1..4 {
+        let process = Process::begin(&world);
+        make(&process.session, number);
+        process.token.stop();
+    }
+    let process = Process::begin(&world);
+    let heads = process.token.heads().expect("heads");
+    assert_eq!(heads[0].head, Head::Holds);
+    assert!(matches!(&heads[1].head, Head::Unable(why) if !why.is_empty()), "{heads:?}");
+    let proven = process.token.verify(&Quiet).expect("a verification");
+    let all = |o: &ObjectReport| o.replicas.iter().all(|(_, it)| *it == Replica::Proven);
+    assert!(proven.iter().all(all), "it holds keys as before: {proven:?}");
+    process.token.stop();
+    *world.books.lock() = older;
+    let process = Process::begin(&world);
+    is_in_doubt(&process, "an older copy");
+    process.token.stop();
+}
+
+#[test]
 fn an_older_copy_is_healed_by_a_bundle_and_nothing_stands_twice_on_a_member() {
     let (snapshot, _) = setup::pair(2).expect("a pairing");
     let world = snapshot.world(6, None);

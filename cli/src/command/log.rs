@@ -52,7 +52,6 @@ fn check(
     let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
-    let checked = live.token.check_log()?;
     let mut heads = live.token.heads()?;
     let mut accepted = false;
     if let Some(unasked) = accept
@@ -64,6 +63,7 @@ fn check(
         let done = live.token.accept_log()?;
         (heads, accepted) = (done.heads, done.changed);
     }
+    let checked = live.token.check_log()?;
     let mut anchors = anchors(live.token, &Bundles::files(bundles));
     if let Some(name) = &from.name {
         anchors.extend(self::anchors(live.token, &Bundles::on(live, None, name, from.wanted())?));

@@ -68,6 +68,8 @@ pub struct Hsm {
     pub full: bool,
     /// Unplugged: answers nothing.
     pub away: bool,
+    /// Holds keys, and no data.
+    keys_only: bool,
     /// The objects of its own token, put aside while an empty token is in its place.
     replaced: Option<BTreeMap<u64, Thing>>,
     boot: u64,
@@ -89,6 +91,7 @@ impl Hsm {
             refused: Vec::new(),
             full: false,
             away: false,
+            keys_only: false,
             replaced: None,
             boot: 1,
             objects: BTreeMap::new(),
@@ -98,6 +101,12 @@ impl Hsm {
             sittings_made: 0,
             logins: BTreeMap::new(),
         }
+    }
+
+    /// A model that holds keys and no data, and never did.
+    pub fn hold_keys_only(&mut self) {
+        self.keys_only = true;
+        self.objects.retain(|_, thing| thing.template.class() != Some(CKO_DATA));
     }
 
     /// What is on the token itself, whichever is in its place now.

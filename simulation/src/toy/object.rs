@@ -56,6 +56,7 @@ impl Hsm {
                     return Err(refuse(CKR_TEMPLATE_INCOMPLETE));
                 }
             }
+            CKO_DATA if self.keys_only => return Err(refuse(CKR_ATTRIBUTE_VALUE_INVALID)),
             CKO_DATA | CKO_CERTIFICATE => {}
             _ => return Err(refuse(CKR_ATTRIBUTE_VALUE_INVALID)),
         }
