@@ -30,6 +30,7 @@ demo: setup-demo build members ## two real tokens of two vendors become one
 test: setup-test build members ## every test, with real tokens and real programs
 	cargo test --workspace --release --locked
 	tests/opendnssec.sh
+	tests/disaster.sh
 	tests/runway.sh
 
 # Not part of `make test`: it fetches other projects' own tests, and some of those wait by the clock.

@@ -282,6 +282,8 @@ verify
 done_
 
 begin parent
+# What waited for its backup the enforcer would look at again in a minute.
+[ -z "$backup" ] || ods-enforcer enforce -z $zone > /dev/null
 wait_for "the KSK to be ready" ksk_is_ready
 wait_for "the enforcer to be idle" is_idle ods-enforcer
 ods-enforcer key ds-seen -z $zone -x "$(key_tags KSK .)" >> commands.out 2>&1

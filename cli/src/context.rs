@@ -12,6 +12,7 @@ use tandem_engine::session::Session;
 use tandem_runtime::logging::{self, Program};
 use tandem_runtime::{Live, Runtime, harden};
 use tandem_values::Secret;
+use tandem_vendor::VendorMember;
 
 /// What a command works with.
 pub(crate) struct Context<'a> {
@@ -103,13 +104,27 @@ fn labels(config: &Config) -> Vec<&str> {
     config.tokens.iter().map(|token| token.label.as_str()).collect()
 }
 
+/// The vendor's side of a member.
+pub(crate) fn vendor<'a>(live: Live<'a>, name: &str) -> Option<&'a Arc<VendorMember>> {
+    let mut all = live.config.members.iter().zip(live.members);
+    all.find(|(member, _)| member.name == name).map(|(_, vendor)| vendor)
+}
+
+/// What went wrong with a member. Where its module can't be loaded the reason is the loader's, with what to do.
+pub(crate) fn explained(live: Live<'_>, name: &str, error: &tandem_engine::error::Error) -> Error {
+    match vendor(live, name).and_then(|vendor| vendor.problem()) {
+        Some(problem) => Error::failed(format!("member {name}: {problem}; {}", problem.remedy())),
+        None => Error::failed(error.to_string()),
+    }
+}
+
 /// How a token and its members are. Where a module can't be loaded the reason is the loader's, which says more than a
 /// CK_RV, with what to do.
 pub(crate) fn status(live: Live<'_>) -> Result<Status> {
     let mut status = live.token.status()?;
-    for (member, vendor) in status.members.iter_mut().zip(live.members) {
+    for member in &mut status.members {
         if member.condition != Condition::Up
-            && let Some(problem) = vendor.problem()
+            && let Some(problem) = vendor(live, &member.name).and_then(|it| it.problem())
         {
             member.reason = format!("{problem}; {}", problem.remedy());
         }

@@ -10,7 +10,7 @@ mod runway;
 
 pub(crate) use backup::{
     BackupLine, BackupReport, BackupsReport, BundleReport, DrillReport, LeftOutLine, PickedReport,
-    RestoredReport,
+    RestoredReport, TokenBundlesReport, UnusableLine,
 };
 pub(crate) use runway::{ReachLine, RunwayReport, StockLine, UseLine};
 
@@ -23,8 +23,8 @@ use std::path::PathBuf;
 use tandem_config::meant;
 use tandem_engine::reconcile::{self, Action};
 use tandem_engine::report::{
-    Condition, JoinReport, LeaveReport, MemberStatus, ObjectReport, Outcome, PairReport,
-    Reconciliation, Replica, Status,
+    BackupToken, Condition, JoinReport, LeaveReport, MemberStatus, ObjectReport, Outcome,
+    PairReport, Reconciliation, Replica, Status,
 };
 use tandem_engine::ring::{self, Ring};
 use tandem_engine::token::show_uuid;
@@ -60,8 +60,48 @@ pub(crate) struct TokenStatus {
     pub(crate) objects: u64,
     /// Its members, in the order of the configuration.
     pub(crate) members: Vec<MemberState>,
+    /// Its backup tokens, in the order of the configuration. They are not asked how they are: they may be away.
+    pub(crate) backup_tokens: Vec<BackupTokenLine>,
     /// Members that hold its key ring, as the log tells it, and that the configuration does not name.
     pub(crate) not_configured: Vec<NotConfigured>,
+}
+
+/// A backup token, as the log tells of it.
+#[derive(Serialize)]
+pub(crate) struct BackupTokenLine {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its token's serial number; null if it does not hold the key ring.
+    pub(crate) serial: Option<String>,
+    /// Its position in the log.
+    pub(crate) position: u64,
+    /// When it was last filled; null if it never was.
+    pub(crate) filled_at: Option<String>,
+    /// The backup with which it was; null if it never was.
+    pub(crate) backup: Option<String>,
+}
+
+impl BackupTokenLine {
+    pub(crate) fn of(known: &BackupToken) -> Self {
+        Self {
+            name: known.name.clone(),
+            serial: known.serial.clone(),
+            position: known.position,
+            filled_at: known.filled.map(|(_, moment)| time(moment.at_ms)),
+            backup: known.filled.map(|(backup, _)| backup.to_string()),
+        }
+    }
+
+    /// When it was filled, for people.
+    pub(crate) fn line(&self) -> String {
+        match (&self.filled_at, &self.backup) {
+            (Some(at), Some(backup)) => format!("filled at {at} with backup {backup}"),
+            _ => format!(
+                "never filled: `tandem backup run --commit --to {} --shares DIR` fills it",
+                self.name
+            ),
+        }
+    }
 }
 
 /// A key ring.
@@ -147,6 +187,7 @@ impl TokenStatus {
             doubt: status.doubt.as_ref().map(ToString::to_string),
             objects: status.objects,
             members: status.members.iter().map(state).collect(),
+            backup_tokens: status.backup_tokens.iter().map(BackupTokenLine::of).collect(),
             not_configured: NotConfigured::all(status),
         }
     }
@@ -468,7 +509,10 @@ impl NotConfigured {
 
     /// Those of a virtual token.
     pub(crate) fn all(status: &Status) -> Vec<Self> {
-        let configured = |name: &str| status.members.iter().any(|member| member.name == name);
+        let configured = |name: &str| {
+            status.members.iter().any(|member| member.name == name)
+                || status.backup_tokens.iter().any(|known| known.name == name)
+        };
         let holders = status.ring.iter().flat_map(|ring| &ring.members);
         holders
             .filter(|holder| !configured(&holder.name))
@@ -674,13 +718,13 @@ pub(crate) struct MemberLine {
     pub(crate) module: PathBuf,
     /// Which of the module's tokens: `label=a`, `serial=12`, `slot=0`.
     pub(crate) selector: String,
-    /// `active` or `standby`.
+    /// `active`, `standby` or `backup`.
     pub(crate) role: &'static str,
     /// How long a call may take; 0: as long as it likes.
     pub(crate) deadline_ms: u64,
     /// `application`: it takes the application's PIN; `own`: it has a source of its own.
     pub(crate) pin: &'static str,
-    /// `up`, `down`, `wrong-pin` or `fenced`; null if it is not known.
+    /// `up`, `down`, `wrong-pin` or `fenced`; null if it is not known, as that of a backup token.
     pub(crate) condition: Option<&'static str>,
     /// Why, if it isn't up; otherwise empty.
     pub(crate) reason: String,
@@ -690,12 +734,15 @@ pub(crate) struct MemberLine {
     pub(crate) position: u64,
     /// True if the log counts it among the members that hold the key ring.
     pub(crate) ring: bool,
+    /// A backup token, when it was filled and with what; null for other members.
+    pub(crate) backup_token: Option<BackupTokenLine>,
 }
 
 impl MemberLine {
     pub(crate) fn of(member: &meant::Member, token: &Status) -> Self {
         let status = token.members.iter().find(|status| status.name == member.name);
         let paired = token.ring.as_ref().and_then(|ring| ring.member(&member.name));
+        let vault = token.backup_tokens.iter().find(|known| known.name == member.name);
         let own = status.and_then(|status| status.token.as_ref()).map(|token| &token.serial);
         Self {
             name: member.name.clone(),
@@ -716,8 +763,12 @@ impl MemberLine {
             condition: status.map(|status| condition(status.condition)),
             reason: status.map(|status| status.reason.clone()).unwrap_or_default(),
             serial: own.or_else(|| paired.map(|paired| &paired.serial)).cloned(),
-            position: status.map_or(0, |status| status.position),
+            position: match (status, vault) {
+                (Some(status), _) => status.position,
+                (None, vault) => vault.map_or(0, |vault| vault.position),
+            },
             ring: paired.is_some(),
+            backup_token: vault.map(BackupTokenLine::of),
         }
     }
 }

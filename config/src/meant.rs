@@ -114,6 +114,20 @@ pub struct Token {
     pub members: Vec<Member>,
 }
 
+impl Token {
+    /// The members that hold keys all the time: all but the backup tokens.
+    pub fn working(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.is_working())
+    }
+}
+
+impl Member {
+    /// False for a backup token, which is connected only while a backup runs.
+    pub fn is_working(&self) -> bool {
+        self.role != Role::Backup
+    }
+}
+
 /// A group of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
@@ -371,7 +385,7 @@ impl Check<'_> {
             &at_policy.key("min_replicas"),
             policy.min_replicas,
             1,
-            1..=members.len() as u64,
+            1..=members.iter().filter(|member| member.is_working()).count() as u64,
         )?;
         let require_backup = policy.require_backup.unwrap_or_default();
 
@@ -440,7 +454,8 @@ impl Check<'_> {
                 "give at least one member role = \"active\"",
             ));
         }
-        if members.iter().all(|member| member.pin_source.is_some()) {
+        // A backup token is not there when an application logs in.
+        if members.iter().filter(|it| it.is_working()).all(|member| member.pin_source.is_some()) {
             return Err(self.error(
                 at,
                 "every member has a pin_source, so nothing would check the application's PIN",
@@ -533,13 +548,12 @@ impl Check<'_> {
 
     fn role(&mut self, at: &Path, role: Role) -> Result<Role, Error> {
         match role {
-            Role::Active | Role::Standby => Ok(role),
-            Role::Backup => {
-                Err(self.not_served(at, "\"backup\"", "write \"active\" or \"standby\""))
-            }
-            Role::Generator => {
-                Err(self.not_served(at, "\"generator\"", "write \"active\" or \"standby\""))
-            }
+            Role::Active | Role::Standby | Role::Backup => Ok(role),
+            Role::Generator => Err(self.not_served(
+                at,
+                "\"generator\"",
+                "write \"active\", \"standby\" or \"backup\"",
+            )),
         }
     }
 

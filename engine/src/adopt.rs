@@ -10,7 +10,7 @@ use crate::found::Spot;
 use crate::journal::Entry;
 use crate::make::kek_for;
 use crate::object::{Kek, Object, ObjectId};
-use crate::prove::{self, Failure, Proof};
+use crate::prove::{self, Failure};
 use crate::replica::is_hidden;
 use crate::report::Progress;
 use crate::shown::{self, Origin};
@@ -200,9 +200,7 @@ impl Token {
             let mut public = wanted.clone();
             Self::read_material(desk, candidate, &mut public)?;
             let public = public.filtered(shown::is_public_part);
-            let proof: Proof =
-                prove::private(desk, desk, handle, &method, &public, &self.challenge());
-            if proof.is_ok() {
+            if self.prove_signing((desk, desk), handle, &method, &public).is_ok() {
                 return Ok(Some(public));
             }
         }

@@ -84,8 +84,9 @@ pub enum Event {
     Accepted(#[n(0)] u64),
 }
 
-/// The numbers of the events about the ring, as they are encoded: who holds it, and who can bring it back.
-const ABOUT_RING: [u32; 3] = [4, 5, 11];
+/// The numbers of the events about who holds what, as they are encoded: who holds the ring, who can bring it back, and which
+/// backups are on what.
+const FOR_ROLL: [u32; 4] = [4, 5, 7, 11];
 
 impl Event {
     /// The object that this is about; `None` for the ring, its members and backups.
@@ -207,11 +208,12 @@ impl Record {
         minicbor::decode(&self.body).ok()
     }
 
-    /// The event, if it is about the ring's members or its recovery. Others are told by their number and not decoded.
-    pub fn event_about_ring(&self) -> Option<Event> {
+    /// The event, if it is about the ring's members, its recovery, or what a backup is on. Others are told by their number and
+    /// not decoded.
+    pub fn event_for_roll(&self) -> Option<Event> {
         let mut decoder = minicbor::Decoder::new(&self.body);
         let number = decoder.array().and_then(|_| decoder.u32()).ok()?;
-        ABOUT_RING.contains(&number).then(|| self.event()).flatten()
+        FOR_ROLL.contains(&number).then(|| self.event()).flatten()
     }
 
     /// The hash that stands for wrapped bytes, or for none.
@@ -241,20 +243,20 @@ mod tests {
     }
 
     #[test]
-    fn events_about_the_ring_are_told_from_others_by_their_number() {
+    fn events_about_who_holds_what_are_told_from_others_by_their_number() {
         let member = Paired { name: "c".into(), serial: "1".into(), attacks: Vec::new() };
         let joined = Event::Joined(Box::new(Joined { member, routes: Vec::new() }));
         let split = Event::RecoverySplit { set: 7, shares: 5, threshold: 3 };
         assert_eq!(minicbor::to_vec(&split).unwrap()[1], 11, "logs keep this number for ever");
         for event in [joined, Event::Left("c".into()), split] {
-            assert_eq!(record(&event).event_about_ring(), Some(event));
+            assert_eq!(record(&event).event_for_roll(), Some(event));
         }
         for other in [Event::Restored(BackupId([9; 16])), Event::BackupPrepared(BackupId([9; 16]))]
         {
-            assert_eq!(record(&other).event_about_ring(), None);
+            assert_eq!(record(&other).event_for_roll(), None);
         }
         let destroyed = Event::Destroyed(ObjectId([4; 16]));
-        assert_eq!(record(&destroyed).event_about_ring(), None);
+        assert_eq!(record(&destroyed).event_for_roll(), None);
         assert_eq!(record(&destroyed).event(), Some(destroyed));
     }
 }

@@ -399,7 +399,7 @@ impl Token {
                 return Self::prove_agreement(desk, desk, object, kek, wrapped);
             };
             return with_twin(desk, kek, wrapped, &twin, |key| {
-                prove::private(desk, desk, key, &method, public, &self.challenge())
+                self.prove_signing((desk, desk), key, &method, public)
             });
         }
         let Some((expected, method)) = known else {
@@ -461,7 +461,7 @@ impl Token {
         Ok(())
     }
 
-    /// A member by name.
+    /// A member that works, by name.
     pub(crate) fn station(&self, name: &str) -> Option<&Arc<crate::station::Station>> {
         self.stations.iter().find(|station| station.name() == name)
     }

@@ -1,13 +1,15 @@
 //! What operators ask: how is it, what is there, is it still the same?
 
 use crate::directory::Directory;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::health::Health;
 use crate::held::Held;
 use crate::log::Following;
 use crate::member::User;
 use crate::prove::Failure;
-use crate::report::{Condition, MemberStatus, ObjectReport, Progress, Replica, Status};
+use crate::report::{
+    BackupToken, Condition, MemberStatus, ObjectReport, Progress, Replica, Status,
+};
 use crate::session::Session;
 use crate::shelf::Entry;
 use crate::station::Station;
@@ -45,7 +47,25 @@ impl Token {
             doubt: self.doubt()?,
             objects: u64::try_from(self.shelf.len()).unwrap_or(u64::MAX),
             members,
+            backup_tokens: self.backup_tokens_known()?,
         })
+    }
+
+    /// What the log tells of the backup tokens. They are not asked.
+    fn backup_tokens_known(&self) -> Result<Vec<BackupToken>> {
+        let roster = self.roster()?;
+        let known = |vault: &Arc<Station>| {
+            let name = vault.name();
+            let paired = roster.as_ref().and_then(|roster| roster.ring.member(name));
+            Ok(BackupToken {
+                name: name.to_owned(),
+                serial: paired.map(|paired| paired.serial.clone()),
+                position: paired
+                    .map_or(Ok(0), |_| Ok::<_, Error>(self.store.following(name)?.position))?,
+                filled: roster.as_ref().and_then(|roster| roster.filled.get(name).copied()),
+            })
+        };
+        self.vaults.iter().map(known).collect()
     }
 
     pub(crate) fn member_status(&self, station: &Arc<Station>) -> Result<MemberStatus> {
@@ -69,6 +89,11 @@ impl Token {
         if condition == Condition::Up && following.position < self.store.head()?.position {
             condition = Condition::Recovering;
         }
+        if let Some(token) = &token
+            && let Some(why) = self.is_another_token(station, &token.serial)?
+        {
+            (condition, reason) = (Condition::Suspect, why);
+        }
         let proven = self
             .shelf
             .find(&Template::new())
@@ -85,6 +110,24 @@ impl Token {
             library: station.is_up().then(|| station.member.library().ok()).flatten(),
             token,
         })
+    }
+
+    /// Why a member's token does not seem to be the one that was paired. Without a login its serial number is all there is to
+    /// see; where the ring has been found on it, it is the one.
+    fn is_another_token(&self, station: &Station, serial: &str) -> Result<Option<String>> {
+        if !station.counts() || station.ring().is_some() {
+            return Ok(None);
+        }
+        let name = station.name();
+        let ring = self.known_ring()?;
+        let paired = ring.as_ref().and_then(|ring| ring.member(name));
+        Ok(paired.filter(|paired| paired.serial != serial).map(|paired| {
+            format!(
+                "its token has the serial number {serial}, and the one that was paired has {}: put that one back, or \
+                 `tandem member replace {name} --shares DIR`",
+                paired.serial
+            )
+        }))
     }
 
     /// Every object the token holds (public ones only unless logged in), with its replicas as the followers' positions
@@ -132,8 +175,7 @@ impl Token {
                 let following = self.store.following(station.name())?;
                 let known = replica(station, &entry, &following);
                 let found = match known {
-                    Replica::Proven if self.prove_seen(station, directory, &entry) => known,
-                    Replica::Proven => self.prove_anew(station, &entry),
+                    Replica::Proven => self.prove_there(station, directory, &entry),
                     known => known,
                 };
                 replicas.push((station.name().to_owned(), found));
@@ -151,6 +193,20 @@ impl Token {
             }
         }
         Ok(reports)
+    }
+
+    /// Proves the replica on a member anew.
+    pub(crate) fn prove_there(
+        &self,
+        station: &Arc<Station>,
+        directory: &Directory,
+        entry: &Arc<Entry>,
+    ) -> Replica {
+        if self.prove_seen(station, directory, entry) {
+            Replica::Proven
+        } else {
+            self.prove_anew(station, entry)
+        }
     }
 
     /// Proves the replica that was seen on a member. False if there is none, or if it does not prove itself: then it is
@@ -226,7 +282,7 @@ impl Token {
 }
 
 /// What stands on a member that can be asked; nothing where it can't.
-fn directory(station: &Arc<Station>, progress: &dyn Progress) -> Directory {
+pub(crate) fn directory(station: &Arc<Station>, progress: &dyn Progress) -> Directory {
     if !station.is_ready() {
         return Directory::default();
     }

@@ -39,7 +39,7 @@ pub struct Bringing<'a> {
 
 /// What the operator thinks the member is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Coming {
+pub(crate) enum Coming {
     /// New.
     Added,
     /// One whose token was replaced.
@@ -154,6 +154,19 @@ impl Token {
             self.is_borne_out()?;
         }
         let lease = self.reach(station, pin)?;
+        self.bring_to(station, lease, coming, roster, bringing)
+    }
+
+    /// The same, with the seal open where it can be, and at a member that lets us in.
+    pub(crate) fn bring_to(
+        self: &Arc<Self>,
+        station: &Arc<Station>,
+        lease: Lease,
+        coming: Coming,
+        roster: &Roster,
+        bringing: &Bringing<'_>,
+    ) -> Result<JoinReport> {
+        let name = station.name();
         let serial = lease.desk().member.token().map_err(|fault| unwell(name, fault))?.serial;
         let holds = pair::find(&lease.desk(), &roster.ring).is_ok();
         let known = roster.ring.member(name);

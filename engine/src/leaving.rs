@@ -8,7 +8,7 @@ use crate::follow::destroy_surely;
 use crate::joining::unwell;
 use crate::object::Object;
 use crate::pair;
-use crate::report::{LeaveReport, ObjectReport, Progress, Replica};
+use crate::report::{Condition, LeaveReport, ObjectReport, Progress, Replica};
 use crate::ring::Ring;
 use crate::roll::Roster;
 use crate::station::Station;
@@ -45,13 +45,15 @@ impl Token {
             self.may_go(name, &roster)?;
             self.enter(crate::member::User::User, Some(pin))?;
             self.unlock_with(&roster.ring)?;
-            let station = self.station(name).map(Arc::clone);
-            if counted {
+            let station = self.any_station(name).map(Arc::clone);
+            let works = counted && !self.is_vault(name);
+            if works {
                 self.leaves_others(name, station.as_ref())?;
                 self.is_not_alone_with(name)?;
             }
             if belongings == Belongings::Wiped {
-                Self::is_reachable(name, station.as_ref(), counted)?;
+                Self::is_reachable(name, station.as_ref(), works)?;
+                self.part_with_vault(name, pin)?;
             }
             if counted {
                 self.append(Event::Left(name.to_owned()))?;
@@ -67,15 +69,17 @@ impl Token {
             // The log has grown by what it says of the member.
             self.catch_up();
             let left = &self.paired()?.ring.members;
-            let members = left.iter().map(|member| member.name.clone()).collect();
+            let left = left.iter().filter(|member| !self.is_vault(&member.name));
+            let members = left.map(|member| member.name.clone()).collect();
             Ok(LeaveReport { changed: counted, members, wiped })
         })
     }
 
     /// True names of members, and not the last one's.
     fn may_go(&self, name: &str, roster: &Roster) -> Result {
-        let others = roster.since.keys().any(|other| other != name);
-        if roster.since.contains_key(name) && !others {
+        // A backup token does no work in its place.
+        let others = roster.since.keys().any(|other| other != name && !self.is_vault(other));
+        if roster.since.contains_key(name) && !others && !self.is_vault(name) {
             let message = format!(
                 "token {}: {name} is its last member: without it nothing holds its keys. Bring in another first with \
                  `tandem member add`",
@@ -126,7 +130,10 @@ impl Token {
     fn is_reachable(name: &str, station: Option<&Arc<Station>>, counted: bool) -> Result {
         let why = match station {
             None => "it is not in the configuration".to_owned(),
-            Some(station) if counted && !station.is_ready() => station.condition().1,
+            // One that rests is asked all the same.
+            Some(station) if counted && !station.is_ready() && !is_resting(station) => {
+                station.condition().1
+            }
             Some(_) => return Ok(()),
         };
         Err(Error::new(
@@ -182,8 +189,10 @@ impl Token {
             wiped =
                 wiped.saturating_add(u64::from(gone.map_err(|fault| unwell(desk.name(), fault))?));
         }
+        let bundles = crate::backup::remove_bundles(desk)?;
         let keys = pair::remove(desk, &ring.id)?;
-        Ok(wiped.saturating_add(u64::try_from(keys).unwrap_or(0)))
+        let hidden = u64::try_from(keys).unwrap_or(0).saturating_add(bundles);
+        Ok(wiped.saturating_add(hidden))
     }
 
     /// Destroys what stands there of an object, in whichever form. Answers false if nothing does.
@@ -192,6 +201,11 @@ impl Token {
         let Some(handle) = self.locate_doomed(desk, object, forms)? else { return Ok(false) };
         destroy_surely(desk, handle, Some(object)).map(|()| true)
     }
+}
+
+/// True if the operator wants no work for it, and nothing else is wrong with it.
+fn is_resting(station: &Station) -> bool {
+    station.condition().0 == Condition::Drained
 }
 
 /// Another process is about to bring it something.

@@ -59,6 +59,7 @@ pub mod settings;
 pub mod shares;
 pub mod shelf;
 pub mod shown;
+pub mod signature;
 mod standing;
 pub mod station;
 pub mod step;

@@ -12,6 +12,10 @@ impl Token {
     /// already. The last member that does work can't be drained.
     pub fn drain(&self, name: &str) -> Result<bool> {
         let station = self.named_station(name)?;
+        if self.is_vault(name) {
+            let message = format!("{name} is a backup token: it gets no work in any case");
+            return Err(Error::new(CKR_ARGUMENTS_BAD, message));
+        }
         if self.is_drained(station)? {
             return Ok(false);
         }
@@ -66,9 +70,11 @@ impl Token {
         Ok(self.store.note(&note::member(station.name(), note::DRAINED))?.is_some())
     }
 
+    /// A member that the configuration names, a backup token too.
     pub(crate) fn named_station(&self, name: &str) -> Result<&Arc<Station>> {
-        self.station(name).ok_or_else(|| {
-            let names: Vec<_> = self.stations.iter().map(|station| station.name()).collect();
+        self.any_station(name).ok_or_else(|| {
+            let all = self.stations.iter().chain(&self.vaults);
+            let names: Vec<_> = all.map(|station| station.name()).collect();
             Error::new(
                 CKR_ARGUMENTS_BAD,
                 format!(

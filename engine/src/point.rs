@@ -9,6 +9,7 @@ use crate::desk::Desk;
 use crate::fault::{Answer, Call, Fault};
 use crate::object::Object;
 use crate::prove::{self, Failure};
+use crate::signature;
 use num_bigint::BigUint;
 use tandem_values::{Handle, Template, ck::*};
 
@@ -133,7 +134,7 @@ pub(crate) fn find(
                     .with(CKA_KEY_TYPE, CKK_EC)
                     .with(CKA_EC_PARAMS, curve.parameters)
                     .with(CKA_EC_POINT, point);
-                match prove::private(desk, desk, twin, &method, &public, challenge) {
+                match signature::prove(desk, desk, twin, &method, &public, challenge) {
                     Ok(()) => return Ok(public),
                     Err(Failure::Fault(fault)) => return Err(fault),
                     // Nothing was made that could be left.

@@ -1,4 +1,6 @@
-//! What else the engine asks of the world: the time and unpredictable bytes.
+//! What else the engine asks of the world: the time, unpredictable bytes, and a second opinion on signatures.
+
+use tandem_values::Template;
 
 /// The time. Injected, so that the simulation owns it.
 pub trait Clock: Send + Sync {
@@ -12,4 +14,22 @@ pub trait Clock: Send + Sync {
 pub trait Entropy: Send + Sync {
     /// Fills a buffer.
     fn fill(&self, buffer: &mut [u8]);
+}
+
+/// Judges signatures without an HSM.
+pub trait Verifier: Send + Sync {
+    /// True if it knows the kind of key and finds the signature good; false says nothing, and a member is asked.
+    ///
+    /// `message` was signed with `mechanism`, a CKM_ number. With CKM_ECDSA and CKM_RSA_PKCS, which don't hash, its SHA-256 was,
+    /// with CKM_ECDSA on P-384 its SHA-384.
+    fn is_good(&self, public: &Template, mechanism: u64, message: &[u8], signature: &[u8]) -> bool;
+}
+
+/// Knows no kind of key, so members judge all signatures.
+pub struct NoVerifier;
+
+impl Verifier for NoVerifier {
+    fn is_good(&self, _: &Template, _: u64, _: &[u8], _: &[u8]) -> bool {
+        false
+    }
 }

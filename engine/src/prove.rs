@@ -5,7 +5,7 @@
 
 use crate::desk::Desk;
 use crate::event::Hash;
-use crate::fault::{Answer, Call, Class, Fault, Weight};
+use crate::fault::{Answer, Call, Class, Fault};
 use crate::object::Object;
 use crate::seal::Seal;
 use crate::step::{Output, Room, Step, Verb};
@@ -206,80 +206,6 @@ fn digest(
             Err(fault)
         }
     }
-}
-
-/// What a public key says of a signature: good, or what its member answers to it.
-///
-/// Some have no better word than an ill one for what is no signature at all. One that is well and says so again has judged.
-fn verify(
-    desk: &Desk<'_>,
-    method: &Method,
-    key: Handle,
-    data: &[u8],
-    signature: &[u8],
-) -> Answer<Result<(), Fault>> {
-    let judge = || verify_once(desk, method, key, data, signature);
-    match judge() {
-        Err(fault) if fault.weight() != Weight::Member => {
-            // It may not have begun to look, and then the operation goes on.
-            let _ = desk.member.cancel(desk.session, Verb::Verify);
-            match judge() {
-                Err(again) if again == fault && desk.member.token().is_ok() => Ok(Err(fault)),
-                judged => judged,
-            }
-        }
-        judged => judged,
-    }
-}
-
-fn verify_once(
-    desk: &Desk<'_>,
-    method: &Method,
-    key: Handle,
-    data: &[u8],
-    signature: &[u8],
-) -> Answer<Result<(), Fault>> {
-    let (verb, mechanism) = (Verb::Verify, method.mechanism.clone());
-    desk.member.step(
-        desk.session,
-        &Step::Init { verb, mechanism, key: Some(key), signature: None },
-        Room::Query,
-    )?;
-    let check =
-        Step::Check(verb, Zeroizing::new(data.to_vec()), Zeroizing::new(signature.to_vec()));
-    match desk.member.step(desk.session, &check, Room::Query) {
-        Ok(_) => Ok(Ok(())),
-        Err(fault) if is_refusal(fault) => Ok(Err(fault)),
-        Err(fault) => Err(fault),
-    }
-}
-
-/// Proves a private key by a signature over a fresh challenge, judged on `judge` by the public key made from its
-/// public part.
-pub fn private(
-    desk: &Desk<'_>,
-    judge: &Desk<'_>,
-    key: Handle,
-    method: &Method,
-    public: &Template,
-    challenge: &[u8; 32],
-) -> Proof {
-    let data = challenge.get(..method.len).unwrap_or(challenge);
-    let signature = run(desk, method, key, data)?;
-    let public =
-        public.clone().with(CKA_TOKEN, false).with(CKA_PRIVATE, false).with(CKA_VERIFY, true);
-    let judge_key = judge.member.create(judge.session, &public)?;
-    let good = verify(judge, method, judge_key, data, &signature);
-    // The judge's key is a session object of ours: that it can't be removed now does no harm.
-    let _ = judge.member.destroy(judge.session, judge_key);
-    good?.map_err(|fault| {
-        Failure::Different(format!(
-            "the signature that {} gives of a fresh challenge is not the one public key's ({} answers {})",
-            desk.name(),
-            judge.name(),
-            fault.rv
-        ))
-    })
 }
 
 /// The keyed fingerprint of a secret key: what it answers to a fixed question, under the log's MAC key.

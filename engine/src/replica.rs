@@ -12,6 +12,7 @@ use crate::object::{Kek, Object, ObjectId};
 use crate::pair;
 use crate::prove::{self, Failure, Proof};
 use crate::shelf::Entry;
+use crate::signature::Signature;
 use crate::station::{Lease, Station};
 use crate::token::Token;
 use crate::waking::LOST_MAX;
@@ -129,9 +130,7 @@ impl Token {
         prove::compare(desk, handle, &prove::telling(object))?;
         match (object.class(), &object.public, object.fingerprint) {
             (CKO_PRIVATE_KEY, Some(public), _) => match prove::private_method(&object.template) {
-                Some(method) => {
-                    prove::private(desk, desk, handle, &method, public, &self.challenge())
-                }
+                Some(method) => self.prove_signing((desk, desk), handle, &method, public),
                 None => Ok(()),
             },
             (CKO_SECRET_KEY | CKO_PRIVATE_KEY, _, Some(expected)) => {
@@ -200,7 +199,7 @@ impl Token {
             if let Some(method) = prove::private_method(&object.template) {
                 // A signature under the one public key says more than any attribute could, and where thousands are brought
                 // each call counts.
-                return prove::private(desk, judge, handle, &method, public, &self.challenge());
+                return self.prove_signing((desk, judge), handle, &method, public);
             }
             prove::compare(desk, handle, &prove::telling(object))?;
             let twin = carry::twin(object, &[(CKA_SIGN, true)]);
@@ -208,7 +207,7 @@ impl Token {
                 return Self::prove_agreement(desk, judge, object, kek, wrapped);
             };
             return with_twin(desk, kek, wrapped, &twin, |twin| {
-                prove::private(desk, judge, twin, &method, public, &self.challenge())
+                self.prove_signing((desk, judge), twin, &method, public)
             });
         }
         // A MAC alone would not tell a key from the same one with zeroes after it.
@@ -224,6 +223,19 @@ impl Token {
         with_twin(desk, kek, wrapped, &twin, |twin| {
             self.same_fingerprint(desk, twin, &method, expected)
         })
+    }
+
+    /// Proves a private key by a signature, which the host judges, or else the other member.
+    pub(crate) fn prove_signing(
+        &self,
+        (desk, judge): (&Desk<'_>, &Desk<'_>),
+        key: Handle,
+        method: &prove::Method,
+        public: &Template,
+    ) -> Proof {
+        let challenge = self.challenge();
+        let signature = Signature::by(desk, key, method, public, &challenge)?;
+        if signature.is_good(&*self.verifier) { Ok(()) } else { signature.judged_by(judge) }
     }
 
     /// Proves a key that can only agree (X25519, DH): both ends of an agreement with a fresh pair come out equal.
@@ -422,11 +434,13 @@ pub(crate) fn with_twin(
     proof
 }
 
-/// True if an object on a member is a key of a ring or its head record: no application ever sees those.
+/// True if an object on a member is a key of a ring, its head record, or part of a bundle: no application ever sees those.
 pub(crate) fn is_hidden(desk: &Desk<'_>, handle: Handle) -> Answer<bool> {
     let readings = desk.member.read(desk.session, handle, &[CKA_LABEL])?;
     Ok(match readings.first() {
-        Some(Reading::Value(Value::Bytes(label))) => pair::is_ring_label(label),
+        Some(Reading::Value(Value::Bytes(label))) => {
+            pair::is_ring_label(label) || crate::backup::is_sheet_label(label)
+        }
         _ => false,
     })
 }

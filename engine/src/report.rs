@@ -1,5 +1,6 @@
 //! What the engine tells operators: progress while it works, and reports afterwards. Plain data; `cli` shows it.
 
+use crate::backup::{BackupId, Moment};
 use crate::heads::Doubt;
 use crate::object::ObjectId;
 use crate::reconcile::Step;
@@ -82,6 +83,21 @@ pub struct Status {
     pub objects: u64,
     /// Its members.
     pub members: Vec<MemberStatus>,
+    /// Its backup tokens, which are connected only while a backup runs.
+    pub backup_tokens: Vec<BackupToken>,
+}
+
+/// A backup token, as the log tells of it.
+#[derive(Clone, Debug)]
+pub struct BackupToken {
+    /// Its name.
+    pub name: String,
+    /// Its token's serial number; `None` if it was never filled.
+    pub serial: Option<String>,
+    /// Its position in the log.
+    pub position: u64,
+    /// The backup with which it was filled last, and when.
+    pub filled: Option<(BackupId, Moment)>,
 }
 
 /// One object on one member.

@@ -1,8 +1,8 @@
 //! Who holds the key ring and who can bring it back, as the log tells it: the pairing that begins it, what has joined and left
-//! since, and how the recovery was split since. Read from the log when it is first asked, kept up from there, and never
+//! since, how the recovery was split since, and when backup tokens were filled. Read from the log when it is first asked, kept up from there, and never
 //! written down: the log is the truth.
 
-use crate::backup::Moment;
+use crate::backup::{Artefact, BackupId, Moment};
 use crate::error::Result;
 use crate::event::{Event, Hash, Record};
 use crate::journal::{BROKEN, Journal, damaged};
@@ -37,6 +37,8 @@ pub(crate) struct Roster {
     pub(crate) left: BTreeSet<String>,
     /// How the recovery was split, the pairing's first; the last is the one in force. None without a recovery.
     pub(crate) splits: Vec<Splitting>,
+    /// Which backup each backup token was filled with last, and when.
+    pub(crate) filled: BTreeMap<String, (BackupId, Moment)>,
 }
 
 impl Roster {
@@ -46,7 +48,8 @@ impl Roster {
         let first =
             ring.recovery.as_ref().map(|recovery| Splitting { at, split: recovery.split() });
         let splits = first.into_iter().collect();
-        Self { ring: Arc::new(ring), since, left: BTreeSet::new(), splits }
+        let (left, filled) = (BTreeSet::new(), BTreeMap::new());
+        Self { ring: Arc::new(ring), since, left, splits, filled }
     }
 
     fn fold(&mut self, told: &Told) {
@@ -62,6 +65,12 @@ impl Roster {
                 ring.leave(name);
                 self.since.remove(name);
                 self.left.insert(name.clone());
+                self.filled.remove(name);
+            }
+            Event::BackupMade(made) => {
+                if let Artefact::Token { name, .. } = &made.artefact {
+                    self.filled.insert(name.clone(), (made.id, told.at));
+                }
             }
             Event::RecoverySplit { set, shares, threshold } => {
                 let Some(recovery) = &mut ring.recovery else { return };
@@ -151,7 +160,7 @@ impl Roll {
             let records = store.read(self.read_to, BATCH)?;
             let Some(last) = records.last() else { return Ok(()) };
             let told = |record: &Record| {
-                let event = record.event_about_ring()?;
+                let event = record.event_for_roll()?;
                 Some(Told { at: Moment::of(record), event, sealed: false })
             };
             self.told.extend(records.iter().filter_map(told));

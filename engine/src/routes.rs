@@ -29,6 +29,17 @@ fn tried<'a>(ring: &'a Ring, prefix: &'static str, odd: bool) -> impl Iterator<I
 }
 
 impl Token {
+    /// The same between members that work: a backup token neither makes keys nor keeps any from being made.
+    fn tried_at_work<'a>(
+        &'a self,
+        ring: &'a Ring,
+        prefix: &'static str,
+        odd: bool,
+    ) -> impl Iterator<Item = &'a Route> {
+        tried(ring, prefix, odd)
+            .filter(|route| !self.is_vault(&route.from) && !self.is_vault(&route.to))
+    }
+
     /// Refuses a token object that some member could never take, and says which and why.
     pub(crate) fn can_be_carried(&self, template: &Template) -> Result {
         let (Some((prefix, odd)), Some(ring)) = (kind(template), self.ring.read().clone()) else {
@@ -40,8 +51,9 @@ impl Token {
         for station in
             self.members().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby))
         {
-            let mut failures =
-                tried(&ring, prefix, odd).filter(|route| route.to == station.name()).peekable();
+            let failures =
+                self.tried_at_work(&ring, prefix, odd).filter(|route| route.to == station.name());
+            let mut failures = failures.peekable();
             if failures.peek().is_none() {
                 continue;
             }
@@ -66,7 +78,7 @@ impl Token {
         let (Some((prefix, odd)), Some(ring)) = (kind(template), self.ring.read().clone()) else {
             return true;
         };
-        tried(&ring, prefix, odd)
+        self.tried_at_work(&ring, prefix, odd)
             .filter(|route| route.from == from)
             .all(|route| route.failure.is_none())
     }

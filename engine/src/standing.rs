@@ -20,7 +20,7 @@ pub(crate) enum Standing {
     Member(Position),
     /// The log doesn't count it among the members.
     Outside,
-    /// This process is about to bring it in, or to wipe it: the rest of the engine leaves it alone.
+    /// This process is about to bring it in, or to wipe it, or it is a backup token: the rest of the engine leaves it alone.
     Aside,
 }
 
@@ -99,6 +99,12 @@ impl Token {
 
     /// Ends what [`Token::set_aside`] began: the member is to this process what the log says.
     pub(crate) fn settle(&self, station: &Station) {
+        // A backup token stays apart, whatever the log says of it.
+        if self.is_vault(station.name()) {
+            Self::set_aside(station);
+            station.stop();
+            return;
+        }
         if station.standing() == Standing::Aside {
             station.go();
             station.set_standing(Standing::Outside);

@@ -9,11 +9,11 @@ use crate::login::Login;
 use crate::member::Member;
 use crate::mentions::Mentions;
 use crate::object::ObjectId;
-use crate::ports::{Clock, Entropy};
+use crate::ports::{Clock, Entropy, Verifier};
 use crate::roll::Roll;
 use crate::seal::{Seal, Site};
 use crate::session::Session;
-use crate::settings::{MemberSettings, Settings};
+use crate::settings::{MemberSettings, Role, Settings};
 use crate::shelf::Shelf;
 use crate::station::Station;
 use crate::waking::Waking;
@@ -37,6 +37,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Random bytes of the operating system.
     pub entropy: Arc<dyn Entropy>,
+    /// Judges signatures beside the members.
+    pub verifier: Arc<dyn Verifier>,
     /// Takes the recovery's shares when a token is paired by its first login (after C_InitToken), where no operator looks on.
     pub shares: Option<Arc<dyn ShareSink>>,
 }
@@ -50,10 +52,14 @@ pub trait ShareSink: Send + Sync {
 /// A virtual token.
 pub struct Token {
     pub(crate) settings: Settings,
+    /// The members that work.
     pub(crate) stations: Vec<Arc<Station>>,
+    /// The backup tokens, which nothing but a backup, a restore or an operator's command about one touches.
+    pub(crate) vaults: Vec<Arc<Station>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) share_sink: Option<Arc<dyn ShareSink>>,
     pub(crate) journal: Journal,
     pub(crate) shelf: Shelf,
@@ -130,26 +136,35 @@ pub(crate) mod note {
 impl Token {
     /// Puts a token together. Touches nothing yet.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let others = parts.members.len().saturating_sub(1);
-        let stations = parts
-            .members
-            .into_iter()
-            .map(|(member, settings)| {
-                let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
-                let station = Station::new(member, settings, clock, entropy);
+        let is_vault =
+            |(_, settings): &(Arc<dyn Member>, MemberSettings)| settings.role == Role::Backup;
+        let (vaults, members): (Vec<_>, Vec<_>) = parts.members.into_iter().partition(is_vault);
+        let others = members.len().saturating_sub(1);
+        let station = |others: usize| {
+            let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
+            move |(member, settings): (Arc<dyn Member>, MemberSettings)| {
+                let station =
+                    Station::new(member, settings, Arc::clone(&clock), Arc::clone(&entropy));
                 station.set_others(others);
                 Arc::new(station)
-            })
-            .collect();
+            }
+        };
+        let stations = members.into_iter().map(station(others)).collect();
+        let vaults: Vec<_> = vaults.into_iter().map(station(0)).collect();
+        for vault in &vaults {
+            Self::set_aside(vault);
+        }
         let seal = Arc::<RwLock<Option<Seal>>>::default();
         Arc::new(Self {
             journal: Journal::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),
             shelf: Shelf::new(Arc::clone(&parts.store), Arc::clone(&seal)),
             settings: parts.settings,
             stations,
+            vaults,
             store: parts.store,
             clock: parts.clock,
             entropy: parts.entropy,
+            verifier: parts.verifier,
             share_sink: parts.shares,
             login: RwLock::default(),
             login_turn: Mutex::new(()),
@@ -191,7 +206,7 @@ impl Token {
         }
         let _turn = self.login_turn.lock();
         self.end_login();
-        for station in &self.stations {
+        for station in self.stations.iter().chain(&self.vaults) {
             station.stop();
         }
     }

@@ -18,11 +18,13 @@ pub mod logging;
 pub mod pin;
 mod ports;
 pub mod shares;
+mod verifier;
 
 pub use assemble::member_config;
 pub use error::Error;
 pub use ports::{HostClock, HostEntropy};
 pub use tandem_vendor::{Serving, after_fork, before_fork, in_child};
+pub use verifier::HostVerifier;
 
 use caretaker::Caretaker;
 use logging::Program;
@@ -204,6 +206,7 @@ fn parts(
         store: Arc::new(store),
         clock: Arc::new(HostClock::new()),
         entropy: Arc::new(HostEntropy),
+        verifier: Arc::new(HostVerifier),
         shares: config.recovery.shares_dir.as_ref().map(sink),
     })
 }

@@ -9,6 +9,7 @@ use crate::world::World;
 use std::sync::Arc;
 use tandem_engine::error::{Error, Result};
 use tandem_engine::member::Member;
+use tandem_engine::ports::NoVerifier;
 use tandem_engine::report::{PairReport, Quiet};
 
 use tandem_engine::settings::{
@@ -68,6 +69,8 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
         store: Arc::new(Hand::new(world, life)),
         clock: Arc::clone(world) as Arc<_>,
         entropy: Arc::clone(world) as Arc<_>,
+        // A toy's signatures are a toy's to judge.
+        verifier: Arc::new(NoVerifier),
         shares: None,
     })
 }

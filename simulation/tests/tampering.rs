@@ -103,7 +103,7 @@ fn scene() -> Scene {
 fn back_up(token: &Token) -> Vec<u8> {
     let turn = token.backup_turn().expect("nobody else is at it");
     let backup = token.prepare_backup(&turn).expect("a backup");
-    let plan = token.plan_backup(&backup, None, false).expect("a plan");
+    let plan = token.plan_backup(&backup, None, None).expect("a plan");
     let mut bundle = Vec::new();
     let written = token.write_bundle(&backup, &plan, &mut bundle, &Quiet).expect("a bundle");
     let artefact =

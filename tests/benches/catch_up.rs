@@ -16,6 +16,8 @@ use tandem_tests::{Application, Bare, Demo, Direct, Vendor, Wanted, initialised,
 
 /// How many threads sign meanwhile.
 const SIGNERS: usize = 2;
+/// How long each waits between two signatures: with both loops at the same pace neither is held up more than the other.
+const PACE: Duration = Duration::from_millis(5);
 /// What the log says when the member is tried and works.
 const UP_AGAIN: &str = "member b is up again";
 
@@ -96,6 +98,7 @@ fn sign(session: &Session, over: &AtomicBool, signed: &AtomicUsize, failed: &Ato
         let counter =
             if session.sign(&Mechanism::Ecdsa, key, &DIGEST).is_ok() { signed } else { failed };
         counter.fetch_add(1, Ordering::Relaxed);
+        sleep(PACE);
     }
 }
 
@@ -134,6 +137,7 @@ fn bare_loop(direct: &Direct, vendor: Vendor, count: usize) -> Duration {
             scope.spawn(move || {
                 while !over.load(Ordering::Acquire) {
                     session.sign(&Mechanism::Ecdsa, busy, &DIGEST).expect("a signature");
+                    sleep(PACE);
                 }
             });
         }

@@ -50,18 +50,26 @@ impl Vendor {
 pub struct Wanted {
     /// Its members, `a`, `b`, …
     pub members: Vec<Vendor>,
+    backup: Option<Vendor>,
     settings: Vec<String>,
 }
 
 impl Wanted {
     /// A token over these members.
     pub fn over(members: &[Vendor]) -> Self {
-        Self { members: members.to_vec(), settings: Vec::new() }
+        Self { members: members.to_vec(), backup: None, settings: Vec::new() }
     }
 
     /// A member of each vendor: SoftHSM as `a`, Kryoptic as `b`.
     pub fn mixed() -> Self {
         Self::over(&[Vendor::SoftHsm, Vendor::Kryoptic])
+    }
+
+    /// The same with a backup token of this vendor, `backup`, that nobody has filled.
+    #[must_use]
+    pub fn with_backup_token(mut self, vendor: Vendor) -> Self {
+        self.backup = Some(vendor);
+        self
     }
 
     /// The same with a key of `[[token]]` set, as in `balance=primary`.
@@ -82,7 +90,7 @@ impl Demo {
     /// A demo of one's own. It goes with the folder.
     pub fn make(wanted: &Wanted) -> (TempDir, Self) {
         let dir = tempfile::Builder::new().prefix("tandem-").tempdir().expect("a temporary folder");
-        copy(&template(&wanted.members), dir.path());
+        copy(&template(wanted), dir.path());
         let demo = Self::at(dir.path(), &wanted.members);
         for setting in &wanted.settings {
             demo.configure(|text| set(&text, setting));
@@ -96,6 +104,9 @@ impl Demo {
         let mut command = Command::new(artefacts::tool());
         command.args(["demo", "--members", &names.join(",")]).arg("--dir").arg(dir);
         let log = format!("log.destination=file:{}", dir.join("tandem.log").display());
+        if let Some(vendor) = wanted.backup {
+            command.args(["--backup-token", vendor.name()]);
+        }
         for setting in wanted.settings.iter().chain([&log]) {
             command.args(["--set", setting]);
         }
@@ -274,9 +285,9 @@ fn names_folder(file: &Path) -> bool {
 }
 
 /// A demo that is copied and never used: making one takes seconds, copying it milliseconds.
-fn template(members: &[Vendor]) -> PathBuf {
+fn template(wanted: &Wanted) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    members.hash(&mut hasher);
+    (&wanted.members, wanted.backup).hash(&mut hasher);
     for file in [artefacts::tool(), artefacts::kryoptic()] {
         let metadata = file.metadata().expect("a file that was built");
         (metadata.mtime(), metadata.mtime_nsec(), metadata.len(), file).hash(&mut hasher);
@@ -287,7 +298,7 @@ fn template(members: &[Vendor]) -> PathBuf {
     let lock = File::create(template.with_extension("lock")).expect("a lock file");
     lock.lock().expect("a lock");
     if !template.exists() {
-        make_template(&Wanted::over(members), &template);
+        make_template(&Wanted { settings: Vec::new(), ..wanted.clone() }, &template);
     }
     template
 }

@@ -88,8 +88,12 @@ fn a_replaced_member_gets_every_key_though_it_is_killed_twice_on_the_way() {
         let count = keys_to_replace();
         many(demo, count);
         empty(demo, "a", SoftHsm);
-        // Nobody takes the new token for the old one.
+        // Nobody takes the new token for the old one, and that is seen without a PIN.
         assert_eq!(listed(demo, "a")["ring"], true);
+        let status = demo.report(&["status"])["tokens"][0]["members"][0].clone();
+        assert_eq!(status["condition"], "suspect", "{status}");
+        let reason = status["reason"].as_str().expect("a text");
+        assert!(reason.contains("tandem member replace a"), "{reason}");
         let arguments = ["member", "replace", "a", "--shares", &shares(demo)];
         let before = head(demo);
         // Once when the log has said that the old token has left, once in the middle of catching up.
@@ -205,6 +209,8 @@ fn a_member_that_is_taken_out_is_not_waited_for_and_comes_back_without_twins() {
         assert_eq!(objects(&direct), before - 2 + 2, "one pair has gone, one has come");
         drop(direct);
 
+        // One that rests before it leaves is wiped like any other.
+        report(demo, &["member", "drain", "b"]);
         let wiped = report(demo, &["member", "remove", "b", "--wipe"]);
         assert!(wiped["wiped"].as_u64().expect("a number") > 5, "{wiped}");
         assert_eq!(objects(&demo.direct("b")), 0);

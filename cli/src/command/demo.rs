@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// The members, named a, b, … in this order; a module named twice makes two members of it
     #[arg(long, value_enum, value_delimiter = ',', default_value = "softhsm,kryoptic")]
     members: Vec<Kind>,
+    /// A backup token of this module beside them: `backup`, not paired; `tandem backup run --to backup` fills it
+    #[arg(long, value_enum, value_name = "MODULE")]
+    backup_token: Option<Kind>,
     /// A key of tandem.toml: hold=on-demand, policy.min_replicas=2, member.deadline_ms=0, log.level=debug
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<Setting>,
@@ -29,7 +32,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     harden::no_core_dumps();
     let folder = Folder::at(&args.dir)?;
     let pins = demo::Pins::of_demo();
-    let made = demo::make(&folder, &args.members, &args.settings, &pins)?;
+    let made = demo::make(&folder, (&args.members, args.backup_token), &args.settings, &pins)?;
     let config = tandem_config::load(&folder.config())?;
     logging::set_up(logging::Program::Tool, &config.log);
 

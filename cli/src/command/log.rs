@@ -1,12 +1,13 @@
 //! `tandem log`: the log itself.
 
-use super::backup::{file::BundleFile, label};
+use super::backup::label;
+use super::backup::place::{Bundles, From};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::report::{AnchorLine, GoneLine, HeadLine, LogReport};
 use crate::screen::Screen;
-use std::path::{Path, PathBuf};
-use tandem_engine::backup::Anchor;
+use std::path::PathBuf;
+use tandem_engine::backup::{Anchor, Source};
 use tandem_engine::heads::Doubt;
 use tandem_engine::token::Token;
 
@@ -23,6 +24,8 @@ enum Command {
         /// Bundles: a log that was cut short is known by them
         #[arg(value_name = "BUNDLE")]
         bundles: Vec<PathBuf>,
+        #[command(flatten)]
+        from: From,
         /// Take the log as it is for the true one, whatever members know of another: when there is no bundle to restore it from
         #[arg(long)]
         accept: bool,
@@ -34,12 +37,18 @@ enum Command {
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     match &args.command {
-        Command::Check { bundles, accept, yes } => check(context, bundles, accept.then_some(*yes)),
+        Command::Check { bundles, from, accept, yes } => {
+            check(context, (bundles, from), accept.then_some(*yes))
+        }
     }
 }
 
 /// `accept`: the log is to be accepted, and whether nobody is to be asked.
-fn check(context: &mut Context<'_>, bundles: &[PathBuf], accept: Option<bool>) -> Result<bool> {
+fn check(
+    context: &mut Context<'_>,
+    (bundles, from): (&[PathBuf], &From),
+    accept: Option<bool>,
+) -> Result<bool> {
     let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
@@ -55,7 +64,10 @@ fn check(context: &mut Context<'_>, bundles: &[PathBuf], accept: Option<bool>) -
         (heads, accepted) = (done.heads, done.changed);
     }
     let checked = live.token.check_log()?;
-    let anchors: Vec<_> = bundles.iter().map(|path| anchor(live.token, path)).collect();
+    let mut anchors = anchors(live.token, &Bundles::files(bundles));
+    if let Some(name) = &from.name {
+        anchors.extend(self::anchors(live.token, &Bundles::on(live, None, name, from.wanted())?));
+    }
     let gone = checked.gone.iter().map(|(id, position)| GoneLine {
         object_id: id.to_string(),
         label: label(live.token, *id),
@@ -98,13 +110,18 @@ fn agrees(screen: &mut Screen, doubt: &Doubt) -> Result {
     if answer.trim() == "yes" { Ok(()) } else { Err(Error::failed("nothing was changed")) }
 }
 
-fn anchor(token: &Token, path: &Path) -> AnchorLine {
-    let found = token.check_against(&BundleFile(path.to_owned()));
+fn anchors(token: &Token, bundles: &Bundles) -> Vec<AnchorLine> {
+    let sources = bundles.sources();
+    bundles.names().into_iter().zip(&sources).map(|(name, it)| anchor(token, name, &**it)).collect()
+}
+
+fn anchor(token: &Token, file: String, source: &dyn Source) -> AnchorLine {
+    let found = token.check_against(source);
     let (position, verdict, reason) = match found {
         Ok(Anchor::Holds(position)) => (Some(position), "holds", String::new()),
         Ok(Anchor::CutShort(position)) => (Some(position), "cut-short", String::new()),
         Ok(Anchor::OtherHistory(position)) => (Some(position), "other-history", String::new()),
         Err(error) => (None, "unusable", error.to_string()),
     };
-    AnchorLine { file: path.display().to_string(), position, verdict, reason }
+    AnchorLine { file, position, verdict, reason }
 }

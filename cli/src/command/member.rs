@@ -12,7 +12,7 @@ use tandem_engine::joining::Bringing;
 use tandem_engine::leaving::Belongings;
 use tandem_engine::report::JoinReport;
 use tandem_engine::token::Token;
-use tandem_runtime::{Live, shares};
+use tandem_runtime::shares;
 use tandem_values::Secret;
 
 #[derive(clap::Args)]
@@ -120,21 +120,11 @@ fn bring(context: &mut Context<'_>, args: &Bring, done: &'static str, way: Way) 
     let bringing = Bringing { shares: &shares, keep_foreign: args.keep_foreign, progress: &bar };
     let joined = way(live.token, &pin, &args.name, &bringing);
     bar.clear();
-    let joined = joined.map_err(|error| explained(live, &args.name, &error))?;
+    let joined = joined.map_err(|error| context::explained(live, &args.name, &error))?;
     let report = JoinedReport::of(live.token.label(), done, &joined);
     runtime.stop();
     context.screen.report(&report)?;
     Ok(report.exceptions.is_empty())
-}
-
-/// Where the member's module can't be loaded the reason is the loader's, with what to do.
-fn explained(live: Live<'_>, name: &str, error: &tandem_engine::error::Error) -> Error {
-    let vendor =
-        live.config.members.iter().zip(live.members).find(|(member, _)| member.name == name);
-    match vendor.and_then(|(_, vendor)| vendor.problem()) {
-        Some(problem) => Error::failed(format!("member {name}: {problem}; {}", problem.remedy())),
-        None => Error::failed(error.to_string()),
-    }
 }
 
 fn remove(context: &mut Context<'_>, args: &Remove) -> Result<bool> {

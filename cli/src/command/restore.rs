@@ -1,22 +1,25 @@
 //! `tandem restore`: brings a token back from a backup.
 
+use super::backup;
 use super::backup::choice::Chosen;
-use super::backup::{self, file};
+use super::backup::place::{Bundles, From};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::progress::Bar;
 use crate::report::{PickedReport, RestoredReport};
 use std::path::PathBuf;
 use std::time::Instant;
-use tandem_engine::backup::{Choice, Source};
+use tandem_engine::backup::{Choice, Header, Source};
 use tandem_engine::joining::Bringing;
-use tandem_runtime::shares;
+use tandem_runtime::{Live, shares};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A complete bundle, and those that build on it, oldest first
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "name", conflicts_with = "name", value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    from: From,
     /// The folder with the files of the recovery's shares, or one of the files; may be given more than once
     #[arg(long, value_name = "DIR")]
     shares: Vec<PathBuf>,
@@ -36,19 +39,33 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
         return pick(context, args, chosen.as_deref());
     }
     let began = Instant::now();
-    let last = args.files.last().ok_or_else(|| Error::usage("name the bundle"))?;
-    // Before a PIN is asked for.
-    let (header, written) = file::read_through(last)?;
-    let recovery = header.ring.recovery.as_ref();
-    let shares = shares::gather(&args.shares, recovery).map_err(Error::Failed)?;
+    let gather = |header: &Header| {
+        shares::gather(&args.shares, header.ring.recovery.as_ref()).map_err(Error::Failed)
+    };
+    let read = |bundles: Bundles| {
+        let (header, artefact) = bundles.last()?;
+        Ok::<_, Error>((gather(&header)?, artefact, bundles))
+    };
+    // Before a PIN is asked for, where none is needed to read it.
+    let files = match args.from.name {
+        None => Some(read(Bundles::files(&args.files))?),
+        Some(_) => None,
+    };
     let runtime = context.open()?;
     let live = context.token(&runtime)?;
     let pin = context.pin(live.config)?;
+    let (shares, artefact, bundles) = match (files, &args.from.name) {
+        (Some(files), _) => files,
+        (None, name) => {
+            let name = name.as_deref().unwrap_or_default();
+            read(Bundles::on(live, Some(&pin), name, args.from.wanted())?)?
+        }
+    };
     let bar = Bar::new(context.screen.json());
     let bringing = Bringing { shares: &shares, keep_foreign: args.keep_foreign, progress: &bar };
-    let files: Vec<_> = args.files.iter().cloned().map(file::BundleFile).collect();
-    let sources: Vec<&dyn Source> = files.iter().map(|file| file as &dyn Source).collect();
-    let restored = live.token.restore(&pin, &sources, file::artefact(last, written), &bringing);
+    let sources = bundles.sources();
+    let sources: Vec<&dyn Source> = sources.iter().map(|source| &**source).collect();
+    let restored = live.token.restore(&pin, &sources, artefact, &bringing);
     bar.clear();
     let restored = restored?;
     let status = live.token.status()?;
@@ -70,9 +87,11 @@ fn pick(context: &mut Context<'_>, args: &Args, chosen: Option<&[Choice]>) -> Re
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
     let bar = Bar::new(context.screen.json());
-    let files: Vec<_> = args.files.iter().cloned().map(file::BundleFile).collect();
-    let sources: Vec<&dyn Source> = files.iter().map(|file| file as &dyn Source).collect();
-    let picked = live.token.pick(&sources, chosen, &bar);
+    let picked = bundles(live, args).and_then(|bundles| {
+        let sources = bundles.sources();
+        let sources: Vec<&dyn Source> = sources.iter().map(|source| &**source).collect();
+        Ok(live.token.pick(&sources, chosen, &bar)?)
+    });
     bar.clear();
     let picked = picked?;
     let report = PickedReport::of(live.token.label(), &picked, |id| backup::label(live.token, id));
@@ -80,4 +99,12 @@ fn pick(context: &mut Context<'_>, args: &Args, chosen: Option<&[Choice]>) -> Re
     runtime.stop();
     context.screen.report(&report)?;
     Ok(report.left.is_empty())
+}
+
+/// What is read, with a login.
+fn bundles(live: Live<'_>, args: &Args) -> Result<Bundles> {
+    match &args.from.name {
+        Some(name) => Bundles::on(live, None, name, args.from.wanted()),
+        None => Ok(Bundles::files(&args.files)),
+    }
 }

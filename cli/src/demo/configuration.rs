@@ -118,6 +118,7 @@ mod tests {
             name: name.to_owned(),
             kind,
             module: format!("/usr/lib/{name}.so").into(),
+            role: typed::Role::Active,
         });
         let settings: Vec<Setting> = settings.iter().map(|text| text.parse().unwrap()).collect();
         text(&folder, &members, &settings)

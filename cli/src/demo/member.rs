@@ -40,6 +40,7 @@ pub(super) fn typed(folder: &Folder, planned: &Planned) -> typed::Member {
             label: Some(planned.name.clone()),
             ..typed::Selector::default()
         }),
+        role: (planned.role != typed::Role::Active).then_some(planned.role),
         ..typed::Member::default()
     };
     match planned.kind {

@@ -15,6 +15,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use tandem_config::typed::Role;
 use tandem_values::Secret;
 
 /// The user PIN of the virtual token and of every member.
@@ -97,14 +98,14 @@ impl Folder {
 /// Makes the members and the configuration, unless they are there. True if something was made.
 pub(crate) fn make(
     folder: &Folder,
-    kinds: &[Kind],
+    (kinds, backup): (&[Kind], Option<Kind>),
     settings: &[Setting],
     pins: &Pins,
 ) -> Result<bool> {
     if folder.config().exists() {
         return Ok(false);
     }
-    let planned = plan(kinds)?;
+    let planned = plan(kinds, backup)?;
     // What can't be configured isn't made: the configuration is checked before anything is written.
     let text = configuration::text(folder, &planned, settings)?;
     for member in &planned {
@@ -119,17 +120,23 @@ pub(crate) struct Planned {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) module: PathBuf,
+    pub(crate) role: Role,
 }
 
+/// The name of the backup token.
+const BACKUP: &str = "backup";
+
 /// Names the members `a`, `b`, … in the order they were asked for.
-fn plan(kinds: &[Kind]) -> Result<Vec<Planned>> {
+fn plan(kinds: &[Kind], backup: Option<Kind>) -> Result<Vec<Planned>> {
     if kinds.is_empty() || kinds.len() > 26 {
         return Err(Error::usage("--members takes 1 to 26 modules: softhsm, kryoptic"));
     }
     let names = ('a'..='z').map(|name| name.to_string());
-    let planned = names.zip(kinds).map(|(name, kind)| {
-        let module = modules::find(*kind)?;
-        Ok(Planned { name, kind: *kind, module })
+    let members = names.zip(kinds).map(|(name, kind)| (name, *kind, Role::Active));
+    let backup = backup.map(|kind| (BACKUP.to_owned(), kind, Role::Backup));
+    let planned = members.chain(backup).map(|(name, kind, role)| {
+        let module = modules::find(kind)?;
+        Ok(Planned { name, kind, module, role })
     });
     planned.collect()
 }

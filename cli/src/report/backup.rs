@@ -1,6 +1,6 @@
 //! What `tandem backup` and `tandem restore` report.
 
-use super::{AwayLine, hex, time};
+use super::{AwayLine, JoinedReport, hex, time};
 use serde::Serialize;
 use tandem_engine::backup::{Artefact, Backup, Made, Picked, Restored, State, Verified};
 use tandem_engine::object::ObjectId;
@@ -28,6 +28,8 @@ pub(crate) struct BackupReport {
     pub(crate) backup: BackupLine,
     /// What was written and read back; null unless a bundle was made now.
     pub(crate) bundle: Option<BundleReport>,
+    /// The backup token that was filled now, as `tandem member add` tells of a member; null unless one was.
+    pub(crate) member: Option<JoinedReport>,
     /// Objects that could not be put in, and stay not backed up.
     pub(crate) left_out: Vec<LeftOutLine>,
 }
@@ -81,8 +83,10 @@ pub(crate) struct ArtefactLine {
 /// A bundle that was read: what `tandem backup verify` reports.
 #[derive(Serialize)]
 pub(crate) struct BundleReport {
-    /// The file.
+    /// The file; empty if it is on a backup token.
     pub(crate) file: String,
+    /// The backup token that it is on; null if it is a file.
+    pub(crate) member: Option<String>,
     /// The backup that it is of.
     pub(crate) backup: String,
     /// True if it is as it was written and every key in it was proven.
@@ -109,6 +113,30 @@ pub(crate) struct BundleReport {
     pub(crate) bytes: u64,
     /// Its SHA-256.
     pub(crate) sha256: String,
+}
+
+/// The bundles on a backup token: what `tandem backup verify --from` reports.
+#[derive(Serialize)]
+pub(crate) struct TokenBundlesReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// The backup token.
+    pub(crate) member: String,
+    /// True if all of them are as they were written and every key in them was proven.
+    pub(crate) verified: bool,
+    /// Those that could be read.
+    pub(crate) bundles: Vec<BundleReport>,
+    /// Those that could not.
+    pub(crate) unusable: Vec<UnusableLine>,
+}
+
+/// A bundle that can't be used.
+#[derive(Serialize)]
+pub(crate) struct UnusableLine {
+    /// The backup that it should be of.
+    pub(crate) backup: String,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 /// An object that is not in an artefact.
@@ -176,7 +204,16 @@ impl ArtefactLine {
 }
 
 impl BundleReport {
-    /// What reading a bundle came to; `label` tells what an object is called.
+    /// What reading a bundle on a backup token came to.
+    pub(crate) fn on(
+        member: &str,
+        verified: &Verified,
+        label: impl Fn(ObjectId) -> String,
+    ) -> Self {
+        Self { member: Some(member.to_owned()), ..Self::of(String::new(), verified, label) }
+    }
+
+    /// What reading a bundle file came to; `label` tells what an object is called.
     pub(crate) fn of(
         file: String,
         verified: &Verified,
@@ -185,6 +222,7 @@ impl BundleReport {
         let header = &verified.header;
         Self {
             file,
+            member: None,
             backup: header.id.to_string(),
             verified: verified.failed.is_empty(),
             label: header.label.clone(),
@@ -340,7 +378,7 @@ pub(crate) struct DrillReport {
     pub(crate) token: String,
     /// The last backup that was restored from.
     pub(crate) backup: String,
-    /// The bundles, oldest first.
+    /// The bundles, oldest first: files, or what is on a backup token.
     pub(crate) files: Vec<String>,
     /// True if every key that the backup should hold came back and was proven.
     pub(crate) recovered: bool,

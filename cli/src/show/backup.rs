@@ -4,7 +4,7 @@ use super::{Judgement, Show, count, judged, table};
 use crate::error::Result;
 use crate::report::{
     BackupLine, BackupReport, BackupsReport, BundleReport, DrillReport, LeftOutLine, PickedReport,
-    RestoredReport,
+    RestoredReport, TokenBundlesReport,
 };
 use crate::screen::Screen;
 use comfy_table::Cell;
@@ -53,6 +53,15 @@ impl BackupLine {
 
 impl Show for BackupReport {
     fn show(&self, screen: &mut Screen) -> Result {
+        if let Some(member) = &self.member {
+            screen.line(format!(
+                "{} (token {}) {}holds {}, each proven",
+                member.member,
+                member.serial,
+                if member.changed { "was given the key ring and " } else { "" },
+                count(usize::try_from(member.proven).unwrap_or(usize::MAX), "object", "objects")
+            ))?;
+        }
         if let Some(bundle) = &self.bundle {
             bundle.show(screen)?;
         }
@@ -60,7 +69,7 @@ impl Show for BackupReport {
         let backup = &self.backup;
         screen.line(match backup.state {
             "prepared" => format!(
-                "backup {} is prepared: it goes up to position {} of the log of {}; next: `tandem backup run --out FILE`",
+                "backup {} is prepared: it goes up to position {} of the log of {}; next: `tandem backup run --out FILE`, or `--to NAME`",
                 backup.id, backup.position, self.token
             ),
             "made" => format!(
@@ -81,9 +90,12 @@ impl Show for BackupReport {
 
 impl Show for BundleReport {
     fn show(&self, screen: &mut Screen) -> Result {
+        let place = match &self.member {
+            Some(member) => format!("backup {} on {member}", self.backup),
+            None => self.file.clone(),
+        };
         screen.line(format!(
-            "{}: {}, {} bytes, SHA-256 {}",
-            self.file,
+            "{place}: {}, {} bytes, SHA-256 {}",
             count(usize::try_from(self.records).unwrap_or(usize::MAX), "record", "records"),
             self.bytes,
             self.sha256
@@ -92,6 +104,24 @@ impl Show for BundleReport {
         let proven = usize::try_from(self.proven).unwrap_or(usize::MAX);
         screen
             .line(format!("{} opened by an HSM and proven", count(proven, "key was", "keys were")))
+    }
+}
+
+impl Show for TokenBundlesReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        for bundle in &self.bundles {
+            bundle.show(screen)?;
+        }
+        for unusable in &self.unusable {
+            screen.line(format!(
+                "backup {} on {}: {}",
+                unusable.backup, self.member, unusable.reason
+            ))?;
+        }
+        if self.bundles.is_empty() && self.unusable.is_empty() {
+            screen.line(format!("{} holds no bundle", self.member))?;
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::pairing::{show_attacks, show_routes};
 use super::{Judgement, Show, count, judged, table};
 use crate::error::Result;
-use crate::report::{JoinedReport, LeftReport, MemberChange, MembersReport};
+use crate::report::{BackupTokenLine, JoinedReport, LeftReport, MemberChange, MembersReport};
 use crate::screen::Screen;
 use comfy_table::Cell;
 
@@ -28,7 +28,12 @@ impl Show for MembersReport {
                 let condition = match member.condition {
                     Some("up") => judged("up", Judgement::Good),
                     Some(other) => judged(format!("{other}: {}", member.reason), Judgement::Bad),
-                    None => Cell::new(""),
+                    None => Cell::new(
+                        member
+                            .backup_token
+                            .as_ref()
+                            .map_or_else(String::new, BackupTokenLine::line),
+                    ),
                 };
                 let deadline = match member.deadline_ms {
                     0 => "none".to_owned(),
@@ -38,7 +43,11 @@ impl Show for MembersReport {
                     Cell::new(&member.name),
                     Cell::new(member.role),
                     condition,
-                    if member.ring { Cell::new("yes") } else { judged("no", Judgement::Fair) },
+                    match (member.ring, &member.backup_token) {
+                        (true, _) => Cell::new("yes"),
+                        (false, Some(_)) => Cell::new("no"),
+                        (false, None) => judged("no", Judgement::Fair),
+                    },
                     Cell::new(member.position),
                     Cell::new(member.serial.as_deref().unwrap_or_default()),
                     Cell::new(member.pin),

@@ -30,6 +30,9 @@ impl Show for TokenStatus {
             rows.add_row(member.row());
         }
         screen.line(rows.to_string())?;
+        for known in &self.backup_tokens {
+            screen.line(format!("{} (backup token): {}", known.name, known.line()))?;
+        }
         for member in &self.not_configured {
             screen.line(member.line())?;
         }

@@ -179,7 +179,10 @@ impl<'a> Bundle<'a> {
     pub fn open(from: &'a mut dyn Read) -> Result<Self> {
         let mut magic = [0; MAGIC.len()];
         let mut bundle = Opening { from, hash: Sha256::new(), bytes: 0 };
-        bundle.take(&mut magic).map_err(|_| broken("it is no bundle: it is too short"))?;
+        bundle.take(&mut magic).map_err(|error| match error.rv.0 {
+            CKR_DATA_INVALID => broken("it is no bundle: it is too short"),
+            _ => error,
+        })?;
         if magic != *MAGIC {
             return Err(broken(if magic.starts_with(KIND) {
                 "a later version of Tandem has made it; read it with that"
@@ -283,7 +286,15 @@ pub(crate) fn broken(why: &str) -> Error {
     Error::new(CKR_DATA_INVALID, format!("the bundle can't be used: {why}"))
 }
 
+/// What a token says that a bundle is on, which is no word of the bundle: it says what happened itself.
+fn told(error: &std::io::Error) -> Option<Error> {
+    error.get_ref()?.downcast_ref::<Error>().cloned()
+}
+
 fn unread(error: &std::io::Error) -> Error {
+    if let Some(own) = told(error) {
+        return own;
+    }
     if error.kind() == ErrorKind::UnexpectedEof {
         return broken("it has been cut short");
     }
@@ -291,6 +302,9 @@ fn unread(error: &std::io::Error) -> Error {
 }
 
 fn unwritten(error: &std::io::Error) -> Error {
+    if let Some(own) = told(error) {
+        return own;
+    }
     let rv = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => CKR_DEVICE_MEMORY,
         _ => CKR_DEVICE_ERROR,

@@ -24,7 +24,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    fn of(backup: &Backup, committed: Moment, made: &Made) -> Self {
+    pub(super) fn of(backup: &Backup, committed: Moment, made: &Made) -> Self {
         Self {
             id: backup.id,
             committed,
@@ -35,7 +35,8 @@ impl Standing {
         }
     }
 
-    fn has(&self, id: ObjectId, at: Position) -> bool {
+    /// True if an object is in it that came into the log, or changed last, at `at`.
+    pub(super) fn has(&self, id: ObjectId, at: Position) -> bool {
         at > self.since
             && at <= self.to
             && self.selection.as_ref().is_none_or(|chosen| chosen.contains(&id))

@@ -16,6 +16,7 @@ mod pick;
 mod published;
 mod restore;
 mod source;
+mod vault;
 mod verify;
 mod words;
 
@@ -27,10 +28,12 @@ pub use pick::Picked;
 pub use published::Known;
 pub use restore::Restored;
 pub use source::Source;
+pub use vault::{Filled, TokenBundle, Vault};
 pub use verify::{Anchor, Verified};
-pub use words::{Artefact, BackupId, Made};
+pub use words::{Artefact, BackupId, Made, Medium};
 
 pub(crate) use bundle::broken;
 pub(crate) use cover::needs_recovery;
 pub(crate) use gate::{Gate, is_gated};
 pub(crate) use source::Sources;
+pub(crate) use vault::{is_sheet_label, remove_bundles};

@@ -5,7 +5,7 @@ use super::bundle::{Header, Part, Writer, Written};
 use super::choice::Choice;
 use super::cover::{recovery_of, stands};
 use super::ledger::{Backup, Ledger, State};
-use super::words::{Artefact, BackupId, Made};
+use super::words::{Artefact, BackupId, Made, Medium};
 use crate::error::{Error, Result};
 use crate::event::{Event, Record};
 use crate::journal::damaged;
@@ -20,8 +20,8 @@ use std::io::Write;
 use std::sync::Arc;
 use tandem_values::{Template, ck::*};
 
-/// The name under which one operator keeps others out.
-const LEASE: &str = "backup";
+/// The name under which one operator keeps others out; no member can have it.
+const LEASE: &str = "backup/operator";
 
 /// How many records are read at once.
 const BATCH: usize = 256;
@@ -39,6 +39,18 @@ pub struct Plan {
     pub left_out: Vec<(ObjectId, String)>,
     /// How many objects will be in it.
     pub objects: u64,
+}
+
+impl Plan {
+    /// Leaves out what could not be put in; what is left out already stays so for its own reason.
+    pub fn leave_out(&mut self, objects: Vec<(ObjectId, String)>) {
+        for (id, why) in objects {
+            if self.left_out.iter().all(|(other, _)| *other != id) {
+                self.left_out.push((id, why));
+                self.objects = self.objects.saturating_sub(1);
+            }
+        }
+    }
 }
 
 /// One operator at a time holds it.
@@ -90,37 +102,43 @@ impl Token {
         })
     }
 
-    /// What an artefact of a backup would hold: everything, or some objects, or what came after the last bundle that counts.
+    /// What an artefact of a backup would hold: everything, or some objects, or what came after the last bundle that counts and
+    /// is kept on the same.
     pub fn plan_backup(
         &self,
         backup: &Backup,
         chosen: Option<&[Choice]>,
-        incremental: bool,
+        incremental: Option<&Medium>,
     ) -> Result<Plan> {
-        let base = if incremental { Some(self.base_for(backup)?) } else { None };
+        let base = incremental.map(|medium| self.base_for(backup, medium)).transpose()?;
         let mut plan = Plan {
             since: base.as_ref().map_or(0, |base| base.prepared.position),
             base: base.map(|base| base.id),
             ..Plan::default()
         };
-        let entries = match chosen {
-            None => self.shelf.find(&Template::new()),
-            Some(wanted) => {
-                let entries = self.chosen(wanted)?;
-                plan.selection = Some(entries.iter().map(|entry| entry.object.id).collect());
-                entries
-            }
-        };
-        let meant = |entry: &&Arc<Entry>| {
-            entry.object.born > plan.since && entry.object.born <= backup.prepared.position
-        };
-        for entry in entries.iter().filter(meant) {
+        if let Some(wanted) = chosen {
+            let entries = self.chosen(wanted)?;
+            plan.selection = Some(entries.iter().map(|entry| entry.object.id).collect());
+        }
+        for entry in self.meant(backup, &plan) {
             match why_not(&entry.object) {
                 Some(why) => plan.left_out.push((entry.object.id, why)),
                 None => plan.objects = plan.objects.saturating_add(1),
             }
         }
         Ok(plan)
+    }
+
+    /// The objects that a plan is about.
+    pub(super) fn meant(&self, backup: &Backup, plan: &Plan) -> Vec<Arc<Entry>> {
+        let mut entries = self.shelf.find(&Template::new());
+        entries.retain(|entry| {
+            let object = &entry.object;
+            object.born > plan.since
+                && object.born <= backup.prepared.position
+                && plan.selection.as_ref().is_none_or(|chosen| chosen.contains(&object.id))
+        });
+        entries
     }
 
     /// The objects that some templates name, with the other halves of key pairs.
@@ -144,15 +162,21 @@ impl Token {
     }
 
     /// The last committed backup with a bundle of everything that counts.
-    fn base_for(&self, backup: &Backup) -> Result<Backup> {
+    fn base_for(&self, backup: &Backup, medium: &Medium) -> Result<Backup> {
         let (ledger, ring) = (self.ledger()?, self.known_ring()?);
         let ring = ring.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
         let is_base = |base: &&Backup| {
             base.prepared.position < backup.prepared.position
-                && whole_bundle(&ledger, &ring, base).is_some()
+                && whole_bundle(&ledger, &ring, base, medium).is_some()
         };
         ledger.backups().iter().rev().find(is_base).cloned().ok_or_else(|| {
-            self.out_of_order("there is no committed bundle to build on: make a complete one first")
+            let there = match medium {
+                Medium::Token { name, serial } => format!(" on {name} (serial {serial})"),
+                Medium::Files | Medium::Unknown => String::new(),
+            };
+            self.out_of_order(&format!(
+                "there is no committed bundle{there} to build on: make a complete one first"
+            ))
         })
     }
 
@@ -275,7 +299,7 @@ impl Token {
         self.end_backup(&backup, why)
     }
 
-    fn end_backup(&self, backup: &Backup, why: &str) -> Result<Backup> {
+    pub(super) fn end_backup(&self, backup: &Backup, why: &str) -> Result<Backup> {
         self.append(Event::BackupEnded { id: backup.id, reason: why.to_owned() })?;
         self.known_backup(backup.id)
     }
@@ -285,25 +309,27 @@ impl Token {
         self.shelf.by_id(id).map(|entry| entry.object.template.clone())
     }
 
-    /// The bundles that bring back the most: the last one that counts and all that it builds on, oldest first. Empty if there is
-    /// none.
-    pub fn last_bundles(&self) -> Result<Vec<Backup>> {
+    /// The bundles that bring back the most: the last one that counts and all that it builds on, oldest first, and what they
+    /// are kept on: files before a token, which somebody must connect. `None` if there is none.
+    pub fn last_bundles(&self) -> Result<Option<(Medium, Vec<Backup>)>> {
         let (ledger, ring) = (self.ledger()?, self.known_ring()?);
         let ring = ring.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
-        let mut next = ledger
-            .backups()
-            .iter()
-            .rev()
-            .find(|backup| whole_bundle(&ledger, &ring, backup).is_some())
-            .cloned();
-        let mut chain = Vec::new();
+        let media = |backup: &Backup| {
+            let mut media: Vec<_> =
+                backup.counting().map(|made| Medium::of(&made.artefact)).collect();
+            media.sort_by_key(|medium| *medium != Medium::Files);
+            media.into_iter().find(|on| whole_bundle(&ledger, &ring, backup, on).is_some())
+        };
+        let last = ledger.backups().iter().rev().find_map(|it| Some((media(it)?, it.clone())));
+        let Some((medium, last)) = last else { return Ok(None) };
+        let (mut next, mut chain) = (Some(last), Vec::new());
         while let Some(backup) = next {
-            let base = whole_bundle(&ledger, &ring, &backup).and_then(|made| made.base);
+            let base = whole_bundle(&ledger, &ring, &backup, &medium).and_then(|made| made.base);
             next = base.and_then(|base| ledger.backup(base).cloned());
             chain.push(backup);
         }
         chain.reverse();
-        Ok(chain)
+        Ok(Some((medium, chain)))
     }
 
     /// Why the artefacts of a backup don't count, if none does.
@@ -321,11 +347,17 @@ impl Token {
     }
 }
 
-/// The bundle of everything that a backup has and that counts.
-fn whole_bundle<'a>(ledger: &Ledger, ring: &Ring, backup: &'a Backup) -> Option<&'a Made> {
+/// The bundle of everything that a backup has on something and that counts.
+fn whole_bundle<'a>(
+    ledger: &Ledger,
+    ring: &Ring,
+    backup: &'a Backup,
+    on: &Medium,
+) -> Option<&'a Made> {
     backup.counting().find(|made| {
         made.selection.is_none()
-            && matches!(made.artefact, Artefact::Bundle { .. })
+            && *on != Medium::Unknown
+            && Medium::of(&made.artefact) == *on
             && stands(ledger, ring, backup, made).is_ok()
     })
 }

@@ -59,6 +59,35 @@ pub enum Artefact {
     },
 }
 
+/// What a backup and those that build on it are kept on: all on one, or they could not be restored together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Bundle files.
+    Files,
+    /// A backup token.
+    Token {
+        /// The member's name.
+        name: String,
+        /// Its token's serial number.
+        serial: String,
+    },
+    /// What Tandem can't read.
+    Unknown,
+}
+
+impl Medium {
+    /// What an artefact is kept on.
+    pub fn of(artefact: &Artefact) -> Self {
+        match artefact {
+            Artefact::Bundle { .. } => Self::Files,
+            Artefact::Token { name, serial } => {
+                Self::Token { name: name.clone(), serial: serial.clone() }
+            }
+            Artefact::Vendor { .. } => Self::Unknown,
+        }
+    }
+}
+
 /// An artefact of a backup, and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Made {

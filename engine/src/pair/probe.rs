@@ -13,6 +13,7 @@ use crate::ports::Entropy;
 use crate::prove::{self, Failure, Method, Proof};
 use crate::report::Progress;
 use crate::ring::{RingHandles, RingKey, Route};
+use crate::signature;
 use tandem_values::template::Reading;
 use tandem_values::{Handle, Template, Value, ck::*};
 use zeroize::Zeroizing;
@@ -157,7 +158,7 @@ impl Sample {
             Mark::Public(public) => {
                 let mut challenge = [0; 32];
                 entropy.fill(&mut challenge);
-                prove::private(desk, &from.0, key, &self.method, public, &challenge)
+                signature::prove(desk, &from.0, key, &self.method, public, &challenge)
             }
             Mark::Secret(secret) => self.proves_secret(to, key, secret),
         };

@@ -7,6 +7,7 @@ mod gate;
 mod heads;
 mod phases;
 mod restore;
+mod token;
 
 use serde_json::Value;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 //! The scratch token holds real keys while the drill lasts. A software token made here lies in memory where the host has
 //! such a folder, has PINs that nobody knows, and goes with the drill.
 
-use super::file::{self, BundleFile};
+use super::place::{self, Bundles};
 use crate::context::Context;
 use crate::demo::{self, Folder, Kind, Pins};
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tandem_config::Config;
-use tandem_engine::backup::{Bundle, Known, Source};
+use tandem_engine::backup::{Backup, Known, Medium, Source};
 use tandem_engine::joining::Bringing;
 use tandem_engine::object::ObjectId;
 use tandem_engine::report::Replica;
@@ -28,8 +28,9 @@ const MEMORY: &str = "/dev/shm";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A complete bundle and those that build on it, oldest first [default: the last that counts, where they were made]
-    #[arg(long, value_name = "FILE")]
+    /// A complete bundle and those that build on it, oldest first; or the name of a backup token that is connected [default: the
+    /// last that counts, where they were made]
+    #[arg(long, value_name = "FILE|NAME")]
     from: Vec<PathBuf>,
     /// The folder with the files of the recovery's shares, or one of the files; may be given more than once
     #[arg(long, value_name = "DIR", required = true)]
@@ -53,7 +54,7 @@ struct Scratch {
 /// What the drill is held against.
 struct Published {
     keys: BTreeMap<ObjectId, Known>,
-    files: Vec<PathBuf>,
+    bundles: Bundles,
 }
 
 pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
@@ -78,17 +79,28 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
 /// The keys that everybody knows, and the bundles that should bring them back.
 fn published(live: Live<'_>, from: &[PathBuf]) -> Result<Published> {
     let keys = live.token.known_keys()?;
-    if !from.is_empty() {
-        return Ok(Published { keys, files: from.to_vec() });
-    }
-    let chain = live.token.last_bundles()?;
-    if chain.is_empty() {
+    let bundles = match from {
+        [] => last(live)?,
+        [only] if place::is_token(live, only) => {
+            Bundles::on(live, None, &only.to_string_lossy(), None)?
+        }
+        files => Bundles::files(files),
+    };
+    Ok(Published { keys, bundles })
+}
+
+/// The last bundles that count, where they were made.
+fn last(live: Live<'_>) -> Result<Bundles> {
+    let Some((medium, chain)) = live.token.last_bundles()? else {
         return Err(Error::failed(format!(
             "no bundle of token {} counts, so there is nothing to restore: `tandem backup run --commit --out FILE`",
             live.token.label()
         )));
+    };
+    if let Medium::Token { name, .. } = &medium {
+        return Bundles::on(live, None, name, chain.last().map(|backup| backup.id));
     }
-    let place = |backup: &tandem_engine::backup::Backup| match live.token.bundle_place(backup.id)? {
+    let place = |backup: &Backup| match live.token.bundle_place(backup.id)? {
         Some(place) if Path::new(&place).is_file() => Ok(PathBuf::from(place)),
         Some(place) => Err(Error::failed(format!(
             "the bundle of backup {} is not at {place} any more: say where it is with --from",
@@ -99,7 +111,7 @@ fn published(live: Live<'_>, from: &[PathBuf]) -> Result<Published> {
             backup.id
         ))),
     };
-    Ok(Published { keys, files: chain.iter().map(place).collect::<Result<_>>()? })
+    Ok(Bundles::files(&chain.iter().map(place).collect::<Result<Vec<_>>>()?))
 }
 
 fn scratch(context: &mut Context<'_>, args: &Args) -> Result<Scratch> {
@@ -120,7 +132,7 @@ fn scratch(context: &mut Context<'_>, args: &Args) -> Result<Scratch> {
         Error::failed(format!("no temporary folder can be made for the drill: {error}"))
     })?;
     let (folder, pins) = (Folder::at(dir.path())?, Pins::of_nobody()?);
-    demo::make(&folder, &[args.module], &[], &pins)?;
+    demo::make(&folder, (&[args.module], None), &[], &pins)?;
     let config = tandem_config::load(&folder.config())?;
     Ok(Scratch { config, pin: pins.user, _folder: Some(dir) })
 }
@@ -133,16 +145,15 @@ fn rehearse(
     bar: &Bar,
     began: Instant,
 ) -> Result<DrillReport> {
-    let last = published.files.last().ok_or_else(|| Error::usage("--from: name a bundle"))?;
-    let (header, written) = read(last)?;
+    let (header, artefact) = published.bundles.last()?;
     let words = shares::gather(shares, header.ring.recovery.as_ref()).map_err(Error::Failed)?;
     let Scratch { config, pin, _folder } = scratch;
     let runtime = Runtime::open(config)?;
     let there = runtime.live().next().ok_or_else(|| Error::usage("no token to restore onto"))?;
     let bringing = Bringing { shares: &words, keep_foreign: false, progress: bar };
-    let files: Vec<_> = published.files.iter().cloned().map(BundleFile).collect();
-    let sources: Vec<&dyn Source> = files.iter().map(|file| file as &dyn Source).collect();
-    let restored = there.token.restore(&pin, &sources, file::artefact(last, written), &bringing)?;
+    let sources = published.bundles.sources();
+    let sources: Vec<&dyn Source> = sources.iter().map(|source| &**source).collect();
+    let restored = there.token.restore(&pin, &sources, artefact, &bringing)?;
     let restored_in = began.elapsed().as_secs_f64();
     let session = there.token.login(&pin)?;
     let found = there.token.known_keys()?;
@@ -152,7 +163,7 @@ fn rehearse(
     let report = DrillReport {
         token: token.label(),
         backup: restored.backup.to_string(),
-        files: published.files.iter().map(|file| file.display().to_string()).collect(),
+        files: published.bundles.names(),
         recovered: judged.failed.is_empty(),
         proven: judged.proven,
         failed: LeftOutLine::all(&judged.failed, |id| name(&published.keys, id)),
@@ -168,13 +179,6 @@ fn rehearse(
     };
     runtime.stop();
     Ok(report)
-}
-
-fn read(path: &Path) -> Result<(tandem_engine::backup::Header, tandem_engine::backup::Written)> {
-    let mut from = file::open(path)?;
-    let mut bundle = Bundle::open(&mut from)?;
-    while bundle.advance()?.is_some() {}
-    Ok((bundle.header().clone(), bundle.written()))
 }
 
 /// The objects that the scratch token has just proven, each anew.

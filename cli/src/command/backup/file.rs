@@ -43,6 +43,7 @@ pub(crate) fn read_through(path: &Path) -> Result<(Header, Written)> {
 }
 
 /// A bundle file, for the engine.
+#[derive(Clone)]
 pub(crate) struct BundleFile(pub(crate) PathBuf);
 
 impl Source for BundleFile {

@@ -3,29 +3,45 @@
 use super::choice::Chosen;
 use super::enforcer::Enforcer;
 use super::file::BundleFile;
-use super::{file, label, line};
+use super::{file, label, line, place};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::progress::Bar;
-use crate::report::{BackupReport, BundleReport, LeftOutLine};
+use crate::report::{BackupReport, BundleReport, JoinedReport, LeftOutLine};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tandem_engine::backup::{Artefact, Backup, Bundle, Choice, Plan, Turn, Verified};
+use tandem_engine::backup::{
+    Artefact, Backup, Bundle, Choice, Medium, Plan, Turn, Vault, Verified,
+};
+use tandem_engine::joining::Bringing;
+use tandem_engine::report::JoinReport;
 use tandem_engine::token::Token;
+use tandem_runtime::{Live, shares};
+use tandem_values::Secret;
 
 #[derive(clap::Args)]
-#[group(id = "artefact", required = true, multiple = false, args = ["out", "vendor"])]
+#[group(id = "artefact", required = true, multiple = false, args = ["out", "to", "vendor"])]
 pub(crate) struct Args {
     /// Write a bundle file; never over one that is there
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Fill this backup token: a member with role = "backup", connected now
+    #[arg(long, value_name = "NAME")]
+    to: Option<String>,
+    /// The folder with the files of the recovery's shares, or one of the files, for a backup token that was never filled; may be
+    /// given more than once
+    #[arg(long, value_name = "DIR", requires = "to")]
+    shares: Vec<PathBuf>,
+    /// Leave what a new backup token holds and is not Tandem's as it is, rather than refuse the token
+    #[arg(long, requires = "to")]
+    keep_foreign: bool,
     /// The vendors' own procedures have made the backup: how it is found again. Taken on your word, and not verified
     #[arg(long, value_name = "REFERENCE")]
     vendor: Option<String>,
     /// Commit it at once, if it is verified
     #[arg(long)]
     commit: bool,
-    /// Only what came after the last committed bundle, which it then builds on
+    /// Only what came after the last committed bundle in a file, or on the same token, which it then builds on
     #[arg(long, conflicts_with_all = ["keys", "labels", "vendor"])]
     incremental: bool,
     #[command(flatten)]
@@ -47,6 +63,21 @@ struct Outcome {
     plan: Plan,
     artefact: Artefact,
     bundle: Option<Verified>,
+    joined: Option<JoinReport>,
+}
+
+/// What the backup is put on.
+enum Onto<'a> {
+    File(&'a Path),
+    Token(Box<Filling>),
+    Word(&'a str),
+}
+
+/// A backup token that is open, and what it is filled with.
+struct Filling {
+    vault: Vault,
+    shares: Vec<Secret>,
+    keep_foreign: bool,
 }
 
 pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
@@ -57,9 +88,11 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let session = context.login(live)?;
     let token = live.token;
     let turn = token.backup_turn()?;
+    // Before anything is begun: it may not be there.
+    let onto = onto(live, args)?;
     enforcer.as_ref().map_or(Ok(()), Enforcer::prepare)?;
     let bar = Bar::new(context.screen.json());
-    let made = make(token, &turn, args, chosen.as_deref(), &bar);
+    let made = make(token, &turn, (&onto, args.incremental), chosen.as_deref(), &bar);
     bar.clear();
     let made = match (made, &enforcer) {
         (Ok(outcome), Some(_)) if !outcome.plan.left_out.is_empty() => {
@@ -75,12 +108,26 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let left_out = LeftOutLine::all(&outcome.plan.left_out, |id| label(token, id));
     let now = if args.commit { token.commit_backup(&turn)? } else { token.open_backup()? };
     enforcer.as_ref().map_or(Ok(()), Enforcer::commit)?;
+    if let (Onto::Token(filling), true) = (&onto, args.commit)
+        && let Err(error) = filling.vault.tidy()
+    {
+        log::warn!("{error}; what is not needed any more is removed the next time");
+    }
     drop(turn);
-    let path = args.out.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-    let bundle =
-        outcome.bundle.map(|verified| BundleReport::of(path, &verified, |id| label(token, id)));
-    let report =
-        BackupReport { token: token.label(), backup: line(token, &now)?, bundle, left_out };
+    let called = |id| label(token, id);
+    let bundle = outcome.bundle.as_ref().map(|verified| match &onto {
+        Onto::Token(filling) => BundleReport::on(filling.vault.name(), verified, called),
+        Onto::File(path) => BundleReport::of(path.display().to_string(), verified, called),
+        Onto::Word(_) => BundleReport::of(String::new(), verified, called),
+    });
+    drop(onto);
+    let report = BackupReport {
+        token: token.label(),
+        backup: line(token, &now)?,
+        bundle,
+        member: outcome.joined.map(|joined| JoinedReport::of(token.label(), "filled", &joined)),
+        left_out,
+    };
     session.close();
     runtime.stop();
     context.screen.report(&report)?;
@@ -91,23 +138,28 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
 fn make(
     token: &Token,
     turn: &Turn,
-    args: &Args,
+    (onto, incremental): (&Onto<'_>, bool),
     chosen: Option<&[Choice]>,
     bar: &Bar,
 ) -> Result<Outcome> {
     let backup = prepared(token, turn)?;
-    let plan = token.plan_backup(&backup, chosen, args.incremental)?;
-    let outcome = match (&args.out, &args.vendor) {
-        (Some(path), _) => bundle(token, &backup, plan, path, bar)?,
-        (None, Some(reference)) => on_word(reference),
-        (None, None) => {
-            return Err(Error::usage("say what to put the backup on: --out or --vendor"));
-        }
+    let medium = match onto {
+        Onto::File(_) => Medium::Files,
+        Onto::Token(filling) => filling.vault.medium(),
+        Onto::Word(_) => Medium::Unknown,
+    };
+    let plan = token.plan_backup(&backup, chosen, incremental.then_some(&medium))?;
+    let outcome = match onto {
+        Onto::File(path) => bundle(token, &backup, plan, path, bar)?,
+        Onto::Token(filling) => filling.fill(&backup, plan, bar)?,
+        Onto::Word(reference) => on_word(reference),
     };
     let verified = outcome.bundle.is_some();
     let (plan, artefact) = (outcome.plan.clone(), outcome.artefact.clone());
     token.note_made(turn, &backup, plan, artefact, verified)?;
-    if let Some(place) = args.out.as_ref().and_then(|path| path.canonicalize().ok()) {
+    if let Onto::File(path) = onto
+        && let Ok(place) = path.canonicalize()
+    {
         token.set_bundle_place(backup.id, &place.display().to_string())?;
     }
     Ok(outcome)
@@ -135,6 +187,7 @@ fn on_word(reference: &str) -> Outcome {
         plan: Plan::default(),
         artefact: Artefact::Vendor { reference: reference.to_owned() },
         bundle: None,
+        joined: None,
     }
 }
 
@@ -165,7 +218,40 @@ fn bundle(
     // What no HSM could open is in no backup.
     plan.left_out.extend(verified.failed.iter().cloned());
     let artefact = file::artefact(path, verified.written);
-    Ok(Outcome { plan, artefact, bundle: Some(verified) })
+    Ok(Outcome { plan, artefact, bundle: Some(verified), joined: None })
+}
+
+/// What the operator wants it put on, with a backup token open.
+fn onto<'a>(live: Live<'_>, args: &'a Args) -> Result<Onto<'a>> {
+    match (&args.out, &args.to, &args.vendor) {
+        (Some(path), ..) => Ok(Onto::File(path)),
+        (None, Some(name), _) => {
+            let ring = live.token.status()?.ring;
+            let recovery = ring.as_ref().and_then(|ring| ring.recovery.as_ref());
+            let shares = shares::gather(&args.shares, recovery).map_err(Error::Failed)?;
+            let vault = place::open(live, None, name)?;
+            let keep_foreign = args.keep_foreign;
+            Ok(Onto::Token(Box::new(Filling { vault, shares, keep_foreign })))
+        }
+        (None, None, Some(reference)) => Ok(Onto::Word(reference)),
+        (None, None, None) => {
+            Err(Error::usage("say what to put the backup on: --out, --to or --vendor"))
+        }
+    }
+}
+
+impl Filling {
+    fn fill(&self, backup: &Backup, plan: Plan, bar: &Bar) -> Result<Outcome> {
+        let Self { vault, shares, keep_foreign } = self;
+        let bringing = Bringing { shares, keep_foreign: *keep_foreign, progress: bar };
+        let filled = vault.fill(backup, plan, &bringing)?;
+        Ok(Outcome {
+            plan: filled.plan,
+            artefact: vault.artefact(),
+            bundle: Some(filled.verified),
+            joined: Some(filled.joined),
+        })
+    }
 }
 
 /// True if a file is a bundle of this backup, made as it is wanted now.

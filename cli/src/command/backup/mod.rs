@@ -5,12 +5,14 @@ mod drill;
 mod enforcer;
 pub(crate) mod file;
 mod make;
+pub(crate) mod place;
+mod verify;
 
 use crate::context::Context;
-use crate::error::{Error, Result};
-use crate::progress::Bar;
-use crate::report::{BackupLine, BackupReport, BackupsReport, BundleReport};
-use std::path::{Path, PathBuf};
+use crate::error::Result;
+use crate::report::{BackupLine, BackupReport, BackupsReport};
+use place::From;
+use std::path::PathBuf;
 use tandem_engine::backup::{Backup, Turn};
 use tandem_engine::object::ObjectId;
 use tandem_engine::token::Token;
@@ -31,7 +33,10 @@ enum Command {
     /// Read a bundle back and prove every key in it. A committed backup whose bundle fails counts no more
     Verify {
         /// The bundle
-        file: PathBuf,
+        #[arg(required_unless_present = "name", conflicts_with = "name")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        from: From,
     },
     /// Let the backup that was made count
     Commit,
@@ -55,7 +60,8 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     match &args.command {
         Command::Prepare => change(context, Token::prepare_backup),
         Command::Run(args) => make::run(context, args),
-        Command::Verify { file } => verify(context, file),
+        Command::Verify { file: Some(file), .. } => verify::file(context, file),
+        Command::Verify { file: None, from } => verify::token(context, from),
         Command::Commit => change(context, Token::commit_backup),
         Command::Rollback => change(context, Token::roll_back_backup),
         Command::Withdraw { id, reason } => change(context, |token, turn| {
@@ -81,6 +87,7 @@ fn change(
         token: live.token.label(),
         backup: line(live.token, &backup)?,
         bundle: None,
+        member: None,
         left_out: Vec::new(),
     };
     session.close();
@@ -119,51 +126,4 @@ fn list(context: &mut Context<'_>) -> Result<bool> {
     runtime.stop();
     context.screen.report(&report)?;
     Ok(true)
-}
-
-fn verify(context: &mut Context<'_>, path: &Path) -> Result<bool> {
-    // Before a PIN is asked for.
-    file::open(path)?;
-    let runtime = context.look()?;
-    let live = context.token(&runtime)?;
-    let session = context.login(live)?;
-    let bar = Bar::new(context.screen.json());
-    let verified = live.token.verify_bundle(&file::BundleFile(path.to_owned()), &bar);
-    bar.clear();
-    let outcome = match verified {
-        Ok(verified) => {
-            let report =
-                BundleReport::of(path.display().to_string(), &verified, |id| label(live.token, id));
-            if !report.verified {
-                let why = format!("{} of its keys were not proven", report.failed.len());
-                withdraw(live.token, path, &why);
-            }
-            Ok(report)
-        }
-        Err(error) => {
-            // What no HSM can be asked about says nothing of the bundle.
-            if error.rv.0 == tandem_values::ck::CKR_DATA_INVALID {
-                withdraw(live.token, path, &error.to_string());
-            }
-            Err(Error::from(error))
-        }
-    };
-    session.close();
-    runtime.stop();
-    let report = outcome?;
-    context.screen.report(&report)?;
-    Ok(report.verified)
-}
-
-/// A committed backup whose bundle failed counts no more, if the bundle still says which it is.
-fn withdraw(token: &Token, path: &Path, why: &str) {
-    let named = file::open(path).ok().and_then(|mut from| {
-        tandem_engine::backup::Bundle::open(&mut from).ok().map(|bundle| bundle.header().id)
-    });
-    let Some(id) = named else { return };
-    let reason = format!("its bundle failed verification: {why}");
-    let ended = token.backup_turn().and_then(|turn| token.withdraw_backup(&turn, id, &reason));
-    if ended.is_ok() {
-        log::error!("backup {id} counts no more: {reason}; make another, now");
-    }
 }

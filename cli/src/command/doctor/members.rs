@@ -1,9 +1,11 @@
 //! The members: their modules, and how they are.
 
 use super::Findings;
+use crate::context;
+use crate::report::time;
 use tandem_config::Config;
 use tandem_engine::member::Member;
-use tandem_engine::report::{Condition, MemberStatus, Status};
+use tandem_engine::report::{BackupToken, Condition, MemberStatus, Status};
 use tandem_runtime::{Live, member_config};
 use tandem_values::ck::CKM_AES_KEY_WRAP_PAD;
 use tandem_vendor::VendorMember;
@@ -11,7 +13,8 @@ use tandem_vendor::VendorMember;
 /// What can be said of the modules' files without running their code.
 pub(super) fn look_at_files(config: &Config, findings: &mut Findings) {
     for token in &config.tokens {
-        for member in &token.members {
+        // A backup token's module need not be there either.
+        for member in token.working() {
             if let Err(problem) = tandem_vendor::check(&member_config(token, member, false)) {
                 let subject = subject(&format!("token {}", token.label), &member.name);
                 findings.wrong(&subject, format!("refused: {problem}"), problem.remedy());
@@ -22,10 +25,15 @@ pub(super) fn look_at_files(config: &Config, findings: &mut Findings) {
 
 /// How the members are.
 pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut Findings) {
-    for (vendor, member) in live.members.iter().zip(&status.members) {
+    for member in &status.members {
         let subject = subject(around, &member.name);
-        look_at(&subject, vendor, member, findings);
+        if let Some(vendor) = context::vendor(live, &member.name) {
+            look_at(&subject, vendor, member, findings);
+        }
         look_at_followed(&subject, member, status.head, findings);
+    }
+    for backup_token in &status.backup_tokens {
+        look_at_backup_token(&subject(around, &backup_token.name), backup_token, findings);
     }
     let up = status.members.iter().filter(|member| member.condition == Condition::Up).count();
     if status.members.len() == 1 {
@@ -43,6 +51,25 @@ pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut
             ),
             "bring members back, or lower min_replicas",
         );
+    }
+}
+
+/// A backup token is not asked: it lies in a safe.
+fn look_at_backup_token(subject: &str, backup_token: &BackupToken, findings: &mut Findings) {
+    match (&backup_token.filled, &backup_token.serial) {
+        (Some((backup, moment)), serial) => findings.ok(
+            subject,
+            format!(
+                "a backup token (serial {}): filled at {} with backup {backup}",
+                serial.as_deref().unwrap_or("not known"),
+                time(moment.at_ms)
+            ),
+        ),
+        (None, _) => findings.note(
+            subject,
+            "a backup token that was never filled",
+            format!("run: tandem backup run --commit --to {} --shares DIR", backup_token.name),
+        ),
     }
 }
 

@@ -2,6 +2,7 @@
 //! and any two writes to its folders. Whatever is left is never a false "backed up", and the same command run again gets there.
 
 mod recovery;
+mod token;
 
 use crate::common::{World, again, compiled_shim};
 use std::collections::BTreeMap;
@@ -146,6 +147,28 @@ fn preparing_committing_and_rolling_back() {
             },
         };
         kill_at_each(world, &roll_back);
+    });
+}
+
+#[test]
+fn verifying_a_backup() {
+    alone(&Wanted::mixed(), |demo| {
+        kill_at_each(
+            World::around(again(demo)),
+            &Case {
+                name: "backup verify",
+                prepare: |world| {
+                    make_key(world);
+                    done(world, &["backup", "run", "--commit", "--out", &path(world)]);
+                },
+                arguments: |world| words(&["backup", "verify", &path(world)]),
+                judge: |world| {
+                    assert_eq!(counts(world).1, 0, "that nobody looked to its end says nothing");
+                    never_falsely(world)
+                },
+                finish: commit_in_the_end,
+            },
+        );
     });
 }
 

@@ -77,9 +77,10 @@ impl World {
         self.demo.dir().join("faults").join(name)
     }
 
-    /// The names of its members.
+    /// The names of its members, and of its backup token if it has one.
     pub(crate) fn members(&self) -> Vec<&'static str> {
-        self.demo.members().into_iter().map(|(name, _)| name).collect()
+        let members = self.demo.members().into_iter().map(|(name, _)| name);
+        members.chain(self.demo.storage("backup").exists().then_some("backup")).collect()
     }
 
     /// Gives a member another script, from the next call on, and forgets the calls before.

@@ -1,0 +1,192 @@
+//! What is measured: each case is one thing that an application does again and again.
+
+use crate::module::{Attribute, Result, Session};
+use cryptoki_sys::*;
+use serde::{Deserialize, Serialize};
+
+/// The labels of the keys that are used: who prepares a token makes these.
+pub const LABELS: [(&str, &str); 4] = [
+    ("bench-p256", "ec:p256"),
+    ("bench-rsa2048", "rsa:2048"),
+    ("bench-hmac", "generic:32"),
+    ("bench-aes256", "aes:256"),
+];
+/// The label of the keys that only fill the token.
+pub const FILL: &str = "fill";
+
+/// One thing that an application does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Case {
+    /// C_SignInit, C_Sign: ECDSA on P-256.
+    SignP256,
+    /// The same with RSA of 2048 bits, PKCS #1.
+    SignRsa2048,
+    /// The same: HMAC with SHA-256.
+    Hmac,
+    /// C_EncryptInit, C_Encrypt: AES-GCM, 16 bytes.
+    Gcm16,
+    /// The same, a mebibyte.
+    GcmMebibyte,
+    /// C_GetAttributeValue: id and label.
+    Read,
+    /// C_FindObjects by id, each time another.
+    FindId,
+    /// C_FindObjects by label, each time another.
+    FindLabel,
+    /// C_FindObjects by an id that nothing has.
+    FindMiss,
+    /// C_FindObjects for all private keys.
+    List,
+    /// The same, then id, label and type of each.
+    ListRead,
+    /// A pair on P-256 is made on the token, and destroyed.
+    Make,
+    /// The same, not destroyed.
+    MakeOnly,
+}
+
+impl Case {
+    /// Its name for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SignP256 => "sign, ECDSA P-256",
+            Self::SignRsa2048 => "sign, RSA-2048",
+            Self::Hmac => "HMAC, SHA-256",
+            Self::Gcm16 => "AES-GCM, 16 B",
+            Self::GcmMebibyte => "AES-GCM, 1 MiB",
+            Self::Read => "read id and label",
+            Self::FindId => "find by id",
+            Self::FindLabel => "find by label",
+            Self::FindMiss => "find what is not there",
+            Self::List => "list private keys",
+            Self::ListRead => "list them with attributes",
+            Self::Make => "make and destroy a P-256 pair",
+            Self::MakeOnly => "make a P-256 pair",
+        }
+    }
+}
+
+/// A thread's session, and what it needs for a case.
+pub struct Subject<'a> {
+    session: Session<'a>,
+    case: Case,
+    key: CK_OBJECT_HANDLE,
+    names: Vec<Vec<u8>>,
+    data: Vec<u8>,
+    room: Vec<u8>,
+    turn: usize,
+}
+
+impl<'a> Subject<'a> {
+    /// Finds what the case needs; `seed` makes threads ask for different things. `filled` is how many keys fill the token.
+    pub fn prepare(session: Session<'a>, case: Case, seed: usize, filled: usize) -> Result<Self> {
+        let (key, len) = match case {
+            Case::SignP256 | Case::Read => (find_one(&session, CKO_PRIVATE_KEY, "bench-p256")?, 32),
+            Case::SignRsa2048 => (find_one(&session, CKO_PRIVATE_KEY, "bench-rsa2048")?, 51),
+            Case::Hmac => (find_one(&session, CKO_SECRET_KEY, "bench-hmac")?, 32),
+            Case::Gcm16 => (find_one(&session, CKO_SECRET_KEY, "bench-aes256")?, 16),
+            Case::GcmMebibyte => (find_one(&session, CKO_SECRET_KEY, "bench-aes256")?, 1 << 20),
+            _ => (0, 0),
+        };
+        let names = names(&session, case, seed, filled)?;
+        let (data, room) = (vec![7; len], vec![0; len.saturating_add(512)]);
+        Ok(Self { session, case, key, names, data, room, turn: seed })
+    }
+
+    /// Does it once.
+    pub fn once(&mut self) -> Result<()> {
+        self.turn = self.turn.wrapping_add(1);
+        let (session, key) = (&self.session, self.key);
+        match self.case {
+            Case::SignP256 => session.sign(CKM_ECDSA, key, &self.data, &mut self.room),
+            Case::SignRsa2048 => session.sign(CKM_RSA_PKCS, key, &self.data, &mut self.room),
+            Case::Hmac => session.sign(CKM_SHA256_HMAC, key, &self.data, &mut self.room),
+            Case::Gcm16 | Case::GcmMebibyte => {
+                let mut iv = [0; 12];
+                for (place, byte) in iv.iter_mut().zip(self.turn.to_le_bytes()) {
+                    *place = byte;
+                }
+                session.encrypt_gcm(key, &mut iv, &self.data, &mut self.room)
+            }
+            Case::Read => session.read(key, &[CKA_ID, CKA_LABEL]).map(drop),
+            Case::FindId => self.find(CKA_ID, 1),
+            Case::FindLabel => self.find(CKA_LABEL, 1),
+            Case::FindMiss => self.find(CKA_ID, 0),
+            Case::List => session.find(&private()).map(drop),
+            Case::ListRead => {
+                for object in session.find(&private())? {
+                    session.read(object, &[CKA_ID, CKA_LABEL, CKA_KEY_TYPE])?;
+                }
+                Ok(())
+            }
+            Case::Make | Case::MakeOnly => make(session, self.case == Case::Make),
+        }
+    }
+
+    fn find(&self, kind: CK_ATTRIBUTE_TYPE, expected: usize) -> Result<()> {
+        let at = self.turn.checked_rem(self.names.len()).unwrap_or(0);
+        let name = self.names.get(at).ok_or("nothing to find")?;
+        let wanted = [private(), vec![Attribute::bytes(kind, name.clone())]].concat();
+        let found = self.session.find(&wanted)?.len();
+        if found == expected {
+            Ok(())
+        } else {
+            Err(format!("{found} objects were found, not {expected}"))
+        }
+    }
+}
+
+fn private() -> Vec<Attribute> {
+    vec![Attribute::number(CKA_CLASS, CKO_PRIVATE_KEY)]
+}
+
+/// The one key with this label.
+pub fn find_one(
+    session: &Session<'_>,
+    class: CK_OBJECT_CLASS,
+    label: &str,
+) -> Result<CK_OBJECT_HANDLE> {
+    let wanted = [Attribute::number(CKA_CLASS, class), Attribute::bytes(CKA_LABEL, label)];
+    let found = session.find(&wanted)?;
+    found.first().copied().ok_or_else(|| format!("no key is labelled {label:?}"))
+}
+
+/// Sixteen names to look for.
+fn names(session: &Session<'_>, case: Case, seed: usize, filled: usize) -> Result<Vec<Vec<u8>>> {
+    let label = |number: usize| {
+        let step = filled.div_ceil(16).max(1);
+        let place = number.wrapping_mul(step).wrapping_add(seed).checked_rem(filled).unwrap_or(0);
+        format!("{FILL}-{}", place.wrapping_add(1))
+    };
+    let labels = (0..16).map(label);
+    match case {
+        Case::FindLabel => Ok(labels.map(String::into_bytes).collect()),
+        Case::FindId => labels
+            .map(|label| session.read(find_one(session, CKO_PRIVATE_KEY, &label)?, &[CKA_ID]))
+            .collect(),
+        Case::FindMiss => Ok((0..16).map(|number: u8| vec![0xEE, number, 0xEE]).collect()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The DER name of P-256.
+const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+fn make(session: &Session<'_>, destroy: bool) -> Result<()> {
+    let named = || {
+        [Attribute::flag(CKA_TOKEN, true), Attribute::bytes(CKA_LABEL, "bench-made")].into_iter()
+    };
+    let public: Vec<_> = named()
+        .chain([Attribute::bytes(CKA_EC_PARAMS, P256), Attribute::flag(CKA_VERIFY, true)])
+        .collect();
+    let private: Vec<_> = named()
+        .chain([
+            Attribute::flag(CKA_PRIVATE, true),
+            Attribute::flag(CKA_SENSITIVE, true),
+            Attribute::flag(CKA_SIGN, true),
+        ])
+        .collect();
+    let pair = session.generate_pair(CKM_EC_KEY_PAIR_GEN, &public, &private)?;
+    if destroy { pair.into_iter().try_for_each(|half| session.destroy(half)) } else { Ok(()) }
+}

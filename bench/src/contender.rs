@@ -1,0 +1,78 @@
+//! A module in the race, and the process in which it runs.
+
+use crate::worker::{Answer, Ask, Done, Ready};
+use serde::de::DeserializeOwned;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A module, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    /// Its name for people.
+    pub name: String,
+    /// The module.
+    pub module: PathBuf,
+    /// The label of its token.
+    pub label: String,
+    /// The user's PIN.
+    pub pin: String,
+    /// What it needs in its environment.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A contender at work.
+pub struct Running {
+    /// The contender's name.
+    pub name: String,
+    /// How long it took to be ready.
+    pub ready: Ready,
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Contender {
+    /// Starts its process: `program` with arguments that make it serve.
+    pub fn start(&self, mut program: Command) -> Answer<Running> {
+        let mut child = program
+            .arg(&self.module)
+            .arg(&self.label)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", self.name))?;
+        let mut input = child.stdin.take().ok_or("no pipe")?;
+        let mut output = BufReader::new(child.stdout.take().ok_or("no pipe")?);
+        writeln!(input, "{}", self.pin).map_err(|error| format!("{}: {error}", self.name))?;
+        let ready = heard(&self.name, &mut output)?;
+        Ok(Running { name: self.name.clone(), ready, child, input: Some(input), output })
+    }
+}
+
+impl Running {
+    /// Has it work for a while.
+    pub fn ask(&mut self, ask: Ask) -> Answer<Done> {
+        let line = serde_json::to_string(&ask).map_err(|error| error.to_string())?;
+        let input = self.input.as_mut().ok_or("it has ended")?;
+        writeln!(input, "{line}").map_err(|error| format!("{}: {error}", self.name))?;
+        heard(&self.name, &mut self.output)
+    }
+}
+
+/// It ends by itself when nobody asks any more.
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn heard<T: DeserializeOwned>(name: &str, output: &mut impl BufRead) -> Answer<T> {
+    let mut line = String::new();
+    output.read_line(&mut line).map_err(|error| format!("{name}: {error}"))?;
+    let answer: Answer<T> = serde_json::from_str(&line)
+        .map_err(|_| format!("{name}: its process has ended: see what it said above"))?;
+    answer.map_err(|error| format!("{name}: {error}"))
+}
