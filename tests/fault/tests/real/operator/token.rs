@@ -65,12 +65,16 @@ fn kill_while_filling(demo: &Demo) {
 
 #[test]
 fn filling_a_softhsm() {
-    alone(&with(Vendor::SoftHsm), |demo| kill_while_filling(demo));
+    alone(&with(Vendor::SoftHsm), |demo| {
+        kill_while_filling(demo);
+    });
 }
 
 #[test]
 fn filling_a_kryoptic() {
-    alone(&with(Vendor::Kryoptic), |demo| kill_while_filling(demo));
+    alone(&with(Vendor::Kryoptic), |demo| {
+        kill_while_filling(demo);
+    });
 }
 
 /// A token that is filled, and a key that is newer.
