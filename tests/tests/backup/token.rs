@@ -134,12 +134,16 @@ fn filled_and_away(demo: &Demo) {
 
 #[test]
 fn a_softhsm_is_filled_and_nobody_misses_it_afterwards() {
-    alone(&with(SoftHsm), |demo| filled_and_away(demo));
+    alone(&with(SoftHsm), |demo| {
+        filled_and_away(demo);
+    });
 }
 
 #[test]
 fn a_kryoptic_is_filled_and_nobody_misses_it_afterwards() {
-    alone(&with(Kryoptic), |demo| filled_and_away(demo));
+    alone(&with(Kryoptic), |demo| {
+        filled_and_away(demo);
+    });
 }
 
 /// The configuration of the backup token's vendor.

@@ -131,6 +131,7 @@ fn pull_out(demo: &Demo, vendor: Vendor) {
     world.calm();
     filled_once(&world);
     world.keep();
+    world.calm();
     filled(&world);
     let calls = world.calls("backup").len();
     let all = std::env::var_os("TANDEM_FAULT_STRIDE").is_some_and(|stride| stride == "1");
