@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use crate::fault::{Answer, Call, Fault};
 use crate::object::ObjectId;
-use crate::step::{Output, Room, Step, Verb};
+use crate::step::{Bytes, Output, Room, Step, Verb};
 use tandem_values::{Handle, Mechanism, Parameter, Part, ck::*};
 use zeroize::Zeroizing;
 
@@ -30,14 +30,14 @@ fn run(
     key: Handle,
     mechanism: Mechanism,
     data: &[u8],
-) -> Answer<Zeroizing<Vec<u8>>> {
+) -> Answer<Bytes> {
     desk.member.step(
         desk.session,
         &Step::Init { verb, mechanism, key: Some(key), signature: None },
         Room::Query,
     )?;
     let room = Room::Bytes(data.len().saturating_add(64));
-    match desk.member.step(desk.session, &Step::Whole(verb, Zeroizing::new(data.to_vec())), room)? {
+    match desk.member.step(desk.session, &Step::Whole(verb, data.into()), room)? {
         Output::Bytes(bytes) => Ok(bytes),
         _ => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
     }
@@ -56,12 +56,7 @@ pub(crate) fn seal(
 }
 
 /// Opens a value from the log.
-pub(crate) fn open(
-    desk: &Desk<'_>,
-    key: Handle,
-    id: ObjectId,
-    sealed: &[u8],
-) -> Answer<Zeroizing<Vec<u8>>> {
+pub(crate) fn open(desk: &Desk<'_>, key: Handle, id: ObjectId, sealed: &[u8]) -> Answer<Bytes> {
     let (nonce, sealed) = sealed
         .split_at_checked(NONCE_BYTES)
         .ok_or_else(|| Fault::new(Call::Step, CKR_ENCRYPTED_DATA_LEN_RANGE))?;

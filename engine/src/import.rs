@@ -21,8 +21,7 @@ use crate::shown::{self, Origin};
 use crate::station::Lease;
 use crate::token::Token;
 use std::sync::Arc;
-use tandem_values::{Handle, Mechanism, Parameter, Part, Template, ck::*};
-use zeroize::Zeroizing;
+use tandem_values::{Bytes, Handle, Mechanism, Parameter, Part, Template, ck::*};
 
 impl Session {
     /// C_CreateObject.
@@ -305,7 +304,7 @@ impl Session {
 
 impl Token {
     /// The value of a private object that is no key.
-    pub(crate) fn read_data(&self, object: &Object) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn read_data(&self, object: &Object) -> Result<Bytes> {
         let sealed = self.wrapped(object)?;
         self.on_makers(|lease| {
             let ring = lease.ring()?;

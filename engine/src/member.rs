@@ -148,6 +148,11 @@ pub trait Member: Send + Sync {
     ) -> Answer<Handle>;
     /// One step of an operation. A short buffer is an [`Output::Short`], not a fault.
     fn step(&self, session: SessionId, step: &Step, room: Room) -> Answer<Output>;
+    /// Two steps of an operation, one right after the other: what begins it, and what it is for. The output of the second.
+    fn steps(&self, session: SessionId, first: &Step, then: &Step, room: Room) -> Answer<Output> {
+        self.step(session, first, Room::Query)?;
+        self.step(session, then, room)
+    }
     /// C_SessionCancel where the module has it; otherwise the operation is ended by its `Init` with a null mechanism
     /// or by closing the session, as the implementation sees fit.
     fn cancel(&self, session: SessionId, verb: crate::step::Verb) -> Answer;

@@ -10,7 +10,7 @@ use crate::fault::{Answer, Class};
 use crate::held::Held;
 use crate::import::with_keys;
 use crate::inquiry::Inquiry;
-use crate::object::Object;
+use crate::object::{Object, ObjectId};
 use crate::session::Session;
 use crate::station::{Lease, Station};
 use crate::step::{Output, Room, Step, Verb};
@@ -18,7 +18,7 @@ use crate::token::Token;
 use crate::waking::LOST_MAX;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tandem_values::{Handle, Mechanism, Secret, ck::*};
+use tandem_values::{Handle, Mechanism, Parameter, Secret, ck::*};
 
 /// The operations of one session: at most one of each kind, on one member.
 #[derive(Default)]
@@ -28,6 +28,46 @@ pub(crate) struct Activity {
     place: Option<Lease>,
     kept_bytes: usize,
     pinned: bool,
+}
+
+/// How operations were begun in a session, the last ones.
+#[derive(Default)]
+pub(crate) struct Begun(Vec<Beginning>);
+
+/// A key, what it was used for, and the mechanism, which has no parameter.
+type Beginning = (ObjectId, Verb, u64);
+
+/// So many are remembered: an application uses few keys in one session, or each once.
+const BEGUN_MAX: usize = 16;
+
+impl Begun {
+    /// Nothing that a member might still refuse: a parameter, a second login.
+    fn of(step: &Step<Held>) -> Option<Beginning> {
+        let Step::Init { verb, mechanism, key: Some(Held::Resident(entry)), signature: None } =
+            step
+        else {
+            return None;
+        };
+        let plain = mechanism.parameter == Parameter::None
+            && matches!(verb, Verb::Sign | Verb::Verify | Verb::Encrypt | Verb::Decrypt)
+            && !entry.object.template.is(CKA_ALWAYS_AUTHENTICATE);
+        plain.then_some((entry.object.id, *verb, mechanism.kind))
+    }
+
+    fn knows(&self, step: &Step<Held>) -> bool {
+        Self::of(step).is_some_and(|beginning| self.0.contains(&beginning))
+    }
+
+    fn note(&mut self, step: &Step<Held>) {
+        if let Some(beginning) = Self::of(step)
+            && !self.0.contains(&beginning)
+        {
+            if self.0.len() >= BEGUN_MAX {
+                self.0.remove(0);
+            }
+            self.0.push(beginning);
+        }
+    }
 }
 
 /// A step that was asked, and what it put out.
@@ -211,11 +251,16 @@ impl Session {
                 return Err(error);
             }
         };
-        let answer = self.ask(&mut activity, &step, room);
+        let answer = if self.begins_as_ever(&activity, &step) {
+            Ok(Output::Nothing)
+        } else {
+            self.ask(&mut activity, &step, room)
+        };
         match answer {
             Ok(output @ (Output::Length(_) | Output::Short(_))) => Ok(output),
             Ok(output) => {
                 let limit = self.token().settings.replay_bytes_max;
+                self.begun.lock().note(&step);
                 activity.keep(step, &output, &effect, limit);
                 Ok(output)
             }
@@ -247,6 +292,14 @@ impl Session {
     /// The mechanism of an active operation, whose message parameters it shapes.
     pub fn active(&self, verb: Verb) -> Option<u64> {
         self.activity.lock().active.get(&verb).copied()
+    }
+
+    /// True if a step begins an operation exactly as one was begun in this session before: no member could answer
+    /// otherwise, so it is asked together with the next step, in one call.
+    fn begins_as_ever(&self, activity: &Activity, step: &Step<Held>) -> bool {
+        activity.active.is_empty()
+            && self.token().settings.replay_bytes_max > 0
+            && self.begun.lock().knows(step)
     }
 
     /// Names the keys of a step by what they are, and checks that they may be used so.
@@ -378,8 +431,11 @@ impl Session {
     ) -> Result<Option<Output>> {
         // A handle may be lost, and then the login with which it is found again.
         for _ in 0..LOST_MAX {
-            let answer = replay(self.token(), activity, station)
-                .and_then(|()| ask_here(self.token(), activity, step, room));
+            let answer = match at_once(self.token(), activity, station, step, room) {
+                Some(answer) => answer,
+                None => replay(self.token(), activity, station)
+                    .and_then(|()| ask_here(self.token(), activity, step, room)),
+            };
             match answer {
                 Ok(output) => return Ok(Some(output)),
                 Err(fault) => {
@@ -474,6 +530,45 @@ fn replay(token: &Token, activity: &mut Activity, station: &Arc<Station>) -> Ans
     Ok(())
 }
 
+/// An operation that has only been begun, and not on any member yet: what begins it and the step in one call. `None` if it
+/// is further than that.
+fn at_once(
+    token: &Token,
+    activity: &mut Activity,
+    station: &Arc<Station>,
+    step: &Step<Held>,
+    room: Room,
+) -> Option<Answer<Output>> {
+    let [Asked { step: first, output: Output::Nothing }] = activity.asked.as_slice() else {
+        return None;
+    };
+    if activity.place.is_some() || matches!(step, Step::Init { .. }) {
+        return None;
+    }
+    let asked = || {
+        let mut place = station.lease()?;
+        let real = |step| real_step(token, &place, step);
+        // Looking for a key is proving it, which may have been left half-way.
+        let steps = real(first).and_then(|first| Ok((first, real(step)?)));
+        let (first, then) = match steps {
+            Ok(steps) => steps,
+            Err(fault) => {
+                place.spoil();
+                return Err(fault);
+            }
+        };
+        let answer = station.member.steps(place.session(), &first, &then, room);
+        if answer.is_err() {
+            place.spoil();
+        }
+        Ok((place, answer?))
+    };
+    Some(asked().map(|(place, output)| {
+        activity.place = Some(place);
+        output
+    }))
+}
+
 /// Asks a step where the operation stands.
 fn ask_here(token: &Token, activity: &Activity, step: &Step<Held>, room: Room) -> Answer<Output> {
     let Some(place) = &activity.place else {
@@ -513,7 +608,7 @@ fn own_pin(place: &Lease, pin: Option<Secret>) -> Option<Secret> {
 }
 
 fn real_mechanism(token: &Token, place: &Lease, mechanism: &Mechanism) -> Answer<Mechanism> {
-    let tandem_values::Parameter::Parts(parts) = &mechanism.parameter else {
+    let Parameter::Parts(parts) = &mechanism.parameter else {
         return Ok(mechanism.clone());
     };
     let mut handles = Vec::new();

@@ -8,7 +8,7 @@ use crate::event::Hash;
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::object::Object;
 use crate::seal::Seal;
-use crate::step::{Output, Room, Step, Verb};
+use crate::step::{Bytes, Output, Room, Step, Verb};
 use std::fmt;
 use tandem_values::template::Reading;
 use tandem_values::{
@@ -159,12 +159,7 @@ pub fn secret_method(key_type: u64, len: u64) -> Option<Method> {
 }
 
 /// Runs a one-step operation and answers its output.
-pub fn run(
-    desk: &Desk<'_>,
-    method: &Method,
-    key: Handle,
-    data: &[u8],
-) -> Answer<Zeroizing<Vec<u8>>> {
+pub fn run(desk: &Desk<'_>, method: &Method, key: Handle, data: &[u8]) -> Answer<Bytes> {
     let (verb, mechanism) = (method.verb, method.mechanism.clone());
     if verb == Verb::Digest {
         return digest(desk, mechanism, key, data);
@@ -174,27 +169,18 @@ pub fn run(
         &Step::Init { verb, mechanism, key: Some(key), signature: None },
         Room::Query,
     )?;
-    match desk.member.step(
-        desk.session,
-        &Step::Whole(verb, Zeroizing::new(data.to_vec())),
-        Room::Bytes(65_536),
-    )? {
+    match desk.member.step(desk.session, &Step::Whole(verb, data.into()), Room::Bytes(65_536))? {
         Output::Bytes(bytes) => Ok(bytes),
         _ => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
     }
 }
 
 /// The digest of the data and, after it, the key itself.
-fn digest(
-    desk: &Desk<'_>,
-    mechanism: Mechanism,
-    key: Handle,
-    data: &[u8],
-) -> Answer<Zeroizing<Vec<u8>>> {
+fn digest(desk: &Desk<'_>, mechanism: Mechanism, key: Handle, data: &[u8]) -> Answer<Bytes> {
     let step = |step: &Step, room| desk.member.step(desk.session, step, room);
     let verb = Verb::Digest;
     step(&Step::Init { verb, mechanism, key: None, signature: None }, Room::Query)?;
-    let digested = step(&Step::Feed(verb, Zeroizing::new(data.to_vec())), Room::Query)
+    let digested = step(&Step::Feed(verb, data.into()), Room::Query)
         .and_then(|_| step(&Step::FeedKey(key), Room::Query))
         .and_then(|_| step(&Step::Last(verb), Room::Bytes(64)));
     match digested {

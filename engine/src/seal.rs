@@ -42,7 +42,7 @@ impl Seal {
             signature: None,
         };
         desk.member.step(desk.session, &init, Room::Query)?;
-        let whole = Step::Whole(Verb::Sign, Zeroizing::new(CONTEXT.to_vec()));
+        let whole = Step::Whole(Verb::Sign, CONTEXT.into());
         match desk.member.step(desk.session, &whole, Room::Bytes(32))? {
             Output::Bytes(bytes) => {
                 Self::of(&bytes).ok_or_else(|| Fault::new(Call::Step, CKR_GENERAL_ERROR))

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::held::Held;
 use crate::member::User;
 use crate::object::{Kek, Object};
-use crate::operation::Activity;
+use crate::operation::{Activity, Begun};
 use crate::shelf::Entry;
 use crate::shown;
 use crate::step::Step;
@@ -38,6 +38,8 @@ pub struct Session {
     /// The operations under way. A session belongs to one thread at a time (section 5.6.1), so this lock, the only one
     /// held while a vendor's code runs, makes nobody wait but who breaks that rule.
     pub(crate) activity: Mutex<Activity>,
+    /// How its operations were begun.
+    pub(crate) begun: Mutex<Begun>,
 }
 
 impl Session {
@@ -49,6 +51,7 @@ impl Session {
             closed: AtomicBool::new(false),
             found: Mutex::default(),
             activity: Mutex::default(),
+            begun: Mutex::default(),
         }
     }
 

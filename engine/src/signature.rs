@@ -9,8 +9,7 @@ use crate::ports::Verifier;
 use crate::prove::{Failure, Method, Proof, is_refusal, run};
 use crate::step::{Room, Step, Verb};
 use sha2::{Digest, Sha256, Sha384};
-use tandem_values::{Handle, Template, ck::*};
-use zeroize::Zeroizing;
+use tandem_values::{Bytes, Handle, Template, ck::*};
 
 /// The ASN.1 name of P-384, as CKA_EC_PARAMS has it.
 const P384: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
@@ -26,8 +25,8 @@ pub struct Signature<'a> {
     method: &'a Method,
     public: &'a Template,
     challenge: &'a [u8; 32],
-    data: Vec<u8>,
-    bytes: Zeroizing<Vec<u8>>,
+    data: Bytes,
+    bytes: Bytes,
 }
 
 impl<'a> Signature<'a> {
@@ -39,7 +38,7 @@ impl<'a> Signature<'a> {
         public: &'a Template,
         challenge: &'a [u8; 32],
     ) -> Answer<Self> {
-        let data = to_be_signed(method, public, challenge);
+        let data = Bytes::from(to_be_signed(method, public, challenge));
         let bytes = run(desk, method, key, &data)?;
         Ok(Self { desk, method, public, challenge, data, bytes })
     }
@@ -91,8 +90,7 @@ impl<'a> Signature<'a> {
             &Step::Init { verb, mechanism, key: Some(key), signature: None },
             Room::Query,
         )?;
-        let data = Zeroizing::new(self.data.clone());
-        let check = Step::Check(verb, data, self.bytes.clone());
+        let check = Step::Check(verb, self.data.clone(), self.bytes.clone());
         match judge.member.step(judge.session, &check, Room::Query) {
             Ok(_) => Ok(Ok(())),
             Err(fault) if is_refusal(fault) => Ok(Err(fault)),

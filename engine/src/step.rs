@@ -1,7 +1,8 @@
 //! Operations as values: what an application asked of one, step by step, owned, so that it can be asked again elsewhere.
 
 use tandem_values::{Handle, Mechanism, Parameter, Secret};
-use zeroize::Zeroizing;
+
+pub use tandem_values::Bytes;
 
 /// The kind of an operation. A session has at most one active operation of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,9 +32,6 @@ pub enum Verb {
     /// C_VerifySignature…
     VerifySignature,
 }
-
-/// Data of an operation: wiped when dropped.
-pub type Bytes = Zeroizing<Vec<u8>>;
 
 /// One step. `K` is how keys are named: the application's handle above the engine, the member's below it.
 #[derive(Clone, PartialEq, Eq)]

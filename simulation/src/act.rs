@@ -14,7 +14,6 @@ use tandem_engine::object::Kek;
 use tandem_engine::step::{Output, Room, Step, Verb};
 use tandem_values::template::Reading;
 use tandem_values::{Handle, Mechanism, Secret, Template, ck::*};
-use zeroize::Zeroizing;
 
 /// What the engine answered.
 pub enum Said {
@@ -205,7 +204,7 @@ fn sign(running: &Running, line: Line, asked: &Asked, key: Handle) -> Result<Vec
     let mechanism = Mechanism::plain(asked.object.as_ref().map_or(CKM_ECDSA, signing));
     let init = Step::Init { verb: Verb::Sign, mechanism, key: Some(key), signature: None };
     running.session.step(init, Room::Query)?;
-    let whole = Step::Whole(Verb::Sign, Zeroizing::new(signed_by(line)));
+    let whole = Step::Whole(Verb::Sign, signed_by(line).into());
     running.session.step(whole, ROOM).map(bytes_of)
 }
 
@@ -242,7 +241,7 @@ fn feed(run: &Run, line: Line, running: &Running, len: usize) -> Result<Said> {
     let Some(process) = run.processes.get(line.process) else { return Ok(Said::Skipped) };
     let Some(begun) = process.lock().begun.clone() else { return Ok(Said::Skipped) };
     let data = data_of(line, len.next_multiple_of(16));
-    let bytes = Zeroizing::new(data.clone());
+    let bytes = tandem_values::Bytes::from(data.clone());
     let (step, room) = match begun.verb {
         Verb::Encrypt => (Step::Part(Verb::Encrypt, bytes), ROOM),
         verb => (Step::Feed(verb, bytes), Room::Query),

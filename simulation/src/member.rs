@@ -372,7 +372,9 @@ impl Member for Toy {
             let skewed = trouble == Some(Trouble::Skew);
             let mut output = hsm.step(life, session, step, room, skewed);
             if let Ok(Output::Bytes(bytes)) = &mut output {
-                spoil(bytes, trouble);
+                let mut spoilt = bytes.to_vec();
+                spoil(&mut spoilt, trouble);
+                *bytes = spoilt.into();
             }
             if proves { output.or(Ok(Output::Nothing)) } else { output }
         });

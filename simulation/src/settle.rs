@@ -14,7 +14,6 @@ use tandem_engine::heads::HeadRecord;
 use tandem_engine::report::{Quiet, Replica};
 use tandem_engine::step::{Output, Room, Step, Verb};
 use tandem_values::{Handle, Mechanism, Secret, ck::*};
-use zeroize::Zeroizing;
 
 /// What is judged.
 type Judgement = Result<(), String>;
@@ -283,7 +282,7 @@ fn sign(running: &Running, real: &Real, key: Handle) -> Judgement {
     let init = Step::Init { verb: Verb::Sign, mechanism, key: Some(key), signature: None };
     let session = &running.session;
     session.step(init, Room::Query).map_err(|error| error.to_string())?;
-    let whole = Step::Whole(Verb::Sign, Zeroizing::new(b"settled".to_vec()));
+    let whole = Step::Whole(Verb::Sign, b"settled".as_slice().into());
     let output = session.step(whole, ROOM).map_err(|error| error.to_string())?;
     let public = real.object.public.clone().unwrap_or_default();
     match output {

@@ -24,7 +24,6 @@ use tandem_simulation::setup::{self, Options, PIN, Snapshot};
 use tandem_simulation::store::Books;
 use tandem_simulation::world::World;
 use tandem_values::{Mechanism, Secret, Template, ck::*};
-use zeroize::Zeroizing;
 
 /// How many changes are tried of each.
 const CHANGES: u64 = 1_000;
@@ -294,7 +293,7 @@ fn is_in_doubt(process: &Process, how: &str) {
         signature: None,
     };
     process.session.step(init, Room::Query).expect("a key that works");
-    let data = Step::Whole(Verb::Sign, Zeroizing::new(vec![1; 32]));
+    let data = Step::Whole(Verb::Sign, vec![1; 32].into());
     process.session.step(data, Room::Bytes(512)).expect("a signature");
 }
 

@@ -17,6 +17,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 use tandem_engine::log::Stored;
 
 /// Numbers with this bit are given once each and are in no file.
@@ -27,8 +28,14 @@ pub(crate) struct Generation {
     unsure: AtomicU64,
 }
 
+/// How long a file may have been removed before that is noticed.
+const REMOVED: Duration = Duration::from_millis(100);
+
 struct Word {
     file: File,
+    /// When it was last seen to be in its folder, in nanoseconds after `since`.
+    seen: AtomicU64,
+    since: Instant,
     /// Added to the numbers, so that those of another file, perhaps an older copy of the same, are others.
     salt: u64,
 }
@@ -57,11 +64,9 @@ impl Generation {
     pub(crate) fn now(&self) -> u64 {
         let quiet = || {
             let word = self.word.load();
-            let Word { file, salt } = word.as_deref()?;
-            let (begun, done) = read(file)?;
-            // A file that has been removed is written by nobody any more.
-            (begun == done && file.metadata().ok()?.nlink() > 0)
-                .then_some(begun.wrapping_add(*salt) & !UNSURE)
+            let word = word.as_deref()?;
+            let (begun, done) = read(&word.file)?;
+            (begun == done && word.is_there()).then_some(begun.wrapping_add(word.salt) & !UNSURE)
         };
         quiet().unwrap_or_else(|| self.unsure.fetch_add(1, Relaxed) | UNSURE)
     }
@@ -98,7 +103,7 @@ impl Generation {
             .write(true)
             .open(&path)
             .map_err(|error| error::io("open", &path, &error))?;
-        self.word.store(Some(Arc::new(Word { file, salt: unpredictable() })));
+        self.word.store(Some(Arc::new(Word::new(file))));
         Ok(())
     }
 
@@ -119,6 +124,27 @@ impl Generation {
             .write_all_at(&bytes, 0)
             .map_err(|error| error::io("write", &folder.generation(), &error))?;
         Ok(Some(Announced { word, number }))
+    }
+}
+
+impl Word {
+    fn new(file: File) -> Self {
+        let since = Instant::now();
+        Self { file, seen: AtomicU64::new(0), since, salt: unpredictable() }
+    }
+
+    /// True unless the file has been removed: then nobody writes it any more.
+    fn is_there(&self) -> bool {
+        let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let seen = self.seen.load(Relaxed);
+        if seen > 0 && u128::from(now.saturating_sub(seen)) < REMOVED.as_nanos() {
+            return true;
+        }
+        let is_there = self.file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
+        if is_there {
+            self.seen.store(now.max(1), Relaxed);
+        }
+        is_there
     }
 }
 

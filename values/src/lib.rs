@@ -14,12 +14,14 @@ pub mod rv;
 pub mod secret;
 pub mod template;
 pub mod vendor_attributes;
+pub mod wiped;
 
 pub use attribute::{Attribute, AttributeType, Form, Value};
 pub use mechanism::{Field, Layout, Mechanism, MechanismType, Parameter, Part};
 pub use rv::Rv;
 pub use secret::Secret;
 pub use template::Template;
+pub use wiped::{Bytes, Wiped};
 
 /// The constants and C types of PKCS #11 3.2, for every crate that names one.
 pub use cryptoki_sys as ck;

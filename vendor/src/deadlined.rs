@@ -358,6 +358,13 @@ impl Member for Deadlined {
         self.in_session(Call::Step, session, move |member| member.step(session, &step, room))
     }
 
+    fn steps(&self, session: SessionId, first: &Step, then: &Step, room: Room) -> Answer<Output> {
+        let (first, then) = (first.clone(), then.clone());
+        self.in_session(Call::Step, session, move |member| {
+            member.steps(session, &first, &then, room)
+        })
+    }
+
     fn cancel(&self, session: SessionId, verb: Verb) -> Answer {
         self.in_session(Call::Step, session, move |member| member.cancel(session, verb))
     }

@@ -1,11 +1,11 @@
 //! An answer on its way from the thread that makes it to whoever waits for it, or has given up.
 
-use crate::sync::{AtomicBool, AtomicUsize, Receiver, Sender, bounded};
+use crate::sync::{AtomicUsize, Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Why a call has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,43 +20,60 @@ pub(crate) enum NoAnswer {
     Broken,
 }
 
-/// The end of who waits.
-pub(crate) struct Waiting<T> {
-    answered: Receiver<T>,
-    decided: Arc<AtomicBool>,
+/// How far it is.
+enum State<T> {
+    /// Somebody waits.
+    Awaited,
+    /// Nobody waits any more.
+    Left,
+    /// It is there.
+    Answered(T),
+    /// It never will be, or has been taken.
+    Broken,
+}
+
+struct Slot<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    /// Calls that somebody gave up and that go on.
     stuck: Arc<AtomicUsize>,
 }
 
+/// The end of who waits.
+pub(crate) struct Waiting<T>(Arc<Slot<T>>);
+
 /// The end of who answers.
-pub(crate) struct Answering<T> {
-    answer: Sender<T>,
-    /// Whoever sets it first decides: the one by giving up, the other by answering.
-    decided: Arc<AtomicBool>,
-    stuck: Arc<AtomicUsize>,
-}
+pub(crate) struct Answering<T>(Arc<Slot<T>>);
 
 /// Both ends. `stuck` counts the calls that somebody gave up and that go on.
 pub(crate) fn handover<T>(stuck: &Arc<AtomicUsize>) -> (Waiting<T>, Answering<T>) {
-    let (answer, answered) = bounded(1);
-    let decided = Arc::new(AtomicBool::new(false));
-    let waiting = Waiting { answered, decided: Arc::clone(&decided), stuck: Arc::clone(stuck) };
-    (waiting, Answering { answer, decided, stuck: Arc::clone(stuck) })
+    let slot = Arc::new(Slot {
+        state: Mutex::new(State::Awaited),
+        changed: Condvar::default(),
+        stuck: Arc::clone(stuck),
+    });
+    (Waiting(Arc::clone(&slot)), Answering(slot))
 }
 
 impl<T> Waiting<T> {
     /// Waits so long for the answer.
     pub(crate) fn wait(self, patience: Duration) -> Result<T, NoAnswer> {
-        match self.answered.recv_timeout(patience) {
-            Ok(value) => Ok(value),
-            Err(error) if error.is_disconnected() => Err(NoAnswer::Broken),
-            Err(_) => {
-                self.stuck.fetch_add(1, AcqRel);
-                if self.decided.swap(true, AcqRel) {
-                    self.stuck.fetch_sub(1, AcqRel);
-                    return self.answered.recv().map_err(|_| NoAnswer::Broken);
+        let Slot { state, changed, stuck } = &*self.0;
+        let until = Instant::now() + patience;
+        let mut state = state.lock();
+        let mut is_late = false;
+        loop {
+            match std::mem::replace(&mut *state, State::Broken) {
+                State::Answered(value) => return Ok(value),
+                State::Broken => return Err(NoAnswer::Broken),
+                State::Awaited | State::Left if is_late => {
+                    *state = State::Left;
+                    stuck.fetch_add(1, AcqRel);
+                    return Err(NoAnswer::Late);
                 }
-                Err(NoAnswer::Late)
+                State::Awaited | State::Left => *state = State::Awaited,
             }
+            is_late = changed.wait_until(&mut state, until).timed_out();
         }
     }
 }
@@ -64,13 +81,34 @@ impl<T> Waiting<T> {
 impl<T> Answering<T> {
     /// Gives the answer to who waits, or else to `late`. A panic is no answer.
     pub(crate) fn answer(self, value: thread::Result<T>, late: impl FnOnce(T)) {
-        if !self.decided.swap(true, AcqRel) {
-            drop(value.map(|value| self.answer.send(value)));
+        let mut state = self.0.state.lock();
+        if matches!(*state, State::Left) {
+            drop(state);
+            if let Ok(value) = value {
+                drop(catch_unwind(AssertUnwindSafe(|| late(value))));
+            }
             return;
         }
-        if let Ok(value) = value {
-            drop(catch_unwind(AssertUnwindSafe(|| late(value))));
+        *state = value.map_or(State::Broken, State::Answered);
+        drop(state);
+        self.0.changed.notify_all();
+    }
+}
+
+/// What was given up counts no more; who waits still hears that nothing comes.
+impl<T> Drop for Answering<T> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        match *state {
+            State::Left => {
+                self.0.stuck.fetch_sub(1, AcqRel);
+            }
+            State::Awaited => {
+                *state = State::Broken;
+                drop(state);
+                self.0.changed.notify_all();
+            }
+            State::Answered(_) | State::Broken => {}
         }
-        self.stuck.fetch_sub(1, AcqRel);
     }
 }

@@ -105,6 +105,8 @@ pub(crate) struct Library {
     /// How often in a row it has refused to finalise.
     refused_ends: AtomicU32,
     serialize: AtomicBool,
+    /// No SIGPIPE comes of its calls.
+    stays_inside: AtomicBool,
     one_at_a_time: Mutex<()>,
     _mapped: libloading::os::unix::Library,
 }
@@ -135,6 +137,7 @@ impl Library {
             spent: AtomicBool::new(false),
             refused_ends: AtomicU32::new(0),
             serialize: AtomicBool::new(false),
+            stays_inside: AtomicBool::new(false),
             one_at_a_time: Mutex::new(()),
             _mapped: mapped,
         })
@@ -229,7 +232,7 @@ impl Library {
             return Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED));
         }
         let _one = self.serialize.load(Ordering::Relaxed).then(|| self.one_at_a_time.lock());
-        let shield = Shield::raise();
+        let shield = (!self.stays_inside.load(Ordering::Relaxed)).then(Shield::raise);
         let answer = run(&self.functions, now);
         drop(shield);
         if matches!(answer, Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED))) {
@@ -239,10 +242,11 @@ impl Library {
     }
 
     /// A member begins to use it. To be followed by [`Library::up`].
-    pub(crate) fn join(&self, serialize: bool) {
+    pub(crate) fn join(&self, serialize: bool, stays_inside: bool) {
         self.users.fetch_add(1, Ordering::AcqRel);
         // One member that needs it is enough: the library is the same for all.
         self.serialize.fetch_or(serialize, Ordering::Relaxed);
+        self.stays_inside.store(stays_inside, Ordering::Relaxed);
     }
 
     /// Initialises it unless it is. What it says of itself.

@@ -232,7 +232,7 @@ impl Keeper {
         // p11-kit's client looks where its server is when it is asked for its functions, before C_Initialize.
         let load = || world.library(module, owner);
         let library = world.environment.with(&self.config.environment, load)?;
-        library.join(self.config.serialize || self.by_file.serialize);
+        library.join(self.config.serialize || self.by_file.serialize, self.by_file.stays_inside);
         Ok(library)
     }
 

@@ -5,8 +5,7 @@ use crate::functions::Sink;
 use tandem_engine::fault::{Call, Class, Fault};
 use tandem_engine::step::{Bytes, Output, Room};
 use tandem_values::ck::*;
-use tandem_values::{Rv, rv::Result};
-use zeroize::Zeroizing;
+use tandem_values::{Rv, Wiped, rv::Result};
 
 /// The most room that is ever made for output, in bytes. The engine bounds what it asks by what an operation can
 /// put out; this is only so that no length, wherever it came from, ends the process.
@@ -50,7 +49,7 @@ pub(crate) fn output(
     match answer {
         Ok(()) if wrote <= ulong(room) => {
             buffer.truncate(len(wrote));
-            Ok(Outcome::Bytes(buffer))
+            Ok(Outcome::Bytes(buffer.into()))
         }
         // It says that it wrote past the end: nothing it says can be used.
         Ok(()) => Err(Rv(CKR_GENERAL_ERROR)),
@@ -104,11 +103,11 @@ fn query(call: &mut impl FnMut(&mut Sink<'_>) -> Result) -> Result<usize> {
 }
 
 /// Zeroes, wiped again when dropped; CKR_HOST_MEMORY if there is no room for them.
-fn zeroes(len: usize) -> Result<Bytes> {
+fn zeroes(len: usize) -> Result<Wiped> {
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(len).map_err(|_| Rv(CKR_HOST_MEMORY))?;
     buffer.resize(len, 0);
-    Ok(Zeroizing::new(buffer))
+    Ok(buffer.into())
 }
 
 #[cfg(test)]

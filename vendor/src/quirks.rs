@@ -19,6 +19,8 @@ pub struct Known {
     pub logs_in_alone: bool,
     /// One call at a time, also where the configuration doesn't say so.
     pub serialize: bool,
+    /// It works in this process alone: nothing that it writes to can go away, so that no SIGPIPE comes of its calls.
+    pub stays_inside: bool,
     /// What a forked child does.
     pub after_fork: AfterFork,
 }
@@ -60,6 +62,7 @@ pub fn known_quirks(makers: &[&str], module: &Path) -> Known {
         // Measured with 0.24.1: a thread in it reads the head of another's answer. When the server dies before the rest of it is read,
         // all threads but that other one wait for ever. It has one connection, so nothing is lost by waiting outside.
         known.serialize = true;
+        known.stays_inside = false;
     }
     known
 }
@@ -75,13 +78,19 @@ fn by_maker(is: impl Fn(&str, &str) -> bool) -> Known {
                 leaves_half_made: true,
             },
             private_copy: true,
+            stays_inside: true,
             ..Known::default()
         };
     }
     // Kryoptic 1.5.4 and NSS 3.87 work from a copy, and follow the standard's numbers.
     if is("kryoptic", "kryoptic") {
         // Its C_Login locks the token and then every session, its C_…Init the session and then the token.
-        return Known { private_copy: true, logs_in_alone: true, ..Known::default() };
+        return Known {
+            private_copy: true,
+            logs_in_alone: true,
+            stays_inside: true,
+            ..Known::default()
+        };
     }
     if is("mozilla", "softokn") {
         return Known { private_copy: true, ..Known::default() };

@@ -7,8 +7,7 @@ pub(crate) use crate::handover::NoAnswer;
 use crate::handover::handover;
 use crate::rest;
 use crate::shield::hold_off_signals;
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,13 +22,47 @@ const JOIN: Duration = Duration::from_secs(2);
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// Where a thread without work waits for some.
+#[derive(Default)]
+struct Bench {
+    order: Mutex<Option<Order>>,
+    changed: Condvar,
+}
+
+/// What a thread is to do next.
+enum Order {
+    Work(Job),
+    End,
+}
+
+impl Bench {
+    fn give(&self, order: Order) {
+        *self.order.lock() = Some(order);
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next order. None comes to a thread that has left the others in time.
+    fn wait(&self, leave: impl Fn() -> bool) -> Order {
+        let mut order = self.order.lock();
+        loop {
+            if let Some(order) = order.take() {
+                return order;
+            }
+            let is_long = self.changed.wait_for(&mut order, IDLE).timed_out();
+            if is_long && order.is_none() && parking_lot::MutexGuard::unlocked(&mut order, &leave) {
+                return Order::End;
+            }
+        }
+    }
+}
+
 /// The threads of one member.
 pub(crate) struct Workers {
     name: String,
     stuck_max: usize,
     stuck: Arc<AtomicUsize>,
-    /// Where threads without work wait. None once ended.
-    door: RwLock<Option<(Sender<Job>, Receiver<Job>)>>,
+    /// Threads without work, the one that worked last on top: it is the quickest to go on. None once ended.
+    idle: Arc<Mutex<Option<Vec<Arc<Bench>>>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -40,7 +73,7 @@ impl Workers {
             name: name.to_owned(),
             stuck_max,
             stuck: Arc::default(),
-            door: RwLock::new(Some(bounded(0))),
+            idle: Arc::new(Mutex::new(Some(Vec::new()))),
             threads: Mutex::default(),
         }
     }
@@ -70,17 +103,18 @@ impl Workers {
 
     /// Gives a job to a thread that waits, or to a new one.
     fn give(&self, job: Job) -> io::Result<()> {
-        let door = self.door.read().clone();
-        let Some((sender, receiver)) = door else {
-            return Err(io::Error::other("the threads have ended"));
+        let waiting = match &mut *self.idle.lock() {
+            Some(idle) => idle.pop(),
+            None => return Err(io::Error::other("the threads have ended")),
         };
-        let Err(refused) = sender.try_send(job) else { return Ok(()) };
-        // It must not keep its own door open.
-        drop(sender);
-        let first = refused.into_inner();
+        if let Some(bench) = waiting {
+            bench.give(Order::Work(job));
+            return Ok(());
+        }
+        let idle = Arc::clone(&self.idle);
         let thread = std::thread::Builder::new()
             .name(format!("tandem-{}", self.name))
-            .spawn(move || work(first, &receiver))?;
+            .spawn(move || work(job, &idle))?;
         let mut threads = self.threads.lock();
         threads.retain(|thread| !thread.is_finished());
         threads.push(thread);
@@ -89,7 +123,10 @@ impl Workers {
 
     /// Ends the threads, and waits for those that are not stuck. No call may be given afterwards.
     pub(crate) fn end(&self) {
-        *self.door.write() = None;
+        let waiting = self.idle.lock().take().unwrap_or_default();
+        for bench in waiting {
+            bench.give(Order::End);
+        }
         let mut threads = std::mem::take(&mut *self.threads.lock());
         let until = Instant::now() + JOIN;
         while !threads.is_empty() && Instant::now() < until {
@@ -108,15 +145,31 @@ impl Workers {
     }
 }
 
-/// The life of a thread: its first job, then whatever comes through the door.
-fn work(first: Job, door: &Receiver<Job>) {
+/// The life of a thread: its first job, then whatever it is given while it waits among the others.
+fn work(first: Job, idle: &Mutex<Option<Vec<Arc<Bench>>>>) {
     // The host's signals are its own threads' to handle; above all a module whose peer has gone must not end the process
     // by SIGPIPE.
     hold_off_signals();
     rest::works_for_others();
     first();
-    while let Ok(job) = door.recv_timeout(IDLE) {
-        job();
+    let bench = Arc::<Bench>::default();
+    // True if it was still waiting: nobody gives it anything from now on.
+    let leave = || {
+        let mut idle = idle.lock();
+        let Some(idle) = &mut *idle else { return false };
+        let before = idle.len();
+        idle.retain(|other| !Arc::ptr_eq(other, &bench));
+        idle.len() < before
+    };
+    loop {
+        match &mut *idle.lock() {
+            Some(idle) => idle.push(Arc::clone(&bench)),
+            None => return,
+        }
+        match bench.wait(leave) {
+            Order::Work(job) => job(),
+            Order::End => return,
+        }
     }
 }
 

@@ -16,7 +16,6 @@ use crate::ring::{RingHandles, RingKey, Route};
 use crate::signature;
 use tandem_values::template::Reading;
 use tandem_values::{Handle, Template, Value, ck::*};
-use zeroize::Zeroizing;
 
 /// A member and the ring on it.
 pub type Place<'a> = (Desk<'a>, RingHandles);
@@ -100,7 +99,7 @@ enum Mark {
 
 struct Secret {
     /// What it makes of a fixed text.
-    answer: Zeroizing<Vec<u8>>,
+    answer: tandem_values::Bytes,
     /// Its length in bytes.
     len: u64,
     /// The key wrapped under the open KEK too, to measure it where its length isn't shown.

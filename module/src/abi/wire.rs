@@ -17,7 +17,6 @@ use tandem_engine::member;
 use tandem_engine::step::Bytes;
 use tandem_engine::token::Token;
 use tandem_values::{Secret, ck::*};
-use zeroize::Zeroizing;
 
 /// One argument of a PKCS #11 function: one C parameter (`Tail = ()`), or a pointer and its length.
 pub trait Wire {
@@ -188,7 +187,7 @@ macro_rules! data {
             type Value<'a> = Bytes;
             unsafe fn decode<'a>(head: *mut u8, tail: CK_ULONG, _: &'a Call) -> Result<Bytes> {
                 // SAFETY: the application's word for this argument.
-                unsafe { bytes(head, tail, $max, $too_long) }.map(Zeroizing::new)
+                unsafe { bytes(head, tail, $max, $too_long) }.map(Bytes::from)
             }
         }
     )*};

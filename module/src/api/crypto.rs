@@ -8,7 +8,6 @@ use crate::limits::OUTPUT_SLACK_BYTES;
 use tandem_engine::error::{Error, Result};
 use tandem_engine::step::{self, Bytes, Room, Step, Verb};
 use tandem_values::{Handle, Mechanism, Parameter, ck::*};
-use zeroize::Zeroizing;
 
 /// C_EncryptInit, C_SignInit and every other that begins an operation with a key.
 pub fn init(verb: Verb, session: Caller<'_>, mechanism: Option<Mechanism>, key: Handle) -> Result {
@@ -125,7 +124,7 @@ pub(super) fn put_message(
     out: &Output<'_>,
 ) -> Result<Option<Parameter>> {
     let (bytes, parameter) = match ask(session, step, input, out.room())? {
-        step::Output::Nothing => (Zeroizing::default(), None),
+        step::Output::Nothing => (Bytes::default(), None),
         step::Output::Bytes(bytes) => (bytes, None),
         step::Output::Message(bytes, parameter) => (bytes, Some(parameter)),
         step::Output::Length(len) => return out.needs(len).map(|()| None),

@@ -18,7 +18,7 @@ pub fn fill(session: Caller<'_>, mut room: Room<'_>) -> Result {
     }
     while !room.is_empty() {
         let wanted = room.len().min(RANDOM_CHUNK_BYTES);
-        let bytes = Bytes::new(session.random(wanted)?);
+        let bytes = Bytes::from(session.random(wanted)?);
         if bytes.len() != wanted {
             return Err(CKR_GENERAL_ERROR.into());
         }

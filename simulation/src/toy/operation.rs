@@ -5,7 +5,6 @@ use tandem_engine::fault::{Answer, Call, Fault};
 use tandem_engine::member::SessionId;
 use tandem_engine::step::{Output, Room, Step, Verb};
 use tandem_values::{Handle, Mechanism, Parameter, Part, Template, ck::*};
-use zeroize::Zeroizing;
 
 /// An operation under way.
 #[derive(Clone)]
@@ -79,7 +78,7 @@ impl Hsm {
             if key.template.class() != Some(CKO_SECRET_KEY) {
                 return Err(refuse(CKR_KEY_INDIGESTIBLE));
             }
-            let feed = Step::Feed(Verb::Digest, Zeroizing::new(key.secret.clone()));
+            let feed = Step::Feed(Verb::Digest, key.secret.clone().into());
             return self.step(life, session, &feed, room, skewed);
         }
         let (verb, ends) = match step {
@@ -145,7 +144,7 @@ fn fit(output: Option<Vec<u8>>, room: Room) -> Output {
         (None, _) => Output::Nothing,
         (Some(bytes), Room::Query) => Output::Length(bytes.len()),
         (Some(bytes), Room::Bytes(len)) if len < bytes.len() => Output::Short(bytes.len()),
-        (Some(bytes), Room::Bytes(_)) => Output::Bytes(Zeroizing::new(bytes)),
+        (Some(bytes), Room::Bytes(_)) => Output::Bytes(bytes.into()),
     }
 }
 

@@ -6,6 +6,7 @@ use tandem_engine::step::{Bytes, Output, Room, Step, Verb};
 use tandem_values::template::Pair;
 use tandem_values::{Handle, Mechanism, Template, ck::*};
 use tandem_vendor::VendorMember;
+use zeroize::Zeroizing;
 
 /// The object identifier of P-256, DER.
 pub(crate) const P256: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
@@ -57,7 +58,11 @@ pub(crate) fn replica() -> Template {
 }
 
 pub(crate) fn bytes(bytes: impl AsRef<[u8]>) -> Bytes {
-    Bytes::new(bytes.as_ref().to_vec())
+    Bytes::from(bytes.as_ref())
+}
+
+pub(crate) fn secret(bytes: impl AsRef<[u8]>) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(bytes.as_ref().to_vec())
 }
 
 pub(crate) fn init(verb: Verb, mechanism: Mechanism, key: Handle) -> Step {

@@ -1,6 +1,6 @@
 //! Operations, step by step, with every kind of room.
 
-use crate::key::{bytes, init, kek, out, pair, sign, verify};
+use crate::key::{bytes, init, kek, out, pair, secret, sign, verify};
 use crate::token::{Kind, TestToken, session};
 use tandem_engine::member::Member;
 use tandem_engine::step::{Bytes, Output, Room, Step, Verb};
@@ -86,9 +86,9 @@ fn parameters_with_pointers_reach_the_vendor() {
         let gcm = |associated: &str| Mechanism {
             kind: CKM_AES_GCM,
             parameter: Parameter::Parts(vec![
-                Part::Bytes(Some(bytes([2; 12]))),
+                Part::Bytes(Some(secret([2; 12]))),
                 Part::Number(96),
-                Part::Bytes(Some(bytes(associated))),
+                Part::Bytes(Some(secret(associated))),
                 Part::Number(128),
             ]),
         };
@@ -162,10 +162,10 @@ fn messages_bring_back_what_the_token_made() {
         }
         let asked = |nonce, generator, tag| {
             Parameter::Parts(vec![
-                Part::Bytes(Some(bytes([nonce; 12]))),
+                Part::Bytes(Some(secret([nonce; 12]))),
                 Part::Number(0),
                 Part::Number(generator),
-                Part::Bytes(Some(bytes([tag; 16]))),
+                Part::Bytes(Some(secret([tag; 16]))),
             ])
         };
         let seal = Step::Message(
@@ -179,8 +179,8 @@ fn messages_bring_back_what_the_token_made() {
         };
         assert_eq!(sealed.len(), 9);
         let Parameter::Parts(parts) = &parameter else { panic!("no parts") };
-        assert!(parts[0] != Part::Bytes(Some(bytes([0; 12]))), "a nonce was made");
-        assert!(parts[3] != Part::Bytes(Some(bytes([0; 16]))), "a tag was made");
+        assert!(parts[0] != Part::Bytes(Some(secret([0; 12]))), "a nonce was made");
+        assert!(parts[3] != Part::Bytes(Some(secret([0; 16]))), "a tag was made");
         member.step(session, &Step::MessageFinal(Verb::MessageEncrypt), Room::Query).unwrap();
 
         // Kryoptic ends the operation when a message is refused, so each begins anew.
