@@ -1,9 +1,9 @@
 //! An answer on its way from the thread that makes it to whoever waits for it, or has given up.
 
-use crate::sync::{AtomicUsize, Condvar, Mutex};
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::AcqRel;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,17 @@ enum State<T> {
 struct Slot<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
+    /// Nobody need wait any more: looked at without a lock.
+    settled: AtomicBool,
     /// Calls that somebody gave up and that go on.
     stuck: Arc<AtomicUsize>,
+}
+
+impl<T> Slot<T> {
+    fn settle(&self) {
+        self.settled.store(true, Release);
+        self.changed.notify_all();
+    }
 }
 
 /// The end of who waits.
@@ -50,15 +59,21 @@ pub(crate) fn handover<T>(stuck: &Arc<AtomicUsize>) -> (Waiting<T>, Answering<T>
     let slot = Arc::new(Slot {
         state: Mutex::new(State::Awaited),
         changed: Condvar::default(),
+        settled: AtomicBool::new(false),
         stuck: Arc::clone(stuck),
     });
     (Waiting(Arc::clone(&slot)), Answering(slot))
 }
 
 impl<T> Waiting<T> {
+    /// True once waiting ends at once.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.0.settled.load(Acquire)
+    }
+
     /// Waits so long for the answer.
     pub(crate) fn wait(self, patience: Duration) -> Result<T, NoAnswer> {
-        let Slot { state, changed, stuck } = &*self.0;
+        let Slot { state, changed, stuck, .. } = &*self.0;
         let until = Instant::now() + patience;
         let mut state = state.lock();
         let mut is_late = false;
@@ -91,7 +106,7 @@ impl<T> Answering<T> {
         }
         *state = value.map_or(State::Broken, State::Answered);
         drop(state);
-        self.0.changed.notify_all();
+        self.0.settle();
     }
 }
 
@@ -106,7 +121,7 @@ impl<T> Drop for Answering<T> {
             State::Awaited => {
                 *state = State::Broken;
                 drop(state);
-                self.0.changed.notify_all();
+                self.0.settle();
             }
             State::Answered(_) | State::Broken => {}
         }

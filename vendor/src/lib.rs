@@ -15,6 +15,7 @@
     reason = "vendors read the environment, and this crate is the world outside the engine"
 )]
 
+mod awake;
 mod binding;
 mod budget;
 mod buffer;

@@ -88,6 +88,7 @@ pub fn after_fork() {
 pub fn in_child() {
     FORKS.store(0, SeqCst);
     BUSY.store(0, SeqCst);
+    crate::awake::in_child();
 }
 
 #[cfg(test)]

@@ -5,18 +5,22 @@
 
 pub(crate) use crate::handover::NoAnswer;
 use crate::handover::handover;
-use crate::rest;
 use crate::shield::hold_off_signals;
+use crate::{awake, rest};
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a thread without work is kept.
 const IDLE: Duration = Duration::from_secs(60);
+/// How long a caller looks for its answer before it sleeps.
+const ANSWER: Duration = Duration::from_micros(1_000);
+/// How long a thread looks for more work before it sleeps: an application that signs again does so by then.
+const MORE: Duration = Duration::from_micros(50);
 /// How long an end waits for threads that are not stuck.
 const JOIN: Duration = Duration::from_secs(2);
 
@@ -27,6 +31,8 @@ type Job = Box<dyn FnOnce() + Send>;
 struct Bench {
     order: Mutex<Option<Order>>,
     changed: Condvar,
+    /// There is one: looked at without a lock.
+    given: AtomicBool,
 }
 
 /// What a thread is to do next.
@@ -38,14 +44,17 @@ enum Order {
 impl Bench {
     fn give(&self, order: Order) {
         *self.order.lock() = Some(order);
+        self.given.store(true, Ordering::Release);
         self.changed.notify_one();
     }
 
     /// Waits for the next order. None comes to a thread that has left the others in time.
     fn wait(&self, leave: impl Fn() -> bool) -> Order {
+        awake::wait(MORE, || self.given.load(Ordering::Acquire));
         let mut order = self.order.lock();
         loop {
             if let Some(order) = order.take() {
+                self.given.store(false, Ordering::Release);
                 return order;
             }
             let is_long = self.changed.wait_for(&mut order, IDLE).timed_out();
@@ -98,6 +107,7 @@ impl Workers {
             answering.answer(catch_unwind(AssertUnwindSafe(call)), late);
         }))
         .map_err(|_| NoAnswer::NoThread)?;
+        awake::wait(ANSWER.min(patience), || waiting.is_settled());
         waiting.wait(patience)
     }
 

@@ -1,7 +1,7 @@
 //! What threads meet by, over loom: it looks like `src/sync.rs`. A wait for no time at all gives up after others may have
 //! gone on; any other is as long as it takes, and one that would never end is an error.
 
-pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use loom::sync as loomed;
 use std::ops::{Deref, DerefMut};
