@@ -72,14 +72,10 @@ impl<'a> Signature<'a> {
     /// Some have no better word than an ill one for what is no signature at all. One that is well and says so again has judged.
     fn verify(&self, judge: &Desk<'_>, key: Handle) -> Answer<Result<(), Fault>> {
         match self.verify_once(judge, key) {
-            Err(fault) if fault.weight() != Weight::Member => {
-                // It may not have begun to look, and then the operation goes on.
-                let _ = judge.member.cancel(judge.session, Verb::Verify);
-                match self.verify_once(judge, key) {
-                    Err(again) if again == fault && judge.member.token().is_ok() => Ok(Err(fault)),
-                    judged => judged,
-                }
-            }
+            Err(fault) if fault.weight() != Weight::Member => match self.verify_once(judge, key) {
+                Err(again) if again == fault && judge.member.token().is_ok() => Ok(Err(fault)),
+                judged => judged,
+            },
             judged => judged,
         }
     }
@@ -93,11 +89,15 @@ impl<'a> Signature<'a> {
         )?;
         let data = Zeroizing::new(self.data.clone());
         let check = Step::Check(verb, data, self.bytes.clone());
-        match judge.member.step(judge.session, &check, Room::Query) {
-            Ok(_) => Ok(Ok(())),
-            Err(fault) if is_refusal(fault) => Ok(Err(fault)),
-            Err(fault) => Err(fault),
+        let Err(fault) = judge.member.step(judge.session, &check, Room::Query) else {
+            return Ok(Ok(()));
+        };
+        if is_refusal(fault) {
+            return Ok(Err(fault));
         }
+        // It may not have begun to look, and then the operation goes on.
+        let _ = judge.member.cancel(judge.session, verb);
+        Err(fault)
     }
 }
 
