@@ -82,22 +82,19 @@ impl<'a> Signature<'a> {
 
     fn verify_once(&self, judge: &Desk<'_>, key: Handle) -> Answer<Result<(), Fault>> {
         let (verb, mechanism) = (Verb::Verify, self.method.mechanism.clone());
-        judge.member.step(
-            judge.session,
-            &Step::Init { verb, mechanism, key: Some(key), signature: None },
-            Room::Query,
-        )?;
-        let data = Zeroizing::new(self.data.clone());
-        let check = Step::Check(verb, data, self.bytes.clone());
-        let Err(fault) = judge.member.step(judge.session, &check, Room::Query) else {
-            return Ok(Ok(()));
-        };
-        if is_refusal(fault) {
-            return Ok(Err(fault));
+        let init = Step::Init { verb, mechanism, key: Some(key), signature: None };
+        let check = Step::Check(verb, Zeroizing::new(self.data.clone()), self.bytes.clone());
+        let step = |step: &Step| judge.member.step(judge.session, step, Room::Query);
+        let judged = step(&init).and_then(|_| match step(&check) {
+            Ok(_) => Ok(Ok(())),
+            Err(fault) if is_refusal(fault) => Ok(Err(fault)),
+            Err(fault) => Err(fault),
+        });
+        if judged.is_err() {
+            // It may have begun, and not looked: then the operation goes on.
+            let _ = judge.member.cancel(judge.session, verb);
         }
-        // It may not have begun to look, and then the operation goes on.
-        let _ = judge.member.cancel(judge.session, verb);
-        Err(fault)
+        judged
     }
 }
 
