@@ -50,5 +50,6 @@ lint: setup-lint ## formatting, clippy, dependencies, shell scripts
 	@if command -v cargo-deny > /dev/null; then cargo deny --locked check; \
 	else echo "cargo deny is missing, so dependencies were not checked: cargo install --locked cargo-deny"; fi
 
-bench: setup-build ## how fast it is
-	cargo bench --workspace --locked
+bench: setup-test build members ## how fast it is: against the vendors' own modules and p11-kit's proxy, and against bare loops
+	cargo run --release --locked -p tandem-bench --bin bench
+	cargo bench -p tandem-tests --locked

@@ -7,7 +7,7 @@ use tandem_runtime::pin::Pins;
 use tandem_values::Secret;
 
 /// The environment variable that may hold the PIN.
-const VARIABLE: &str = "TANDEM_PIN";
+pub(crate) const VARIABLE: &str = "TANDEM_PIN";
 
 /// The user PIN of a token. `group` may read a PIN file beside its owner.
 pub(crate) fn user_pin(context: &Context<'_>, label: &str, group: Option<u32>) -> Result<Secret> {

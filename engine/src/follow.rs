@@ -149,26 +149,22 @@ impl Token {
                 never_here: BTreeSet::new(),
             };
             let known = exceptions.len();
-            let followed = self.follow_with(&mut follower, &mut *writing, exceptions)?;
-            if exceptions.len() > known {
-                // What could not be proven may have left an operation half-way in either session.
+            let followed = self.follow_with(&mut follower, &mut *writing, exceptions);
+            if exceptions.len() > known || !matches!(followed, Ok(Ok(()))) {
+                // What could not be proven may have left an operation half-way in either session; so may what ended the
+                // store's work.
                 lease.spoil();
                 if let Some(judge) = &mut judge {
                     judge.spoil();
                 }
             }
-            let Err(stop) = followed else {
+            let Err(stop) = followed? else {
                 if look_always {
                     self.store.set_note(&note::member(station.name(), note::LOOK), None)?;
                 }
                 station.clean_epoch.store(writing.epoch(), Ordering::Release);
                 return Ok(());
             };
-            // Operations may be half-way in these sessions, or the sessions may be gone.
-            lease.spoil();
-            if let Some(judge) = &mut judge {
-                judge.spoil();
-            }
             drop((lease, judge));
             station.close_idle();
             let answers = station.lease().is_ok_and(|lease| self.is_well(&lease.desk()));

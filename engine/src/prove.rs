@@ -164,14 +164,16 @@ pub fn run(desk: &Desk<'_>, method: &Method, key: Handle, data: &[u8]) -> Answer
     if verb == Verb::Digest {
         return digest(desk, mechanism, key, data);
     }
-    desk.member.step(
-        desk.session,
-        &Step::Init { verb, mechanism, key: Some(key), signature: None },
-        Room::Query,
-    )?;
-    match desk.member.step(desk.session, &Step::Whole(verb, data.into()), Room::Bytes(65_536))? {
-        Output::Bytes(bytes) => Ok(bytes),
-        _ => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
+    let init = Step::Init { verb, mechanism, key: Some(key), signature: None };
+    let whole = Step::Whole(verb, data.into());
+    let step = |step: &Step, room| desk.member.step(desk.session, step, room);
+    match step(&init, Room::Query).and_then(|_| step(&whole, Room::Bytes(65_536))) {
+        Ok(Output::Bytes(bytes)) => Ok(bytes),
+        other => {
+            // It may not have ended: left open it would be in the way of whoever gets this session next.
+            let _ = desk.member.cancel(desk.session, verb);
+            Err(other.err().unwrap_or_else(|| Fault::new(Call::Step, CKR_GENERAL_ERROR)))
+        }
     }
 }
 

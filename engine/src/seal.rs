@@ -7,7 +7,8 @@ use crate::desk::Desk;
 use crate::error::Result;
 use crate::event::{Event, Hash, Head, Record};
 use crate::fault::{Answer, Call, Fault};
-use crate::step::{Output, Room, Step, Verb};
+use crate::prove::{self, Method};
+use crate::step::Verb;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tandem_values::{Handle, Mechanism, ck::*};
@@ -35,20 +36,14 @@ pub struct Seal {
 impl Seal {
     /// Derives the MAC key on a member that holds the ring's log key.
     pub fn derive(desk: &Desk<'_>, log_key: Handle) -> Answer<Self> {
-        let init = Step::Init {
+        let method = Method {
+            usage: &[CKA_SIGN],
             verb: Verb::Sign,
             mechanism: Mechanism::plain(CKM_SHA256_HMAC),
-            key: Some(log_key),
-            signature: None,
+            len: CONTEXT.len(),
         };
-        desk.member.step(desk.session, &init, Room::Query)?;
-        let whole = Step::Whole(Verb::Sign, CONTEXT.into());
-        match desk.member.step(desk.session, &whole, Room::Bytes(32))? {
-            Output::Bytes(bytes) => {
-                Self::of(&bytes).ok_or_else(|| Fault::new(Call::Step, CKR_GENERAL_ERROR))
-            }
-            _ => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
-        }
+        let answer = prove::run(desk, &method, log_key, CONTEXT)?;
+        Self::of(&answer).ok_or_else(|| Fault::new(Call::Step, CKR_GENERAL_ERROR))
     }
 
     /// A seal with this key of 32 bytes; `None` for any other length.

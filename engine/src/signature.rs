@@ -71,31 +71,29 @@ impl<'a> Signature<'a> {
     /// Some have no better word than an ill one for what is no signature at all. One that is well and says so again has judged.
     fn verify(&self, judge: &Desk<'_>, key: Handle) -> Answer<Result<(), Fault>> {
         match self.verify_once(judge, key) {
-            Err(fault) if fault.weight() != Weight::Member => {
-                // It may not have begun to look, and then the operation goes on.
-                let _ = judge.member.cancel(judge.session, Verb::Verify);
-                match self.verify_once(judge, key) {
-                    Err(again) if again == fault && judge.member.token().is_ok() => Ok(Err(fault)),
-                    judged => judged,
-                }
-            }
+            Err(fault) if fault.weight() != Weight::Member => match self.verify_once(judge, key) {
+                Err(again) if again == fault && judge.member.token().is_ok() => Ok(Err(fault)),
+                judged => judged,
+            },
             judged => judged,
         }
     }
 
     fn verify_once(&self, judge: &Desk<'_>, key: Handle) -> Answer<Result<(), Fault>> {
         let (verb, mechanism) = (Verb::Verify, self.method.mechanism.clone());
-        judge.member.step(
-            judge.session,
-            &Step::Init { verb, mechanism, key: Some(key), signature: None },
-            Room::Query,
-        )?;
+        let init = Step::Init { verb, mechanism, key: Some(key), signature: None };
         let check = Step::Check(verb, self.data.clone(), self.bytes.clone());
-        match judge.member.step(judge.session, &check, Room::Query) {
+        let step = |step: &Step| judge.member.step(judge.session, step, Room::Query);
+        let judged = step(&init).and_then(|_| match step(&check) {
             Ok(_) => Ok(Ok(())),
             Err(fault) if is_refusal(fault) => Ok(Err(fault)),
             Err(fault) => Err(fault),
+        });
+        if judged.is_err() {
+            // It may have begun, and not looked: then the operation goes on.
+            let _ = judge.member.cancel(judge.session, verb);
         }
+        judged
     }
 }
 

@@ -6,6 +6,7 @@ use tandem_engine::member::Quirks;
 use tandem_values::ck::CKM_AES_KEY_WRAP_PAD;
 
 /// How a module departs from the others, as far as this crate and the engine are concerned.
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// What the engine must know.

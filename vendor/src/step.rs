@@ -32,7 +32,7 @@ impl Steps<'_> {
                     | Verb::MessageVerify => CMechanism::for_messages(mechanism),
                     _ => CMechanism::new(mechanism),
                 }?;
-                let signature = signature.as_ref().map(|signature| signature.as_slice());
+                let signature = signature.as_ref().map(Bytes::as_slice);
                 functions.init(session, *verb, &mut mechanism, *key, signature)?;
             }
             Step::Whole(verb, data) => {
@@ -64,7 +64,7 @@ impl Steps<'_> {
             }
             Step::MessageCheck(_, parameter, data, signature, whole) => {
                 let mut parameter = Encoded::new(self.fields(parameter), parameter)?;
-                let signature = signature.as_ref().map(|signature| signature.as_slice());
+                let signature = signature.as_ref().map(Bytes::as_slice);
                 functions.message_check(session, &mut parameter, data, signature, *whole)?;
             }
             Step::MessageFinal(verb) => functions.message_final(session, *verb)?,

@@ -11,14 +11,14 @@ use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a thread without work is kept.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a caller looks for its answer before it sleeps.
-const ANSWER: Duration = Duration::from_micros(1_000);
+/// A member that usually answers within this is waited for awake, at most so long: an HSM behind a network isn't.
+const ANSWER: Duration = Duration::from_millis(1);
 /// How long a thread looks for more work before it sleeps: an application that signs again does so by then.
 const MORE: Duration = Duration::from_micros(50);
 /// How long an end waits for threads that are not stuck.
@@ -43,8 +43,10 @@ enum Order {
 
 impl Bench {
     fn give(&self, order: Order) {
-        *self.order.lock() = Some(order);
+        let mut waiting = self.order.lock();
+        *waiting = Some(order);
         self.given.store(true, Ordering::Release);
+        drop(waiting);
         self.changed.notify_one();
     }
 
@@ -73,6 +75,8 @@ pub(crate) struct Workers {
     /// Threads without work, the one that worked last on top: it is the quickest to go on. None once ended.
     idle: Arc<Mutex<Option<Vec<Arc<Bench>>>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// How long answers take, smoothed, in nanoseconds.
+    usual: AtomicU64,
 }
 
 impl Workers {
@@ -84,6 +88,7 @@ impl Workers {
             stuck: Arc::default(),
             idle: Arc::new(Mutex::new(Some(Vec::new()))),
             threads: Mutex::default(),
+            usual: AtomicU64::new(0),
         }
     }
 
@@ -107,8 +112,20 @@ impl Workers {
             answering.answer(catch_unwind(AssertUnwindSafe(call)), late);
         }))
         .map_err(|_| NoAnswer::NoThread)?;
-        awake::wait(ANSWER.min(patience), || waiting.is_settled());
-        waiting.wait(patience)
+        let begun = Instant::now();
+        if self.usual.load(Ordering::Relaxed) <= nanos(ANSWER) {
+            awake::wait(ANSWER.min(patience), || waiting.is_settled());
+        }
+        let answer = waiting.wait(patience);
+        self.took(begun.elapsed());
+        answer
+    }
+
+    /// Notes how long an answer took. That two threads note at once and one is forgotten does no harm.
+    fn took(&self, time: Duration) {
+        let usual = self.usual.load(Ordering::Relaxed);
+        let usual = (usual - usual / 8).saturating_add(nanos(time) / 8);
+        self.usual.store(usual, Ordering::Relaxed);
     }
 
     /// Gives a job to a thread that waits, or to a new one.
@@ -153,6 +170,10 @@ impl Workers {
             std::thread::sleep(Duration::from_micros(200));
         }
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The life of a thread: its first job, then whatever it is given while it waits among the others.

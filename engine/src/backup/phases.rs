@@ -42,6 +42,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// True if a bundle with this header is of this backup, and was made as it is wanted now.
+    pub fn is_that_of(&self, header: &Header, backup: &Backup) -> bool {
+        header.id == backup.id
+            && header.since == self.since
+            && header.base == self.base
+            && header.whole
+            && self.selection.is_none()
+    }
+
     /// Leaves out what could not be put in; what is left out already stays so for its own reason.
     pub fn leave_out(&mut self, objects: Vec<(ObjectId, String)>) {
         for (id, why) in objects {

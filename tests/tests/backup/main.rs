@@ -3,8 +3,10 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod bundle;
+mod enforcer;
 mod gate;
 mod heads;
+mod keys;
 mod phases;
 mod restore;
 mod token;

@@ -1,48 +1,12 @@
 //! Everything is lost, or half of it, and comes back.
 
+use super::keys::{application_of, make, shares, works};
 use super::{argument, back_up, done, enforce, file, is_backed_up, refused};
-use cryptoki::session::Session;
 use std::fs;
 use tandem_tests::keys::{DIGEST, Kind};
-use tandem_tests::openssl::PublicKey;
-use tandem_tests::{Application, Demo, Vendor, Wanted, alone, application, initialised};
+use tandem_tests::{Demo, Vendor, Wanted, alone, application, initialised};
 
 use Vendor::{Kryoptic, SoftHsm};
-
-const KINDS: [Kind; 4] = [Kind::Rsa(2048), Kind::P256, Kind::Generic(20), Kind::Aes(32)];
-
-/// Makes keys, and answers the public halves as everybody knows them.
-fn make(session: &Session) -> Vec<(Kind, PublicKey)> {
-    let mut published = Vec::new();
-    for kind in KINDS {
-        let made = kind.make(session, &format!("{kind}")).expect("a key");
-        published.extend(kind.public(session, made).map(|public| (kind, public)));
-    }
-    published
-}
-
-/// Works with every key, and has the published ones judge.
-fn works(session: &Session, published: &[(Kind, PublicKey)]) {
-    for kind in KINDS {
-        let name = format!("{kind}");
-        let made = kind.find(session, &name).unwrap_or_else(|| panic!("{name} is there"));
-        let signature = kind.work(session, made).unwrap_or_else(|e| panic!("{name}: {e}"));
-        if let Some((_, public)) = published.iter().find(|(known, _)| *known == kind) {
-            assert!(public.verifies(&DIGEST, &signature), "{name} is another key");
-        }
-    }
-}
-
-/// An application with another configuration.
-fn application_of(demo: &Demo) -> (Application, Session) {
-    // SAFETY: no other thread of this program reads the environment now.
-    unsafe { std::env::set_var("TANDEM_CONFIG", demo.config()) };
-    application()
-}
-
-fn shares(demo: &Demo) -> String {
-    demo.dir().join("shares").display().to_string()
-}
 
 /// What is left of a demo after a fire: bundle and shares.
 fn burn(demo: &Demo) {

@@ -1,27 +1,18 @@
 //! Backup tokens: filled, away without alarm, filled again, and read when everything else is lost.
 
+use super::keys::{application_of, make, shares, works};
 use super::{argument, back_up, done, enforce, file, is_backed_up, refused, said};
 use cryptoki::object::Attribute;
-use cryptoki::session::Session;
 use serde_json::Value;
 use std::fs;
 use std::process::Command;
 use tandem_tests::keys::{DIGEST, Kind};
-use tandem_tests::openssl::PublicKey;
-use tandem_tests::{
-    Application, Demo, Direct, USER_PIN, Vendor, Wanted, alone, application, initialised,
-};
+use tandem_tests::{Demo, Direct, USER_PIN, Vendor, Wanted, alone, application, initialised};
 
 use Vendor::{Kryoptic, SoftHsm};
 
-const KINDS: [Kind; 4] = [Kind::Rsa(2048), Kind::P256, Kind::Generic(20), Kind::Aes(32)];
-
 fn with(vendor: Vendor) -> Wanted {
     Wanted::mixed().with_backup_token(vendor)
-}
-
-fn shares(demo: &Demo) -> String {
-    argument(demo, "shares")
 }
 
 /// Fills the backup token and commits.
@@ -32,34 +23,6 @@ fn fill(demo: &Demo, more: &[&str]) -> Value {
 /// The same for the first time, when it needs the key ring.
 fn fill_first(demo: &Demo) -> Value {
     fill(demo, &["--shares", &shares(demo)])
-}
-
-fn make(session: &Session) -> Vec<(Kind, PublicKey)> {
-    let mut published = Vec::new();
-    for kind in KINDS {
-        let made = kind.make(session, &format!("{kind}")).expect("a key");
-        published.extend(kind.public(session, made).map(|public| (kind, public)));
-    }
-    published
-}
-
-/// Works with every key, and has the published ones judge.
-fn works(session: &Session, published: &[(Kind, PublicKey)]) {
-    for kind in KINDS {
-        let name = format!("{kind}");
-        let made = kind.find(session, &name).unwrap_or_else(|| panic!("{name} is there"));
-        let signature = kind.work(session, made).unwrap_or_else(|e| panic!("{name}: {e}"));
-        if let Some((_, public)) = published.iter().find(|(known, _)| *known == kind) {
-            assert!(public.verifies(&DIGEST, &signature), "{name} is another key");
-        }
-    }
-}
-
-/// An application with another configuration.
-fn application_of(demo: &Demo) -> (Application, Session) {
-    // SAFETY: no other thread of this program reads the environment now.
-    unsafe { std::env::set_var("TANDEM_CONFIG", demo.config()) };
-    application()
 }
 
 /// Moves a backup token to another demo of the same vendor there: the HSM that was taken out of the safe.

@@ -4,6 +4,7 @@
 //! it calls none backed up that is not.
 
 use crate::error::{Error, Result};
+use crate::pin;
 use std::path::Path;
 use std::process::Command;
 
@@ -45,6 +46,8 @@ impl Enforcer<'_> {
         let program = self.0.display();
         let output = Command::new(self.0)
             .args(["backup", what])
+            // It is no business of another program's.
+            .env_remove(pin::VARIABLE)
             .output()
             .map_err(|error| format!("{program} can't be run ({error})"))?;
         if output.status.success() {

@@ -90,7 +90,9 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let turn = token.backup_turn()?;
     // Before anything is begun: it may not be there.
     let onto = onto(live, args)?;
-    enforcer.as_ref().map_or(Ok(()), Enforcer::prepare)?;
+    if let Some(enforcer) = &enforcer {
+        begin_both(token, enforcer)?;
+    }
     let bar = Bar::new(context.screen.json());
     let made = make(token, &turn, (&onto, args.incremental), chosen.as_deref(), &bar);
     bar.clear();
@@ -106,7 +108,8 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     };
     let outcome = made.map_err(|error| give_up(token, &turn, enforcer.as_ref(), error))?;
     let left_out = LeftOutLine::all(&outcome.plan.left_out, |id| label(token, id));
-    let now = if args.commit { token.commit_backup(&turn)? } else { token.open_backup()? };
+    let now = if args.commit { token.commit_backup(&turn) } else { token.open_backup() };
+    let now = now.map_err(|error| give_up(token, &turn, enforcer.as_ref(), error.into()))?;
     enforcer.as_ref().map_or(Ok(()), Enforcer::commit)?;
     if let (Onto::Token(filling), true) = (&onto, args.commit)
         && let Err(error) = filling.vault.tidy()
@@ -165,6 +168,18 @@ fn make(
     Ok(outcome)
 }
 
+/// Has OpenDNSSEC prepare. What it calls backed up in the end is what it has by now, so Tandem's backup must begin after it.
+fn begin_both(token: &Token, enforcer: &Enforcer<'_>) -> Result {
+    if let Some(open) = token.ledger()?.open() {
+        return Err(Error::failed(format!(
+            "backup {} is prepared already, and OpenDNSSEC may have keys that came after it: `tandem backup commit` or `rollback` it, \
+             then run this again",
+            open.id
+        )));
+    }
+    enforcer.prepare()
+}
+
 /// Where OpenDNSSEC was prepared, what failed is rolled back in both. Answers the error.
 fn give_up(token: &Token, turn: &Turn, enforcer: Option<&Enforcer<'_>>, error: Error) -> Error {
     let Some(enforcer) = enforcer else { return error };
@@ -216,7 +231,7 @@ fn bundle(
         verified
     };
     // What no HSM could open is in no backup.
-    plan.left_out.extend(verified.failed.iter().cloned());
+    plan.leave_out(verified.failed.clone());
     let artefact = file::artefact(path, verified.written);
     Ok(Outcome { plan, artefact, bundle: Some(verified), joined: None })
 }
@@ -257,12 +272,5 @@ impl Filling {
 /// True if a file is a bundle of this backup, made as it is wanted now.
 fn is_of(path: &Path, backup: &Backup, plan: &Plan) -> bool {
     let Ok(mut from) = file::open(path) else { return false };
-    Bundle::open(&mut from).is_ok_and(|bundle| {
-        let header = bundle.header();
-        header.id == backup.id
-            && header.since == plan.since
-            && header.base == plan.base
-            && header.whole
-            && plan.selection.is_none()
-    })
+    Bundle::open(&mut from).is_ok_and(|bundle| plan.is_that_of(bundle.header(), backup))
 }

@@ -160,13 +160,7 @@ impl Vault {
     fn is_as_meant(&self, backup: &Backup, plan: &Plan) -> bool {
         let source = self.bundle(backup.id);
         let Ok(mut from) = source.open() else { return false };
-        Bundle::open(&mut *from).is_ok_and(|bundle| {
-            let header = bundle.header();
-            header.since == plan.since
-                && header.base == plan.base
-                && header.whole
-                && plan.selection.is_none()
-        })
+        Bundle::open(&mut *from).is_ok_and(|bundle| plan.is_that_of(bundle.header(), backup))
     }
 
     /// Removes what is there of a backup.
