@@ -3,10 +3,11 @@
 //! A call can't be taken back. Who gives up leaves the thread to it: the thread is *stuck* until the vendor answers after
 //! all, and then cleans up what came too late. No more than a number of them may be stuck at once.
 
+use crate::awake::{self, Busy};
 pub(crate) use crate::handover::NoAnswer;
 use crate::handover::handover;
+use crate::rest;
 use crate::shield::hold_off_signals;
-use crate::{awake, rest};
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// How long a thread without work is kept.
 const IDLE: Duration = Duration::from_secs(60);
-/// A member that usually answers within this is waited for awake, at most so long: an HSM behind a network isn't.
+/// A member that usually answers within this is waited for awake: an HSM behind a network isn't.
 const ANSWER: Duration = Duration::from_millis(1);
 /// How long a thread looks for more work before it sleeps: an application that signs again does so by then.
 const MORE: Duration = Duration::from_micros(50);
@@ -25,6 +26,7 @@ const MORE: Duration = Duration::from_micros(50);
 const JOIN: Duration = Duration::from_secs(2);
 
 type Job = Box<dyn FnOnce() + Send>;
+type Idle = Vec<Arc<Bench>>;
 
 /// Where a thread without work waits for some.
 #[derive(Default)]
@@ -33,6 +35,10 @@ struct Bench {
     changed: Condvar,
     /// There is one: looked at without a lock.
     given: AtomicBool,
+    /// It looks for one awake.
+    is_awake: AtomicBool,
+    /// The processor on which its thread was last.
+    processor: AtomicUsize,
 }
 
 /// What a thread is to do next.
@@ -52,7 +58,9 @@ impl Bench {
 
     /// Waits for the next order. None comes to a thread that has left the others in time.
     fn wait(&self, leave: impl Fn() -> bool) -> Order {
-        awake::wait(MORE, || self.given.load(Ordering::Acquire));
+        self.is_awake.store(true, Ordering::Relaxed);
+        awake::for_work(MORE, || self.given.load(Ordering::Acquire));
+        self.is_awake.store(false, Ordering::Relaxed);
         let mut order = self.order.lock();
         loop {
             if let Some(order) = order.take() {
@@ -72,8 +80,8 @@ pub(crate) struct Workers {
     name: String,
     stuck_max: usize,
     stuck: Arc<AtomicUsize>,
-    /// Threads without work, the one that worked last on top: it is the quickest to go on. None once ended.
-    idle: Arc<Mutex<Option<Vec<Arc<Bench>>>>>,
+    /// Threads without work, the one that worked last on top. None once ended.
+    idle: Arc<Mutex<Option<Idle>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// How long answers take, smoothed, in nanoseconds.
     usual: AtomicU64,
@@ -108,13 +116,17 @@ impl Workers {
             return Err(NoAnswer::Full);
         }
         let (waiting, answering) = handover(&self.stuck);
+        let busy = Busy::new();
         self.give(Box::new(move || {
-            answering.answer(catch_unwind(AssertUnwindSafe(call)), late);
+            let value = catch_unwind(AssertUnwindSafe(call));
+            drop(busy);
+            answering.answer(value, late);
         }))
         .map_err(|_| NoAnswer::NoThread)?;
         let begun = Instant::now();
-        if self.usual.load(Ordering::Relaxed) <= nanos(ANSWER) {
-            awake::wait(ANSWER.min(patience), || waiting.is_settled());
+        let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
+        if usual <= ANSWER {
+            awake::for_answer((2 * usual + MORE).min(patience), || waiting.is_settled());
         }
         let answer = waiting.wait(patience);
         self.took(begun.elapsed());
@@ -131,7 +143,7 @@ impl Workers {
     /// Gives a job to a thread that waits, or to a new one.
     fn give(&self, job: Job) -> io::Result<()> {
         let waiting = match &mut *self.idle.lock() {
-            Some(idle) => idle.pop(),
+            Some(idle) => take_quickest(idle),
             None => return Err(io::Error::other("the threads have ended")),
         };
         if let Some(bench) = waiting {
@@ -172,12 +184,29 @@ impl Workers {
     }
 }
 
+/// The thread that goes on soonest: one that is awake, or one that was on the processor of whoever calls, which sleeps in a
+/// moment; on another it may find work going on, and wait for its end while this one is idle.
+fn take_quickest(idle: &mut Idle) -> Option<Arc<Bench>> {
+    let here = processor();
+    let is_awake = |bench: &Arc<Bench>| bench.is_awake.load(Ordering::Relaxed);
+    let is_here = |bench: &Arc<Bench>| bench.processor.load(Ordering::Relaxed) == here;
+    match idle.iter().rposition(is_awake).or_else(|| idle.iter().rposition(is_here)) {
+        Some(at) => Some(idle.remove(at)),
+        None => idle.pop(),
+    }
+}
+
+/// The processor on which this thread runs.
+fn processor() -> usize {
+    nix::sched::sched_getcpu().unwrap_or(0)
+}
+
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The life of a thread: its first job, then whatever it is given while it waits among the others.
-fn work(first: Job, idle: &Mutex<Option<Vec<Arc<Bench>>>>) {
+fn work(first: Job, idle: &Mutex<Option<Idle>>) {
     // The host's signals are its own threads' to handle; above all a module whose peer has gone must not end the process
     // by SIGPIPE.
     hold_off_signals();
@@ -193,6 +222,7 @@ fn work(first: Job, idle: &Mutex<Option<Vec<Arc<Bench>>>>) {
         idle.len() < before
     };
     loop {
+        bench.processor.store(processor(), Ordering::Relaxed);
         match &mut *idle.lock() {
             Some(idle) => idle.push(Arc::clone(&bench)),
             None => return,

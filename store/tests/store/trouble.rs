@@ -4,12 +4,15 @@ use crate::helper::{Helper, say, told};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 use tandem_engine::log::{Append, Catalogue, Followers, Log, Notes, StoreError, Stored};
 use tandem_store::SqliteStore;
 use tandem_store::contract::{append, id, record_after, whole_log};
 
 const DATABASE: &str = "tandem.sqlite";
+/// Longer than a removed file may go unnoticed.
+const REMOVED: Duration = Duration::from_millis(150);
 
 /// Fills a store until it says that it is full, and lets it go on when there is room again.
 fn fill_until_full(store: &SqliteStore, mut make_room: impl FnMut()) {
@@ -255,6 +258,7 @@ fn a_lost_state_is_noticed_and_a_restored_one_is_used() {
     assert_eq!(store.generation(), before);
 
     fs::remove_dir_all(&folder).unwrap();
+    thread::sleep(REMOVED);
     let (one, other) = (store.generation(), store.generation());
     assert!(one != other && one != before, "whoever asks looks for himself");
     for refused in [
@@ -289,6 +293,7 @@ fn a_lost_generation_word_is_made_again() {
     let word = folder.path().join("generation");
     let before = one.generation();
     fs::remove_file(&word).unwrap();
+    thread::sleep(REMOVED);
     assert_ne!(one.generation(), one.generation());
     append(&other, b"one", None).unwrap();
     let now = other.generation();
