@@ -354,7 +354,7 @@ impl Session {
             return Ok(None);
         }
         for station in inquiry.well() {
-            let (mut again, mut last) = (Inquiry::default(), self.token().nobody());
+            let (mut again, mut last) = (Inquiry::default(), None);
             let output = self.try_on(activity, station, step, room, &mut again, &mut last)?;
             if output.is_some() {
                 return Ok(output);
@@ -371,7 +371,7 @@ impl Session {
         inquiry: &mut Inquiry,
     ) -> Result<Output> {
         let token = self.token();
-        let mut last: Error = token.nobody();
+        let mut last = None;
         if let Some(place) = &activity.place {
             place.station().attempt();
             match ask_here(token, activity, step, room) {
@@ -394,7 +394,7 @@ impl Session {
                             ),
                         ));
                     }
-                    last = fault.into();
+                    last = Some(fault.into());
                     if class == Class::Lost
                         && let Some(station) = station
                         && let Some(output) =
@@ -415,7 +415,7 @@ impl Session {
                 return Ok(output);
             }
         }
-        Err(last)
+        Err(last.unwrap_or_else(|| token.nobody()))
     }
 
     /// Replays the operation on a member and asks the step there; once more if our session was lost. `None` if another
@@ -427,7 +427,7 @@ impl Session {
         step: &Step<Held>,
         room: Room,
         inquiry: &mut Inquiry,
-        last: &mut Error,
+        last: &mut Option<Error>,
     ) -> Result<Option<Output>> {
         // A handle may be lost, and then the login with which it is found again.
         for _ in 0..LOST_MAX {
@@ -439,7 +439,7 @@ impl Session {
             match answer {
                 Ok(output) => return Ok(Some(output)),
                 Err(fault) => {
-                    *last = fault.into();
+                    *last = Some(fault.into());
                     match self.token().judge(inquiry, station, fault) {
                         Class::Refused => return Err(fault.into()),
                         Class::Lost => {
