@@ -117,7 +117,7 @@ impl Token {
         }
         let mut strangers = Vec::new();
         for foundling in foundlings {
-            if !self.is_known(&foundling.found) && !self.is_replica(&foundling)? {
+            if !self.is_known(&foundling.found)? && !self.is_replica(&foundling)? {
                 strangers.push(foundling);
             }
         }
@@ -223,9 +223,9 @@ impl Token {
     }
 
     /// True if the catalogue has this object already.
-    fn is_known(&self, found: &Found) -> bool {
+    fn is_known(&self, found: &Found) -> Result<bool> {
         let class = found.template.class().unwrap_or_default();
-        self.shelf.find(&name_of(found)).iter().any(|entry| {
+        Ok(self.shelf.find(&name_of(found))?.iter().any(|entry| {
             let object = &entry.object;
             match class {
                 CKO_PRIVATE_KEY => {
@@ -236,13 +236,13 @@ impl Token {
                     same_content(&object.template, &found.template) || object.kek == Some(Kek::Data)
                 }
             }
-        })
+        }))
     }
 
     /// True if it proves itself as an object of the catalogue, though its module doesn't show it as such: SoftHSM doesn't tell
     /// the length of a key that it has unwrapped.
     fn is_replica(&self, foundling: &Foundling) -> Result<bool> {
-        let namesakes = self.shelf.find(&name_of(&foundling.found));
+        let namesakes = self.shelf.find(&name_of(&foundling.found))?;
         for (name, spot) in foundling.on.iter().filter(|_| !namesakes.is_empty()) {
             let Some(station) = self.station(name) else { continue };
             let lease = station.lease()?;

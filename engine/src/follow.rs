@@ -316,7 +316,7 @@ impl Token {
             });
         }
         self.shelf.refresh()?;
-        let Some(now) = self.shelf.by_id(object.id) else {
+        let Some(now) = self.shelf.by_id(object.id)? else {
             // Destroyed meanwhile: the tombstone is all there is to follow.
             if !follower.look_first && !object.stood_on(follower.station.name()) {
                 follower.never_here.insert(object.id);
@@ -333,7 +333,7 @@ impl Token {
         let taken = self.bring(follower, &object, wrapped.as_deref());
         // Looked at again: a deletion that came meanwhile must not leave the key behind.
         self.shelf.refresh()?;
-        if taken.is_ok() && self.shelf.by_id(object.id).is_none() {
+        if taken.is_ok() && self.shelf.by_id(object.id)?.is_none() {
             return self.take_destroyed(follower, object.id, Position::MAX);
         }
         Ok(taken)
@@ -446,7 +446,7 @@ impl Token {
             return Ok(Ok(()));
         }
         self.shelf.refresh()?;
-        let Some(entry) = self.shelf.by_id(id) else { return Ok(Ok(())) };
+        let Some(entry) = self.shelf.by_id(id)? else { return Ok(Ok(())) };
         let object = &entry.object;
         let adopted = object.holders.is_some();
         let wrapped = match object.kek.or(kek) {
@@ -511,7 +511,7 @@ impl Token {
         Ok(self.locate_first(desk, &forms))
     }
 
-    /// True if another object is the same key: then nothing but its name tells them apart.
+    /// True if another object is the same key, or may be: then nothing but its name tells them apart.
     fn has_copy(&self, object: &Object) -> bool {
         let same = |other: &Object| {
             other.id != object.id
@@ -519,7 +519,9 @@ impl Token {
                 && other.public == object.public
                 && other.fingerprint == object.fingerprint
         };
-        self.shelf.find(&Template::new()).iter().any(|entry| same(&entry.object))
+        let alike = Template::new().with(CKA_CLASS, object.class());
+        let found = self.shelf.find(&alike);
+        found.map_or(true, |found| found.iter().any(|entry| same(&entry.object)))
     }
 
     /// What is there already of an object that another process may have begun to bring.

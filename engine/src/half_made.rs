@@ -63,7 +63,8 @@ impl Token {
     /// member was begun by a process that is no more. Answers whether there was any.
     pub(crate) fn remove_valueless(&self, desk: &Desk<'_>, object: &Object) -> Answer<bool> {
         let search = carry::search(object);
-        if self.shelf.find(&search).iter().any(|entry| entry.object.id != object.id) {
+        let found = self.shelf.find(&search);
+        if found.map_or(true, |found| found.iter().any(|it| it.object.id != object.id)) {
             // What fails as this one may be the other of that name.
             return Ok(false);
         }

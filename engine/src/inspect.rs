@@ -96,7 +96,7 @@ impl Token {
         }
         let proven = self
             .shelf
-            .find(&Template::new())
+            .find(&Template::new())?
             .iter()
             .filter(|entry| is_on(station, entry, &following))
             .count();
@@ -139,7 +139,7 @@ impl Token {
             .members()
             .map(|station| Ok((station, self.store.following(station.name())?)))
             .collect::<Result<Vec<_>>>()?;
-        let entries = self.shelf.find(&Template::new());
+        let entries = self.shelf.find(&Template::new())?;
         Ok(entries
             .into_iter()
             .filter(|entry| user || !entry.object.is_private())
@@ -161,7 +161,7 @@ impl Token {
         self.shelf.refresh()?;
         self.try_again();
         self.catch_up();
-        let entries = self.shelf.find(&Template::new());
+        let entries = self.shelf.find(&Template::new())?;
         let members: Vec<_> = self
             .members()
             .map(|station| (Arc::clone(station), directory(station, progress)))

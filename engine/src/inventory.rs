@@ -111,7 +111,7 @@ impl Token {
 
     /// Every object that the log speaks of.
     pub(crate) fn known_objects(&self) -> Result<Vec<Known>> {
-        let entries = self.shelf.find(&Template::new());
+        let entries = self.shelf.find(&Template::new())?;
         let alive: BTreeSet<_> = entries.iter().map(|entry| entry.object.id).collect();
         let mut known = Vec::with_capacity(entries.len());
         for entry in &entries {

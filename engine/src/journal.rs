@@ -5,7 +5,6 @@ use crate::event::{Event, Hash, Head, Record};
 use crate::log::{Append, Position, Store, StoreError};
 use crate::ports::Clock;
 use crate::seal::{Seal, Site};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tandem_values::ck::*;
 
@@ -30,15 +29,6 @@ const BATCH: usize = 256;
 pub struct Journal {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-}
-
-/// What checking the chain came to.
-#[derive(Default)]
-pub(crate) struct Checked {
-    /// Positions whose records are not as they were written, the first of them being where the chain first breaks.
-    pub(crate) broken: Vec<Position>,
-    /// Positions of records whose wrapped bytes are gone, as those of destroyed keys should be.
-    pub(crate) erased: BTreeSet<Position>,
 }
 
 /// How a record was found.
@@ -176,23 +166,6 @@ impl Journal {
                 return Ok(());
             }
         }
-    }
-
-    /// Checks the whole chain.
-    pub(crate) fn check(&self, seal: &Seal) -> Result<Checked> {
-        let mut checked = Checked::default();
-        let mut link = [0; 32];
-        let mut expected = 1;
-        self.walk(0, |record| {
-            if record.position != expected || !seal.holds(record, &link) {
-                checked.broken.push(record.position);
-            } else if record.wrapped.is_none() && record.wrapped_hash != [0; 32] {
-                checked.erased.insert(record.position);
-            }
-            link = record.link;
-            expected = record.position.saturating_add(1);
-        })?;
-        Ok(checked)
     }
 }
 

@@ -111,10 +111,12 @@ pub trait Catalogue: Send + Sync {
         to: Position,
         rows: &[(ObjectId, Position, Option<Vec<u8>>)],
     ) -> Stored;
-    /// Rows changed after a position, in order of handle.
-    fn changed(&self, after: Position) -> Stored<Vec<Row>>;
+    /// At most `limit` rows changed after a position, in order of handle, from beyond a handle on.
+    fn changed(&self, after: Position, beyond: Handle, limit: usize) -> Stored<Vec<Row>>;
     /// The row of an object.
     fn row(&self, id: ObjectId) -> Stored<Option<Row>>;
+    /// The row of a handle.
+    fn row_at(&self, handle: Handle) -> Stored<Option<Row>>;
     /// A number that changes whenever any process changes the log or the catalogue. Costs no query. When it
     /// can't be read it answers a number that was never answered before, so the caller looks for itself.
     fn generation(&self) -> u64;

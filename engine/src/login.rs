@@ -13,6 +13,7 @@ use crate::station::{Lease, Station};
 use crate::token::{Token, note};
 use crate::waking::LOST_MAX;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tandem_values::{Handle, Secret, ck::*};
 
 /// Who is logged in, and the PIN with which members that come back are logged in again.
@@ -241,7 +242,9 @@ impl Token {
         self.shelf.refresh()?;
         self.review()?;
         self.try_again();
-        self.catch_up();
+        if !self.tended.load(Ordering::Relaxed) {
+            self.catch_up();
+        }
         Ok(())
     }
 

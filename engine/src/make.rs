@@ -85,7 +85,7 @@ impl Token {
         ids.iter()
             .map(|id| {
                 self.shelf
-                    .by_id(*id)
+                    .by_id(*id)?
                     .map(|entry| entry.handle)
                     .ok_or_else(|| CKR_GENERAL_ERROR.into())
             })
@@ -115,8 +115,10 @@ impl Token {
         let mut born: Vec<_> = (first..first.saturating_add(count)).collect();
         // Another process may have changed them already, and their bytes are then in its record.
         self.shelf.refresh()?;
-        let now = ids.iter().filter_map(|id| self.shelf.by_id(*id)).map(|entry| entry.object.born);
-        born.extend(now.filter(|at| *at >= first.saturating_add(count)));
+        for id in ids {
+            let now = self.shelf.by_id(*id)?.map(|entry| entry.object.born);
+            born.extend(now.filter(|at| *at >= first.saturating_add(count)));
+        }
         self.append_all(&entries, &born)?;
         self.shelf.refresh()?;
         self.catch_up();

@@ -26,7 +26,7 @@ impl Token {
         match held {
             Held::Resident(entry) => {
                 // It may have been renamed since the operation began.
-                let now = self.shelf.by_id(entry.object.id);
+                let now = self.shelf.by_id(entry.object.id).ok().flatten();
                 self.place_resident(lease, now.as_ref().unwrap_or(entry))
             }
             Held::Transient(transient) => self.place_transient(lease.station(), transient),

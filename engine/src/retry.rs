@@ -51,7 +51,7 @@ impl Token {
 
     /// True unless it was adopted, and so is where it is for good.
     fn may_be_taken(&self, name: &str, id: ObjectId) -> bool {
-        self.shelf.by_id(id).is_none_or(|entry| {
+        self.shelf.by_id(id).ok().flatten().is_none_or(|entry| {
             let holders = entry.object.holders.as_ref();
             holders.is_none_or(|holders| holders.iter().any(|holder| holder == name))
         })
@@ -108,7 +108,7 @@ impl Token {
         {
             return Ok(Err(failure));
         }
-        let Some(entry) = self.shelf.by_id(id) else {
+        let Some(entry) = self.shelf.by_id(id)? else {
             return self.take_destroyed(follower, id, Position::MAX);
         };
         let object = &entry.object;

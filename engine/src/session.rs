@@ -130,41 +130,39 @@ impl Session {
         let user = self.token.login.read().is_user();
         let (own, plain) = split(template);
         let seen = |object: &Object| user || !object.is_private();
-        let mut found: VecDeque<_> = self
-            .token
-            .shelf
-            .find(&plain)
-            .into_iter()
-            .chain(self.find_sealed(&plain))
-            .filter(|entry| seen(&entry.object))
-            .map(Held::Resident)
-            .chain(
-                self.token
-                    .transients
-                    .find(&plain)
-                    .into_iter()
-                    .filter(|t| seen(&t.object))
-                    .map(Held::Transient),
-            )
-            .filter(|held| self.has_own(held, &own))
-            .map(|held| held.handle())
-            .collect();
-        found.make_contiguous();
-        *self.found.lock() = Some(found);
+        let mut found = self.token.shelf.handles(&plain, user)?;
+        let sealed = self.find_sealed(&plain)?.into_iter();
+        found.extend(sealed.filter(|entry| seen(&entry.object)).map(|entry| entry.handle));
+        let transients = self.token.transients.find(&plain).into_iter();
+        found.extend(transients.filter(|t| seen(&t.object)).map(|t| t.handle));
+        if !own.is_empty() {
+            found = self.having(found, &own)?;
+        }
+        *self.found.lock() = Some(found.into());
         Ok(())
     }
 
     /// Objects whose value is sealed in the log and is the one that is looked for: they are known by its fingerprint.
-    fn find_sealed(&self, wanted: &Template) -> Vec<Arc<Entry>> {
+    fn find_sealed(&self, wanted: &Template) -> Result<Vec<Arc<Entry>>> {
         let (Some(value), Ok(seal)) = (wanted.bytes(CKA_VALUE), self.token.seal()) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let fingerprint = Some(seal.fingerprint(value));
-        let mut found = self.token.shelf.find(&wanted.filtered(|kind| kind != CKA_VALUE));
+        let mut found = self.token.shelf.find(&wanted.filtered(|kind| kind != CKA_VALUE))?;
         found.retain(|entry| {
             entry.object.kek == Some(Kek::Data) && entry.object.fingerprint == fingerprint
         });
-        found
+        Ok(found)
+    }
+
+    /// Of these the ones that have attributes of Tandem's own.
+    fn having(&self, handles: Vec<Handle>, own: &Template) -> Result<Vec<Handle>> {
+        let mut having = Vec::new();
+        for handle in handles {
+            let held = self.token.named(handle)?;
+            having.extend(held.filter(|held| self.has_own(held, own)).map(|_| handle));
+        }
+        Ok(having)
     }
 
     /// True if an object has these attributes of Tandem's own.

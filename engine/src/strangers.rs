@@ -54,7 +54,7 @@ impl Token {
         bringing: &Bringing<'_>,
     ) -> Result<BTreeSet<Handle>> {
         let mut strangers = all.clone();
-        let entries = self.shelf.find(&Template::new());
+        let entries = self.shelf.find(&Template::new())?;
         bringing.progress.stage(
             &format!("looking at what {} holds", desk.name()),
             u64::try_from(entries.len()).unwrap_or(0),
@@ -66,8 +66,10 @@ impl Token {
         if !strangers.is_empty() {
             // What was destroyed while the token was away goes when it follows the log.
             let ids = self.mentions.lock().all(&*self.store)?;
-            for id in ids.into_iter().filter(|id| self.shelf.by_id(*id).is_none()) {
-                self.strike_out(desk, &mut strangers, &self.forms(id, u64::MAX)?)?;
+            for id in ids {
+                if self.shelf.by_id(id)?.is_none() {
+                    self.strike_out(desk, &mut strangers, &self.forms(id, u64::MAX)?)?;
+                }
             }
         }
         Ok(strangers)

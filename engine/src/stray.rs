@@ -60,7 +60,8 @@ impl Token {
     fn find_stray(&self, follower: &Follower<'_>, object: &Object) -> Answer<Option<Handle>> {
         let desk = &follower.desk;
         let search = carry::search(object);
-        let namesakes = self.shelf.find(&search);
+        // Which copy is nobody's can't be told now.
+        let Ok(namesakes) = self.shelf.find(&search) else { return Ok(None) };
         let mut strays = Vec::new();
         for candidate in desk.member.find(desk.session, &search)? {
             let ours = is_hidden(desk, candidate)?

@@ -1,11 +1,10 @@
 //! What somebody has done to the log who may write to the state folder: found by the seals, named, and not used.
 
 use crate::error::Result;
-use crate::journal::{BROKEN, damaged};
 use crate::log::Position;
 use crate::object::ObjectId;
 use crate::token::Token;
-use tandem_values::{Template, ck::*};
+use tandem_values::ck::*;
 
 /// What is wrong with a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,17 +28,13 @@ impl Token {
     /// Checks the whole log against its seals, uses nothing of what was tampered with, and says what it was. Needs a login.
     pub fn check_log(&self) -> Result<LogCheck> {
         let records = self.store.head()?.position;
-        let checked = self.journal.check(&self.seal()?)?;
+        self.seal()?;
         let label = &self.settings.label;
-        for position in &checked.broken {
-            log::error!("token {label}: {}", damaged(*position, BROKEN));
-        }
-        // Taken in after the records were read: what was destroyed meanwhile is not missed.
-        self.shelf.check(checked.broken.iter().copied())?;
+        let checked = self.shelf.check()?;
         let mut gone = Vec::new();
-        for entry in self.shelf.find(&Template::new()) {
-            let object = &entry.object;
-            if object.kek.is_some() && checked.erased.contains(&object.born) {
+        for handle in self.shelf.wrapped_at(&checked.erased) {
+            // What was destroyed meanwhile is not missed.
+            if let Some(object) = self.shelf.get(handle)?.map(|entry| entry.object.clone()) {
                 log::error!(
                     "token {label}: the wrapped key of object {} ({:?}) is gone from record {} of the log: it can't be brought to \
                      another member; `tandem restore FILE --key {}` puts it back from a bundle",
@@ -51,6 +46,6 @@ impl Token {
                 gone.push((object.id, object.born));
             }
         }
-        Ok(LogCheck { records, broken: checked.broken, gone })
+        Ok(LogCheck { records, broken: checked.broken.into_iter().collect(), gone })
     }
 }

@@ -185,7 +185,8 @@ impl Token {
         })
     }
 
-    /// Starts the members that can be started and reads the catalogue. A member that can't is down, not an error.
+    /// Starts the members that can be started. A member that can't is down, not an error. The catalogue is read when it is
+    /// wanted.
     pub fn start(&self) {
         self.heed();
         for station in self.stations.iter().filter(|station| station.is_up()) {
@@ -194,7 +195,7 @@ impl Token {
                 Err(fault) => station.fail(fault),
             }
         }
-        if let Err(error) = self.shelf.refresh() {
+        if let Err(error) = self.store.position() {
             log::error!("token {}: {error}", self.settings.label);
         }
     }
@@ -332,16 +333,17 @@ impl Token {
 
     /// What a handle names, for the application: private objects are there after login only.
     pub(crate) fn held(&self, handle: Handle) -> Result<Held> {
-        let held = self.named(handle).ok_or_else(|| Error::from(CKR_OBJECT_HANDLE_INVALID))?;
+        let held = self.named(handle)?.ok_or_else(|| Error::from(CKR_OBJECT_HANDLE_INVALID))?;
         if held.object().is_private() && !self.login.read().is_user() {
             return Err(CKR_OBJECT_HANDLE_INVALID.into());
         }
         Ok(held)
     }
 
-    fn named(&self, handle: Handle) -> Option<Held> {
+    /// What a handle names, seen by whoever is logged in.
+    pub(crate) fn named(&self, handle: Handle) -> Result<Option<Held>> {
         if let Some(transient) = self.transients.get(handle) {
-            return Some(Held::Transient(transient));
+            return Ok(Some(Held::Transient(transient)));
         }
         // A store that can't be read now says nothing against what is on the shelf.
         if let Err(error) = self.shelf.refresh() {
@@ -350,7 +352,7 @@ impl Token {
                 self.settings.label
             );
         }
-        self.shelf.get(handle).map(Held::Resident)
+        Ok(self.shelf.get(handle)?.map(Held::Resident))
     }
 
     /// The seal on the log, which a login opens.

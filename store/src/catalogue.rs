@@ -6,6 +6,7 @@ use crate::transaction::{Done, Manner};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 use tandem_engine::log::{Catalogue, Position, Row, Stored};
 use tandem_engine::object::ObjectId;
+use tandem_values::Handle;
 
 /// A fold that a power cut takes back is folded again.
 const MANNER: Manner = Manner { durable: false, announced: true };
@@ -43,15 +44,19 @@ impl Catalogue for SqliteStore {
         })
     }
 
-    fn changed(&self, after: Position) -> Stored<Vec<Row>> {
+    fn changed(&self, after: Position, beyond: Handle, limit: usize) -> Stored<Vec<Row>> {
         self.inner.read(|connection| {
             // All of them are in order as they stand; some are found by the index and then sorted.
             let mut statement = connection.prepare_cached(if after == 0 {
-                "SELECT handle, id, position, body FROM objects WHERE ?1 = 0 ORDER BY handle"
+                "SELECT handle, id, position, body FROM objects WHERE ?1 = 0 AND handle > ?2
+                 ORDER BY handle LIMIT ?3"
             } else {
-                "SELECT handle, id, position, body FROM objects WHERE position > ?1 ORDER BY handle"
+                "SELECT handle, id, position, body FROM objects WHERE position > ?1 AND +handle > ?2
+                 ORDER BY handle LIMIT ?3"
             })?;
-            let rows = statement.query_map([after.cast_signed()], row)?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let rows =
+                statement.query_map((after.cast_signed(), beyond.cast_signed(), limit), row)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }
@@ -61,6 +66,15 @@ impl Catalogue for SqliteStore {
             let mut statement = connection
                 .prepare_cached("SELECT handle, id, position, body FROM objects WHERE id = ?1")?;
             Ok(statement.query_row([id.0], row).optional()?)
+        })
+    }
+
+    fn row_at(&self, handle: Handle) -> Stored<Option<Row>> {
+        self.inner.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT handle, id, position, body FROM objects WHERE handle = ?1",
+            )?;
+            Ok(statement.query_row([handle.cast_signed()], row).optional()?)
         })
     }
 

@@ -49,6 +49,8 @@ impl Token {
         if self.seal.read().is_none() {
             return Arc::default();
         }
+        // Unless the members bear it out the log tells of no backup.
+        self.look_at_heads();
         let ledger = self.shelf.ledger();
         let mut made = self.gate.made.lock();
         let ring = match self.known_ring() {

@@ -129,7 +129,7 @@ impl Token {
             let entries = self.chosen(wanted)?;
             plan.selection = Some(entries.iter().map(|entry| entry.object.id).collect());
         }
-        for entry in self.meant(backup, &plan) {
+        for entry in self.meant(backup, &plan)? {
             match why_not(&entry.object) {
                 Some(why) => plan.left_out.push((entry.object.id, why)),
                 None => plan.objects = plan.objects.saturating_add(1),
@@ -139,15 +139,15 @@ impl Token {
     }
 
     /// The objects that a plan is about.
-    pub(super) fn meant(&self, backup: &Backup, plan: &Plan) -> Vec<Arc<Entry>> {
-        let mut entries = self.shelf.find(&Template::new());
+    pub(super) fn meant(&self, backup: &Backup, plan: &Plan) -> Result<Vec<Arc<Entry>>> {
+        let mut entries = self.shelf.find(&Template::new())?;
         entries.retain(|entry| {
             let object = &entry.object;
             object.born > plan.since
                 && object.born <= backup.prepared.position
                 && plan.selection.as_ref().is_none_or(|chosen| chosen.contains(&object.id))
         });
-        entries
+        Ok(entries)
     }
 
     /// The objects that some templates name, with the other halves of key pairs.
@@ -155,15 +155,17 @@ impl Token {
         let mut chosen = Vec::new();
         for choice in wanted {
             let found = match choice {
-                Choice::Object(id) => self.shelf.by_id(*id).into_iter().collect(),
-                Choice::Like(template) => self.shelf.find(template),
+                Choice::Object(id) => self.shelf.by_id(*id)?.into_iter().collect(),
+                Choice::Like(template) => self.shelf.find(template)?,
             };
             if found.is_empty() {
                 let message = format!("no object is {choice}; see `tandem keys`");
                 return Err(Error::new(CKR_ARGUMENTS_BAD, message));
             }
             for entry in found {
-                chosen.extend(entry.object.mate.and_then(|mate| self.shelf.by_id(mate)));
+                if let Some(mate) = entry.object.mate {
+                    chosen.extend(self.shelf.by_id(mate)?);
+                }
                 chosen.push(entry);
             }
         }
@@ -314,8 +316,8 @@ impl Token {
     }
 
     /// What an object shows; `None` if there is none of this identity.
-    pub fn shown(&self, id: ObjectId) -> Option<Template> {
-        self.shelf.by_id(id).map(|entry| entry.object.template.clone())
+    pub fn shown(&self, id: ObjectId) -> Result<Option<Template>> {
+        Ok(self.shelf.by_id(id)?.map(|entry| entry.object.template.clone()))
     }
 
     /// The bundles that bring back the most: the last one that counts and all that it builds on, oldest first, and what they

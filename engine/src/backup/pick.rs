@@ -150,8 +150,8 @@ impl Token {
 
     fn fate(&self, kept: &Kept, by_name: bool) -> Result<Fate> {
         let id = kept.object.id;
-        Ok(match (self.shelf.by_id(id).is_some(), self.store.row(id)?) {
-            (true, _) if self.is_bare(id) => Fate::Bare,
+        Ok(match (self.shelf.by_id(id)?.is_some(), self.store.row(id)?) {
+            (true, _) if self.is_bare(id)? => Fate::Bare,
             (true, _) => Fate::Present,
             (false, None) if !kept.destroyed => Fate::Back,
             // The row of what was destroyed stays for its handle, which is never used again.
@@ -161,10 +161,10 @@ impl Token {
     }
 
     /// True if the log has lost an object's wrapped key.
-    fn is_bare(&self, id: ObjectId) -> bool {
-        self.shelf
-            .by_id(id)
-            .is_some_and(|entry| entry.object.kek.is_some() && self.wrapped(&entry.object).is_err())
+    fn is_bare(&self, id: ObjectId) -> Result<bool> {
+        Ok(self.shelf.by_id(id)?.is_some_and(|entry| {
+            entry.object.kek.is_some() && self.wrapped(&entry.object).is_err()
+        }))
     }
 
     /// The event that brings an object back, once its secret part has been proven.

@@ -36,7 +36,7 @@ impl Token {
         let keyed = |class| matches!(class, CKO_PRIVATE_KEY | CKO_SECRET_KEY);
         Ok(self
             .shelf
-            .find(&Template::new())
+            .find(&Template::new())?
             .into_iter()
             .filter(|entry| keyed(entry.object.class()) || entry.object.kek.is_some())
             .map(|entry| {

@@ -89,8 +89,9 @@ impl Token {
         self.doubts.any.load(Ordering::Acquire)
     }
 
-    /// An error while the log is in doubt.
+    /// An error while the log is in doubt. Asks members that have not been asked.
     pub(crate) fn is_borne_out(&self) -> Result {
+        self.look_at_heads();
         match self.is_in_doubt().then(|| self.review()).transpose()?.flatten() {
             None => Ok(()),
             Some(doubt) => Err(Error::new(

@@ -14,6 +14,7 @@ use tandem_engine::log::{
     Append, Catalogue, Followers, Following, Lease, Log, Notes, Position, Row, StoreError, Stored,
 };
 use tandem_engine::object::ObjectId;
+use tandem_values::Handle;
 
 impl Pause for World {
     fn pause(&self, ms: u64) {
@@ -200,12 +201,16 @@ impl Catalogue for Hand {
         })
     }
 
-    fn changed(&self, after: Position) -> Stored<Vec<Row>> {
-        self.call(Kind::Read, "changed rows", || self.store.changed(after))
+    fn changed(&self, after: Position, beyond: Handle, limit: usize) -> Stored<Vec<Row>> {
+        self.call(Kind::Read, "changed rows", || self.store.changed(after, beyond, limit))
     }
 
     fn row(&self, id: ObjectId) -> Stored<Option<Row>> {
         self.call(Kind::Read, "row", || self.store.row(id))
+    }
+
+    fn row_at(&self, handle: Handle) -> Stored<Option<Row>> {
+        self.call(Kind::Read, "row of a handle", || self.store.row_at(handle))
     }
 
     fn generation(&self) -> u64 {

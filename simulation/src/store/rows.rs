@@ -3,6 +3,7 @@
 use super::MemoryStore;
 use tandem_engine::log::{Catalogue, Position, Row, Stored};
 use tandem_engine::object::ObjectId;
+use tandem_values::Handle;
 
 impl Catalogue for MemoryStore {
     fn position(&self) -> Stored<Position> {
@@ -36,14 +37,20 @@ impl Catalogue for MemoryStore {
         Ok(())
     }
 
-    fn changed(&self, after: Position) -> Stored<Vec<Row>> {
+    fn changed(&self, after: Position, beyond: Handle, limit: usize) -> Stored<Vec<Row>> {
         let books = self.books.lock();
-        Ok(books.rows.values().filter(|row| row.position > after).cloned().collect())
+        let rows = books.rows.values();
+        let rows = rows.filter(|row| row.position > after && row.handle > beyond);
+        Ok(rows.take(limit).cloned().collect())
     }
 
     fn row(&self, id: ObjectId) -> Stored<Option<Row>> {
         let books = self.books.lock();
         Ok(books.handles.get(&id).and_then(|handle| books.rows.get(handle)).cloned())
+    }
+
+    fn row_at(&self, handle: Handle) -> Stored<Option<Row>> {
+        Ok(self.books.lock().rows.get(&handle).cloned())
     }
 
     fn generation(&self) -> u64 {

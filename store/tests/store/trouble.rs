@@ -109,8 +109,8 @@ fn use_all(folder: &Path) -> Stored {
     let store = SqliteStore::open(folder, None)?;
     let head = store.head()?;
     store.read(0, usize::MAX)?;
-    store.changed(0)?;
-    store.changed(20)?;
+    store.changed(0, 0, usize::MAX)?;
+    store.changed(20, 0, usize::MAX)?;
     store.row(id(30))?;
     store.note("note")?;
     store.following("member")?;
@@ -381,7 +381,7 @@ fn reading_does_not_wait_for_writing() {
     let store = SqliteStore::open(folder.path(), None).unwrap();
     append(&store, b"one", None).unwrap();
     let (begun, wait) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| {
             store.append(&mut |head| {
                 begun.wait();

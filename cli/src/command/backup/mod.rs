@@ -101,9 +101,9 @@ pub(crate) fn line(token: &Token, backup: &Backup) -> Result<BackupLine> {
     Ok(BackupLine::of(backup, token.why_not_counting(backup)?))
 }
 
-/// What an object is called; empty if it is not known.
+/// What an object is called; empty if it is not known, or that can't be told now.
 pub(crate) fn label(token: &Token, id: ObjectId) -> String {
-    let shown = token.shown(id).unwrap_or_default();
+    let shown = token.shown(id).ok().flatten().unwrap_or_default();
     String::from_utf8_lossy(shown.bytes(CKA_LABEL).unwrap_or_default()).into_owned()
 }
 

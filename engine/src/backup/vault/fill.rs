@@ -87,7 +87,7 @@ impl Vault {
         let name = self.name();
         let told: BTreeSet<_> = plan.left_out.iter().map(|(id, _)| *id).collect();
         let exceptions = self.token.store.following(name)?.exceptions;
-        let meant = self.token.meant(backup, plan);
+        let meant = self.token.meant(backup, plan)?;
         let meant: Vec<_> = meant.iter().filter(|it| !told.contains(&it.object.id)).collect();
         let directory = inspect::directory(&self.station, progress);
         progress.stage(

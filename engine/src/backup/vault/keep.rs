@@ -149,7 +149,11 @@ impl Vault {
         let holds = |older: &Made| {
             let standing = Standing::of(backup, committed, older);
             made.left_out.iter().any(|(id, _)| {
-                self.token.shelf.by_id(*id).is_some_and(|it| standing.has(*id, it.object.born))
+                // What can't be told now is kept.
+                self.token
+                    .shelf
+                    .by_id(*id)
+                    .map_or(true, |known| known.is_some_and(|it| standing.has(*id, it.object.born)))
             })
         };
         let artefact = self.artefact();

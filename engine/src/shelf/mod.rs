@@ -1,0 +1,251 @@
+//! The catalogue in this process: every object at hand, and as fresh as the last event any process made.
+//!
+//! In memory is what tells objects apart, and by which an object's row is known to be the one that was checked; the objects
+//! themselves are read when they are wanted, and the last ones are kept.
+
+mod known;
+mod look;
+mod slot;
+
+use crate::backup::Ledger;
+use crate::error::Result;
+use crate::log::{Position, Store};
+use crate::object::{Object, ObjectId};
+use crate::seal::Seal;
+use parking_lot::{Mutex, RwLock};
+use quick_cache::sync::Cache;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tandem_values::{Handle, Template};
+
+use known::decode;
+pub(crate) use look::Checked;
+use slot::{Names, Slot, Slots};
+
+/// An object and its handle.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its handle: the catalogue's row number.
+    pub handle: Handle,
+    /// Position of the last event that changed it.
+    pub position: Position,
+    /// The object.
+    pub object: Object,
+}
+
+#[derive(Default)]
+struct Books {
+    position: Position,
+    slots: Slots,
+    /// Every backup, as sealed records tell; empty while nobody is logged in.
+    ledger: Arc<Ledger>,
+}
+
+/// What came of reading an object.
+enum Read {
+    There(Arc<Entry>),
+    Nowhere,
+    /// Its row is not the one that was taken in.
+    Other,
+}
+
+/// So many objects are kept as they were read. Each takes two to three kilobytes.
+const CACHED_MAX: usize = 8_192;
+
+/// The shelf of one token.
+pub struct Shelf {
+    store: Arc<dyn Store>,
+    /// Open while somebody is logged in: then nothing is taken from the catalogue but what sealed records say.
+    seal: Arc<RwLock<Option<Seal>>>,
+    books: RwLock<Books>,
+    names: Names,
+    /// Objects as they were read, each of the row that its slot speaks of.
+    cache: Cache<Handle, Arc<Entry>>,
+    seen: AtomicU64,
+    /// One refresh at a time; the others wait for it rather than do it again.
+    turn: Mutex<()>,
+    /// Positions of records whose seal is broken: what they made or changed is not used.
+    broken: RwLock<BTreeSet<Position>>,
+    /// A member knew another log than this one: no backup that it tells of counts.
+    doubted: AtomicBool,
+}
+
+impl Shelf {
+    /// An empty shelf over a store, and the seal that a login opens; the first look fills it.
+    pub fn new(store: Arc<dyn Store>, seal: Arc<RwLock<Option<Seal>>>) -> Self {
+        Self {
+            store,
+            seal,
+            books: RwLock::default(),
+            names: Names::default(),
+            cache: Cache::new(CACHED_MAX),
+            seen: AtomicU64::new(u64::MAX),
+            turn: Mutex::new(()),
+            broken: RwLock::default(),
+            doubted: AtomicBool::new(false),
+        }
+    }
+
+    /// Forgets everything: a new log has begun.
+    pub fn clear(&self) {
+        *self.books.write() = Books::default();
+        self.cache.clear();
+        self.broken.write().clear();
+        self.seen.store(u64::MAX, Ordering::Release);
+    }
+
+    /// Judges every record of the log anew, and holds every row against them: with the seal open, what was served before is
+    /// taken back where the log says otherwise.
+    pub(crate) fn check(&self) -> Result<Checked> {
+        let _turn = self.turn.lock();
+        self.look(true)
+    }
+
+    /// From now on no backup that the log tells of counts: it may not be the whole log.
+    pub(crate) fn doubt(&self) {
+        // Whoever is looking just now has not heard of it.
+        let _turn = self.turn.lock();
+        if !self.doubted.swap(true, Ordering::AcqRel) {
+            Arc::make_mut(&mut self.books.write().ledger).distrust_all();
+        }
+    }
+
+    /// Backups count again, as the log tells.
+    pub(crate) fn trust(&self) -> Result {
+        if !self.doubted.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let _turn = self.turn.lock();
+        let looked = self.look(true).map(drop);
+        if looked.is_err() {
+            self.doubted.store(true, Ordering::Release);
+        }
+        looked
+    }
+
+    fn is_broken(&self, position: Position) -> bool {
+        self.broken.read().contains(&position)
+    }
+
+    /// Brings the shelf up to the last event, if any process has made one since.
+    pub fn refresh(&self) -> Result {
+        if self.store.generation() == self.seen.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _turn = self.turn.lock();
+        self.look(false).map(drop)
+    }
+
+    /// Every backup, as the log tells.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.books.read().ledger)
+    }
+
+    /// The object of a handle; `None` if there is none. An error says that the store can't be read now.
+    pub fn get(&self, handle: Handle) -> Result<Option<Arc<Entry>>> {
+        // A row that is not the one that was taken in was changed by another process, or by somebody's hand.
+        for anew in [false, true] {
+            match self.read(handle)? {
+                Read::There(entry) => return Ok(self.trusted(&entry).then_some(entry)),
+                Read::Nowhere => return Ok(None),
+                Read::Other => drop({
+                    let _turn = self.turn.lock();
+                    self.look(anew)?
+                }),
+            }
+        }
+        match self.read(handle)? {
+            Read::There(entry) => Ok(self.trusted(&entry).then_some(entry)),
+            Read::Nowhere => Ok(None),
+            Read::Other => {
+                log::error!("row {handle} of the catalogue changes all the time and is not used");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The object of an identity.
+    pub fn by_id(&self, id: ObjectId) -> Result<Option<Arc<Entry>>> {
+        let handle = self.books.read().slots.handle(id);
+        handle.map_or(Ok(None), |handle| self.get(handle))
+    }
+
+    /// An object as the shelf has it, or as its row has it now.
+    fn read(&self, handle: Handle) -> Result<Read> {
+        if let Some(entry) = self.cache.get(&handle) {
+            return Ok(Read::There(entry));
+        }
+        let Some(slot) = self.books.read().slots.get(handle).cloned() else {
+            return Ok(Read::Nowhere);
+        };
+        let row = self.store.row_at(handle)?.filter(|row| slot.is_of(row));
+        let Some(object) = row.as_ref().and_then(decode) else { return Ok(Read::Other) };
+        let entry = Arc::new(Entry { handle, position: slot.position, object });
+        let books = self.books.read();
+        if books.slots.get(handle) == Some(&slot) {
+            self.cache.insert(handle, Arc::clone(&entry));
+        }
+        Ok(Read::There(entry))
+    }
+
+    /// The handles of every object that has these attributes, in order; of those that everybody may see, or of all. Most are
+    /// told without being read.
+    pub fn handles(&self, wanted: &Template, private_too: bool) -> Result<Vec<Handle>> {
+        let mut handles = Vec::new();
+        for (handle, is_known) in self.like(wanted, private_too) {
+            if is_known || self.has(handle, wanted)? {
+                handles.push(handle);
+            }
+        }
+        Ok(handles)
+    }
+
+    /// Every object that has these attributes, in order of handle.
+    pub fn find(&self, wanted: &Template) -> Result<Vec<Arc<Entry>>> {
+        let mut found = Vec::new();
+        for (handle, is_known) in self.like(wanted, true) {
+            let entry = self.get(handle)?;
+            found.extend(entry.filter(|entry| is_known || entry.object.template.matches(wanted)));
+        }
+        Ok(found)
+    }
+
+    fn like(&self, wanted: &Template, private_too: bool) -> Vec<(Handle, bool)> {
+        let broken = self.broken.read();
+        let is_meant = |slot: &Slot| {
+            (private_too || !slot.is_private()) && is_sound(&broken, slot.born, slot.position)
+        };
+        self.books.read().slots.like(&self.names, wanted, is_meant)
+    }
+
+    fn has(&self, handle: Handle, wanted: &Template) -> Result<bool> {
+        Ok(self.get(handle)?.is_some_and(|entry| entry.object.template.matches(wanted)))
+    }
+
+    /// The handles of objects whose secret part should be at one of these positions of the log.
+    pub(crate) fn wrapped_at(&self, positions: &BTreeSet<Position>) -> Vec<Handle> {
+        let books = self.books.read();
+        let is_there = |slot: &Slot| slot.is_wrapped && positions.contains(&slot.born);
+        books.slots.iter().filter(|(_, slot)| is_there(slot)).map(|(handle, _)| handle).collect()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.books.read().slots.len()
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn trusted(&self, entry: &Entry) -> bool {
+        is_sound(&self.broken.read(), entry.object.born, entry.position)
+    }
+}
+
+/// True if neither what made an object nor what changed it last is broken.
+fn is_sound(broken: &BTreeSet<Position>, born: Position, last: Position) -> bool {
+    broken.is_empty() || !(broken.contains(&born) || broken.contains(&last))
+}
