@@ -86,6 +86,18 @@ impl Token {
         exceptions
     }
 
+    /// True if a member that is ready has something to follow.
+    pub(crate) fn is_anybody_behind(&self) -> Result<bool> {
+        let head = self.store.head()?.position;
+        for station in self.stations.iter().filter(|station| station.is_ready()) {
+            let following = self.store.following(station.name())?;
+            if following.position < head || self.is_due(station, &following) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Lets one member catch up. A member that fails meanwhile is down, and goes on from its position when it is back.
     pub(crate) fn catch_up_one(&self, station: &Arc<Station>) -> Vec<Exception> {
         let mut exceptions = Vec::new();

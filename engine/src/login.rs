@@ -242,7 +242,7 @@ impl Token {
         self.shelf.refresh()?;
         self.review()?;
         self.try_again();
-        if !self.tended.load(Ordering::Relaxed) {
+        if !self.tended.load(Ordering::Relaxed) || self.is_anybody_behind()? {
             self.catch_up();
         }
         Ok(())

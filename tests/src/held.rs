@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// What this process holds at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +26,26 @@ impl Holdings {
     pub fn now() -> Self {
         let maps = fs::read_to_string("/proc/self/maps").expect("/proc");
         Self {
-            threads: fs::read_dir("/proc/self/task").expect("/proc").count(),
+            threads: threads(),
             files: open_files().values().sum(),
             own: maps.lines().filter(|line| line.ends_with("/libtandem.so")).count(),
             copies: copies(&maps),
             resident_kib: resident_kib(),
         }
+    }
+}
+
+/// How many threads there are, once it is twice the same: one that has been joined may be listed for a moment longer.
+fn threads() -> usize {
+    let count = || fs::read_dir("/proc/self/task").expect("/proc").count();
+    let mut last = count();
+    loop {
+        std::thread::sleep(Duration::from_millis(5));
+        let now = count();
+        if now == last {
+            return now;
+        }
+        last = now;
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) use crate::handover::NoAnswer;
 use crate::handover::handover;
 use crate::rest;
 use crate::shield::hold_off_signals;
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Bench {
         *waiting = Some(order);
         self.given.store(true, Ordering::Release);
         drop(waiting);
-        self.changed.notify_one();
+        self.changed.notify_all();
     }
 
     /// Waits for the next order. None comes to a thread that has left the others in time.
@@ -67,9 +67,13 @@ impl Bench {
                 self.given.store(false, Ordering::Release);
                 return order;
             }
-            let is_long = self.changed.wait_for(&mut order, IDLE).timed_out();
-            if is_long && order.is_none() && parking_lot::MutexGuard::unlocked(&mut order, &leave) {
-                return Order::End;
+            let is_long = self.changed.wait_until(&mut order, Instant::now() + IDLE).timed_out();
+            if is_long && order.is_none() {
+                drop(order);
+                if leave() {
+                    return Order::End;
+                }
+                order = self.order.lock();
             }
         }
     }

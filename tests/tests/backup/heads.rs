@@ -91,8 +91,12 @@ fn an_older_copy_of_the_state_folder_is_noticed_at_the_next_login_and_a_bundle_h
         assert!(before.values().all(|(_, position)| *position == Some(head)), "{before:?}");
         put_back(demo);
 
-        // Noticed and named, by a process that is told of nothing.
-        let ((third, session), lines) = demo.logged(application);
+        // Noticed and named, by a process that is told of nothing, before it changes anything.
+        let ((third, session), lines) = demo.logged(|| {
+            let (third, session) = application();
+            assert_eq!(rv(Kind::P256.make(&session, "early")), RvError::DeviceError);
+            (third, session)
+        });
         let grave: Vec<_> = lines.iter().filter(|line| line.contains(" error: ")).collect();
         assert!(grave.iter().any(|line| line.contains("older copy")), "{lines:?}");
         for member in ["a", "b"] {

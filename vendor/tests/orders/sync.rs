@@ -7,7 +7,7 @@ use loom::sync as loomed;
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
-/// parking_lot's Mutex.
+/// A lock.
 #[derive(Default)]
 pub(crate) struct Mutex<T>(loomed::Mutex<T>);
 
@@ -37,7 +37,7 @@ impl<T> Mutex<T> {
     }
 }
 
-/// parking_lot's Condvar.
+/// Where threads wait.
 #[derive(Default)]
 pub(crate) struct Condvar(loomed::Condvar);
 
