@@ -19,6 +19,7 @@ impl Token {
             return Err(CKR_SESSION_EXISTS.into());
         }
         let _turn = self.login_turn.lock();
+        self.end_rest();
         // What fenced a member is what this puts right, so it counts as there; unless nothing comes of it.
         let fenced = self.unfence_all();
         let done = self.init_members(pin, label);
@@ -244,6 +245,7 @@ impl Session {
         token.may_init()?;
         let user = token.login.read().user().unwrap_or(User::User);
         let _turn = token.login_turn.lock();
+        token.end_rest();
         token.set_pins(user, old, new)?;
         if token.login.read().user().is_some() {
             token.keep_pin(new);

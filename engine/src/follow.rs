@@ -80,7 +80,7 @@ impl Token {
         for station in ready.into_iter().filter(|station| !station.is_up()) {
             self.wake(station);
         }
-        if !self.tended.load(Ordering::Relaxed) {
+        if !self.is_tended() {
             self.tell_heads(false);
         }
         exceptions

@@ -47,6 +47,7 @@ pub mod reconcile;
 pub mod recovery;
 mod replica;
 pub mod report;
+mod resting;
 mod retry;
 pub mod ring;
 mod roll;

@@ -13,7 +13,6 @@ use crate::station::{Lease, Station};
 use crate::token::{Token, note};
 use crate::waking::LOST_MAX;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tandem_values::{Handle, Secret, ck::*};
 
 /// Who is logged in, and the PIN with which members that come back are logged in again.
@@ -69,6 +68,9 @@ impl Token {
         }
         if user == User::So && self.has_read_only_session() {
             return Err(CKR_SESSION_READ_ONLY_EXISTS.into());
+        }
+        if self.wake_login(user, pin) {
+            return Ok(());
         }
         self.enter(user, pin)?;
         *self.login.write() = Login { user: Some(user), pin: pin.cloned() };
@@ -207,7 +209,7 @@ impl Token {
     }
 
     /// After a login of the user: finds the ring, opens the seal, checks the log, and lets the members catch up.
-    fn unlock(self: &Arc<Self>) -> Result {
+    pub(crate) fn unlock(self: &Arc<Self>) -> Result {
         let Some(ring) = self.known_ring()? else {
             if self.store.note(note::FRESH)?.is_some() {
                 return self.pair_fresh();
@@ -239,10 +241,15 @@ impl Token {
             ));
         }
         self.check_log()?;
+        self.try_again();
+        self.take_up()
+    }
+
+    /// Goes on from where the log is, with the seal open and the log checked.
+    pub(crate) fn take_up(&self) -> Result {
         self.shelf.refresh()?;
         self.review()?;
-        self.try_again();
-        if !self.tended.load(Ordering::Relaxed) || self.is_anybody_behind()? {
+        if !self.is_tended() || self.is_anybody_behind()? {
             self.catch_up();
         }
         Ok(())
@@ -314,9 +321,10 @@ impl Token {
         Ok(())
     }
 
-    /// Ends the login everywhere. Private session objects go with it.
+    /// Ends the login. Private session objects go with it.
     pub(crate) fn end_login(&self) {
         self.tell_heads(true);
+        let rests = self.lay_to_rest() || self.resting.lock().is_some();
         *self.login.write() = Login::default();
         *self.seal.write() = None;
         for session in self.open_sessions() {
@@ -325,8 +333,8 @@ impl Token {
         for transient in self.transients.remove_private() {
             self.destroy_places(&transient);
         }
-        for station in &self.stations {
-            station.logout();
+        if !rests {
+            self.log_members_out();
         }
     }
 

@@ -12,7 +12,7 @@ use tandem_values::ck::*;
 impl Token {
     /// Members to try for work, best first: those that are up, active before standby.
     pub(crate) fn candidates(&self) -> Vec<Arc<Station>> {
-        if !self.tended.load(Ordering::Relaxed) {
+        if !self.is_tended() {
             self.heed();
             self.wake_all();
         }

@@ -22,9 +22,15 @@ impl Token {
         self.tended.store(tended, Ordering::Relaxed);
     }
 
+    /// True while [`Token::tend`] is called in the background.
+    pub(crate) fn is_tended(&self) -> bool {
+        self.tended.load(Ordering::Relaxed)
+    }
+
     /// One round. Answers in how many milliseconds the next is due.
     pub fn tend(&self) -> u64 {
         self.heed();
+        self.end_long_rest();
         self.wake_all();
         let now = self.clock.steady_ms();
         for station in self.stations.iter().filter(|station| station.is_up()) {

@@ -10,6 +10,7 @@ use crate::member::Member;
 use crate::mentions::Mentions;
 use crate::object::ObjectId;
 use crate::ports::{Clock, Entropy, Verifier};
+use crate::resting::Resting;
 use crate::roll::Roll;
 use crate::seal::{Seal, Site};
 use crate::session::Session;
@@ -66,6 +67,8 @@ pub struct Token {
     pub(crate) login: RwLock<Login>,
     /// One login, logout or pairing at a time.
     pub(crate) login_turn: Mutex<()>,
+    /// The last login, for a moment after its end.
+    pub(crate) resting: Mutex<Option<Resting>>,
     pub(crate) seal: Arc<RwLock<Option<Seal>>>,
     pub(crate) mentions: Mutex<Mentions>,
     pub(crate) roll: Mutex<Roll>,
@@ -168,6 +171,7 @@ impl Token {
             share_sink: parts.shares,
             login: RwLock::default(),
             login_turn: Mutex::new(()),
+            resting: Mutex::new(None),
             seal,
             mentions: Mutex::default(),
             roll: Mutex::default(),
@@ -207,6 +211,7 @@ impl Token {
         }
         let _turn = self.login_turn.lock();
         self.end_login();
+        self.end_rest();
         for station in self.stations.iter().chain(&self.vaults) {
             station.stop();
         }

@@ -44,7 +44,8 @@ impl Shelf {
         let from = if anew { 0 } else { self.books.read().position };
         let mut ledger = if anew { Arc::default() } else { self.ledger() };
         let mut checked = Checked::default();
-        let placed = if self.seal.read().is_some() {
+        let is_sealed = self.seal.read().is_some();
+        let placed = if is_sealed {
             self.take_in(from, reached, &mut ledger, &mut checked)?
         } else {
             ledger = Arc::default();
@@ -54,6 +55,9 @@ impl Shelf {
             books.ledger = ledger;
             books.position = reached;
         });
+        // What was taken in before anybody logged in is not checked by what is new.
+        let checked_all = is_sealed && (anew || self.is_checked());
+        self.checked.store(checked_all, Ordering::Release);
         self.seen.store(generation, Ordering::Release);
         Ok(checked)
     }

@@ -63,6 +63,8 @@ pub struct Shelf {
     /// Objects as they were read, each of the row that its slot speaks of.
     cache: Cache<Handle, Arc<Entry>>,
     seen: AtomicU64,
+    /// Every row that was taken in was held against the sealed log.
+    checked: AtomicBool,
     /// One refresh at a time; the others wait for it rather than do it again.
     turn: Mutex<()>,
     /// Positions of records whose seal is broken: what they made or changed is not used.
@@ -81,6 +83,7 @@ impl Shelf {
             names: Names::default(),
             cache: Cache::new(CACHED_MAX),
             seen: AtomicU64::new(u64::MAX),
+            checked: AtomicBool::new(false),
             turn: Mutex::new(()),
             broken: RwLock::default(),
             doubted: AtomicBool::new(false),
@@ -92,6 +95,7 @@ impl Shelf {
         *self.books.write() = Books::default();
         self.cache.clear();
         self.broken.write().clear();
+        self.checked.store(false, Ordering::Release);
         self.seen.store(u64::MAX, Ordering::Release);
     }
 
@@ -100,6 +104,11 @@ impl Shelf {
     pub(crate) fn check(&self) -> Result<Checked> {
         let _turn = self.turn.lock();
         self.look(true)
+    }
+
+    /// True if nothing is here that was not held against the sealed log.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.checked.load(Ordering::Acquire)
     }
 
     /// From now on no backup that the log tells of counts: it may not be the whole log.

@@ -14,6 +14,7 @@ mod crash;
 mod faults;
 mod kills;
 mod limits;
+mod logins;
 mod operator;
 mod remote;
 mod storm;
