@@ -6,8 +6,8 @@ use std::fmt::Write;
 use tandem_bench::shown;
 
 /// Pixels.
-const WIDTH: f64 = 860.0;
-const LABELS: f64 = 250.0;
+const WIDTH: f64 = 920.0;
+const LABELS: f64 = 290.0;
 const MARGIN: f64 = 60.0;
 const TOP: f64 = 64.0;
 const BAR: f64 = 11.0;
@@ -21,11 +21,18 @@ const AIR: f64 = 1.15;
 const STYLE: &str = "\
 .ground{fill:#fff}text{fill:#24292f;font:12px system-ui,sans-serif}.small{font-size:10px;fill:#57606a}\
 .title{font-size:15px;font-weight:600}.grid{stroke:#d0d7de}.one{stroke:#24292f;stroke-width:1.5}\
-.c0{fill:#8c959f}.c1{fill:#56b4e9}.c2{fill:#0072b2}.c3{fill:#d55e00}.c4{fill:#cc79a7}\
+.c0{fill:#8c959f}.c1{fill:#56b4e9}.c2{fill:#0072b2}.c3{fill:#d55e00}.c4{fill:#cc79a7}.c5{fill:#009e73}\
 @media(prefers-color-scheme:dark){.ground{fill:#0d1117}text{fill:#e6edf3}.small{fill:#8d96a0}\
 .grid{stroke:#30363d}.one{stroke:#e6edf3}.c2{fill:#3a9bdc}}";
-/// How many colours there are.
-const COLOURS: usize = 5;
+/// Who has which colour: the same in every picture.
+const COLOURS: [&str; 6] = [
+    "p11-kit proxy",
+    "Tandem inline",
+    "Tandem",
+    "Tandem over two",
+    "Tandem over four",
+    "over two, one slow",
+];
 
 /// Draws rows.
 pub(crate) fn draw(title: &str, rows: &[Row]) -> String {
@@ -37,7 +44,7 @@ pub(crate) fn draw(title: &str, rows: &[Row]) -> String {
     let first = rows.first().and_then(|row| row.results.first()).map_or("", |it| it.name.as_str());
     for (at, name) in names.iter().enumerate() {
         let x = 16.0 + LEGEND_ITEM * place(at);
-        svg.rect((x, 38.0), (10.0, 10.0), &colour(at));
+        svg.rect((x, 38.0), (10.0, 10.0), &colour(name));
         svg.text((x + 15.0, 47.0), "small", "start", name);
     }
     for tick in scale.ticks() {
@@ -49,28 +56,29 @@ pub(crate) fn draw(title: &str, rows: &[Row]) -> String {
         (16.0, height - BOTTOM + 18.0),
         "small",
         "start",
-        &format!("×1 is {first}; left of it is less"),
+        &format!("×1 is {first}; left of it is quicker, or smaller"),
     );
     let mut y = TOP;
     for row in rows {
-        group(&mut svg, (row, y), &names, &scale);
+        group(&mut svg, (row, y), &scale);
         y += height_of(row);
     }
     svg.end()
 }
 
 /// One thing measured: its name, and a bar for each contender but the first.
-fn group(svg: &mut Svg, (row, top): (&Row, f64), names: &[&str], scale: &Scale) {
-    let threads =
-        if row.threads == 1 { "1 thread".into() } else { format!("{} threads", row.threads) };
+fn group(svg: &mut Svg, (row, top): (&Row, f64), scale: &Scale) {
+    let threads = match row.threads {
+        1 => String::new(),
+        more => format!(", {more} threads"),
+    };
     let middle = top + (height_of(row) - GAP) / 2.0 + 4.0;
-    svg.text((LABELS - 10.0, middle), "", "end", &format!("{}, {threads}", row.what));
+    svg.text((LABELS - 10.0, middle), "", "end", &format!("{}{threads}", row.what));
     for (at, result) in row.results.iter().skip(1).enumerate() {
         let (ratio, y) = (result.ratio.median, top + BAR * place(at));
         let (one, end) = (scale.x(1.0), scale.x(ratio));
-        let named = names.iter().position(|name| *name == result.name).unwrap_or(at);
         let size = ((end - one).abs().max(1.0), BAR - 2.0);
-        svg.rect((one.min(end), y), size, &colour(named));
+        svg.rect((one.min(end), y), size, &colour(&result.name));
         let (x, anchor) = if end < one { (end - 4.0, "end") } else { (end + 4.0, "start") };
         svg.text((x, y + BAR - 3.0), "small", anchor, &format!("×{}", shown::ratio(ratio)));
     }
@@ -80,8 +88,8 @@ fn height_of(row: &Row) -> f64 {
     BAR * place(row.results.len().saturating_sub(1)) + GAP
 }
 
-fn colour(at: usize) -> String {
-    format!("c{}", at % COLOURS)
+fn colour(name: &str) -> String {
+    format!("c{}", COLOURS.iter().position(|known| *known == name).unwrap_or(0))
 }
 
 /// Everybody but the first of a row, in the order in which they appear.
@@ -224,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_quicker_one_goes_left_of_the_line_and_a_slower_one_as_far_to_the_right() {
-        let at = |ratio| bar(&draw("t", &section(Part::Work, "softhsm", 10, ratio).rows), "c0");
+        let at = |ratio| bar(&draw("t", &section(Part::Work, "softhsm", 10, ratio).rows), "c2");
         let (quick, slow) = (at(0.5), at(2.0));
         assert!((quick.0 + quick.1 - slow.0).abs() < 0.2, "both begin at 1: {quick:?} {slow:?}");
         assert!(
@@ -236,7 +244,7 @@ mod tests {
     #[test]
     fn names_are_text_whatever_is_in_them() {
         let svg = draw("a & b", &section(Part::Work, "softhsm", 10, 1.0).rows);
-        assert!(svg.contains("sign &lt;quickly&gt; &amp; well, 1 thread"), "{svg}");
+        assert!(svg.contains("sign &lt;quickly&gt; &amp; well"), "{svg}");
         assert!(svg.contains("<title>a &amp; b</title>"), "{svg}");
         assert_eq!(escaped("\"'\u{7}"), "&quot;&apos; ");
     }

@@ -49,6 +49,12 @@ impl Spread {
         let at = |place: usize| numbers.get(place).copied().unwrap_or(f64::NAN);
         Self { low: at(last / 4), median: at(last / 2), high: at((last * 3).div_ceil(4)) }
     }
+
+    /// The other way round: what is twice as long takes half as long.
+    #[must_use]
+    pub fn inverse(self) -> Self {
+        Self { low: self.high.recip(), median: self.median.recip(), high: self.low.recip() }
+    }
 }
 
 /// Has every contender measured in each round, one after the other. `measure` answers several numbers at once, and each
@@ -106,6 +112,8 @@ mod tests {
         assert_eq!(spread, Spread { low: 2.0, median: 3.0, high: 4.0 });
         let spread = Spread::of((1..=7).map(f64::from).collect());
         assert_eq!(spread, Spread { low: 2.0, median: 4.0, high: 6.0 });
+        let inverse = Spread { low: 0.5, median: 1.0, high: 4.0 }.inverse();
+        assert_eq!(inverse, Spread { low: 0.25, median: 1.0, high: 2.0 });
         assert!(Spread::of(Vec::new()).median.is_nan());
     }
     #[test]
