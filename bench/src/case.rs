@@ -48,8 +48,6 @@ pub enum Case {
     ListRead,
     /// A pair on P-256 is made on the token, and destroyed.
     Make,
-    /// The same, not destroyed.
-    MakeOnly,
 }
 
 impl Case {
@@ -69,7 +67,6 @@ impl Case {
             Self::List => "list private keys",
             Self::ListRead => "list them with attributes",
             Self::Make => "make and destroy a P-256 pair",
-            Self::MakeOnly => "make a P-256 pair",
         }
     }
 
@@ -176,11 +173,8 @@ impl<'a> Subject<'a> {
                 }
                 Ok(())
             }
-            Case::Make | Case::MakeOnly => {
+            Case::Make => {
                 let pair = Kind::P256.make(session, Stay::OnToken("bench-made"))?;
-                if self.case == Case::MakeOnly {
-                    return Ok(());
-                }
                 pair.into_iter().try_for_each(|half| session.destroy(half))
             }
         }

@@ -23,7 +23,7 @@ const STYLE: &str = "\
 .title{font-size:15px;font-weight:600}.grid{stroke:#d0d7de}.one{stroke:#24292f;stroke-width:1.5}\
 .c0{fill:#8c959f}.c1{fill:#56b4e9}.c2{fill:#0072b2}.c3{fill:#d55e00}.c4{fill:#cc79a7}.c5{fill:#009e73}\
 @media(prefers-color-scheme:dark){.ground{fill:#0d1117}text{fill:#e6edf3}.small{fill:#8d96a0}\
-.grid{stroke:#30363d}.one{stroke:#e6edf3}.c2{fill:#3a9bdc}}";
+.grid{stroke:#30363d}.one{stroke:#e6edf3}}";
 /// Who has which colour: the same in every picture.
 const COLOURS: [&str; 6] = [
     "p11-kit proxy",

@@ -1,4 +1,5 @@
-//! `tandem bench` over real tokens: it measures Tandem and each member, and leaves everything as it was.
+//! Benchmarks over real tokens. `tandem bench` measures Tandem and each member, and leaves everything as it was; the project's own
+//! benchmark writes a page, of which a part can be measured anew.
 
 use cryptoki::object::{Attribute, AttributeType};
 use serde_json::Value;
@@ -213,4 +214,42 @@ fn processes(mark: &str) -> usize {
         environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     };
     folders.filter(has).count()
+}
+
+#[test]
+fn the_projects_benchmark_writes_a_page_part_by_part() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let page = dir.path().join("speed.md");
+    let marks = "<!-- measured: written by `make bench` -->\n<!-- end of what was measured -->\n";
+    fs::write(&page, format!("# Speed\n{marks}")).expect("a page");
+    let measure = |parts: &str| {
+        let mut command = Command::new(artefacts::folder().join("bench"));
+        command.args(["--vendors", "softhsm", "--keys", "3", "--threads", "2", "--only", parts]);
+        command.args(["--rounds", "1", "--millis", "1", "--artefacts"]).arg(artefacts::folder());
+        command.arg("--dir").arg(dir.path().join("tokens")).arg("--write").arg(&page);
+        let output = command.env_remove("TANDEM_CONFIG").output().expect("bench runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::read_to_string(&page).expect("a page")
+    };
+    let section = |text: &str, name: &str| {
+        let (_, after) = text.split_once(&format!("#### {name}, softhsm, 3 keys")).expect(name);
+        after.split("\n###").next().expect("a section").trim_end().to_owned()
+    };
+    let first = measure("work,make,programs");
+    for wanted in ["| sign, RSA-2048 | 2 |", "| ods-hsmutil list | 1 |", "| Tandem over two |"] {
+        assert!(first.contains(wanted), "{wanted}: {first}");
+    }
+    // Its host's processor and day.
+    assert!(section(&first, "make").contains(" core"), "{first}");
+    let second = measure("reads");
+    assert!(section(&second, "reads").contains("| find by id | 1 |"), "{second}");
+    for part in ["work", "make"] {
+        assert_eq!(section(&first, part), section(&second, part), "what was measured before stays");
+    }
+    for part in ["work", "make", "programs", "reads"] {
+        let picture = format!("speed/{part}-softhsm-3.svg");
+        assert!(second.contains(&picture), "{picture}: {second}");
+        let drawn = fs::read_to_string(dir.path().join(&picture)).expect("a picture");
+        assert!(drawn.trim_end().ends_with("</svg>"), "{drawn}");
+    }
 }
