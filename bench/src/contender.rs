@@ -97,10 +97,27 @@ impl Drop for Running {
     }
 }
 
+/// The next answer. A vendor's library may write lines of its own to the same output: they are passed over.
 fn heard<T: DeserializeOwned>(name: &str, output: &mut impl BufRead) -> Answer<T> {
     let mut line = String::new();
-    output.read_line(&mut line).map_err(|error| format!("{name}: {error}"))?;
-    let answer: Answer<T> = serde_json::from_str(&line)
-        .map_err(|_| format!("{name}: its process has ended: see what it said above"))?;
-    answer.map_err(|error| format!("{name}: {error}"))
+    while output.read_line(&mut line).map_err(|error| format!("{name}: {error}"))? > 0 {
+        if let Ok(answer) = serde_json::from_str::<Answer<T>>(&line) {
+            return answer.map_err(|error| format!("{name}: {error}"));
+        }
+        line.clear();
+    }
+    Err(format!("{name}: its process has ended: see what it said above"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_vendor_writes_between_answers_is_passed_over() {
+        let mut output = "HSM library 7.1 loaded\n\n{\"Ok\":5}\n{\"Err\":\"away\"}\n".as_bytes();
+        assert_eq!(heard::<u64>("it", &mut output), Ok(5));
+        assert_eq!(heard::<u64>("it", &mut output), Err("it: away".to_owned()));
+        assert!(heard::<u64>("it", &mut output).unwrap_err().contains("has ended"));
+    }
 }
