@@ -23,8 +23,8 @@ const LANES: usize = 4;
 const SLOW: u64 = 10;
 /// How many threads sign.
 const THREADS: usize = 64;
-/// How long a slice takes at least, in milliseconds: sixty-four threads wait for four lanes.
-const MILLIS_MIN: u64 = 2_000;
+/// How long a slice takes at least, in milliseconds: long against a call of a slow member, on which its end waits.
+const MILLIS_MIN: u64 = 4_000;
 /// How throughput depends on the number of keys is told elsewhere.
 const FEW_KEYS: usize = 100;
 /// The first member of every fixture.
