@@ -13,7 +13,7 @@ use tandem_bench::race;
 
 /// The vendor whose tokens they list.
 const VENDOR: &str = "softhsm";
-/// Beyond so many keys `p11tool` takes hours without Tandem.
+/// Beyond so many keys `p11tool` takes too long without Tandem.
 const P11TOOL_KEYS_MAX: usize = 1_000;
 /// The same of `ods-hsmutil`.
 const ODS_KEYS_MAX: usize = 4_000;

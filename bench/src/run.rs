@@ -4,7 +4,7 @@ use crate::fixture::Shelf;
 use crate::measured::{Part, Row, Section};
 use crate::{Args, network, page, plan, programs};
 
-/// With more keys than this Kryoptic takes hours: its reads look at all objects.
+/// With more keys than this Kryoptic takes too long: its reads look at all objects.
 const KRYOPTIC_KEYS_MAX: usize = 4_000;
 
 /// A run.
@@ -58,7 +58,7 @@ impl<'a> Run<'a> {
         println!("{}", page::line(row));
     }
 
-    /// A section is done: it is in the page at once, since the next may take hours, or fail.
+    /// A section is done: it is in the page at once, since the next may take long, or fail.
     pub(crate) fn done(&mut self, section: Section) -> Result<(), String> {
         println!("\n{}: done", page::heading(&section));
         self.shown.clear();
