@@ -50,6 +50,8 @@ lint: setup-lint ## formatting, clippy, dependencies, shell scripts
 	@if command -v cargo-deny > /dev/null; then cargo deny --locked check; \
 	else echo "cargo deny is missing, so dependencies were not checked: cargo install --locked cargo-deny"; fi
 
+# The tables and charts of docs/performance.md. It takes long: tokens of 20,000 keys are made (and kept), and programs of others run
+# for minutes without Tandem. A part: target/release/bench --only reads --keys 10 --write docs/performance.md
 bench: setup-test build members ## how fast it is: against the vendors' own modules and p11-kit's proxy, and against bare loops
-	cargo run --release --locked -p tandem-bench --bin bench
+	target/release/bench --write docs/performance.md
 	cargo bench -p tandem-tests --locked

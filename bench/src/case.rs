@@ -1,13 +1,17 @@
 //! What is measured: each case is one thing that an application does again and again.
 
 use crate::module::{Attribute, Result, Session};
+use crate::pair::{Kind, Stay};
 use cryptoki_sys::*;
 use serde::{Deserialize, Serialize};
 
-/// The labels of the keys that are used: who prepares a token makes these.
-pub const LABELS: [(&str, &str); 4] = [
-    ("bench-p256", "ec:p256"),
+/// The label of the key with which everybody begins.
+pub const FIRST: &str = "bench-p256";
+/// The labels of the keys that are used: who prepares a token makes these, as far as it can.
+pub const LABELS: [(&str, &str); 5] = [
+    (FIRST, "ec:p256"),
     ("bench-rsa2048", "rsa:2048"),
+    ("bench-ed25519", "ed25519"),
     ("bench-hmac", "generic:32"),
     ("bench-aes256", "aes:256"),
 ];
@@ -22,6 +26,8 @@ pub enum Case {
     SignP256,
     /// The same with RSA of 2048 bits, PKCS #1.
     SignRsa2048,
+    /// The same with Ed25519.
+    SignEd25519,
     /// The same: HMAC with SHA-256.
     Hmac,
     /// C_EncryptInit, C_Encrypt: AES-GCM, 16 bytes.
@@ -42,8 +48,6 @@ pub enum Case {
     ListRead,
     /// A pair on P-256 is made on the token, and destroyed.
     Make,
-    /// The same, not destroyed.
-    MakeOnly,
 }
 
 impl Case {
@@ -52,6 +56,7 @@ impl Case {
         match self {
             Self::SignP256 => "sign, ECDSA P-256",
             Self::SignRsa2048 => "sign, RSA-2048",
+            Self::SignEd25519 => "sign, Ed25519",
             Self::Hmac => "HMAC, SHA-256",
             Self::Gcm16 => "AES-GCM, 16 B",
             Self::GcmMebibyte => "AES-GCM, 1 MiB",
@@ -62,9 +67,54 @@ impl Case {
             Self::List => "list private keys",
             Self::ListRead => "list them with attributes",
             Self::Make => "make and destroy a P-256 pair",
-            Self::MakeOnly => "make a P-256 pair",
         }
     }
+
+    /// The class and label of the key that it uses, if it uses one.
+    pub const fn key(self) -> Option<(CK_OBJECT_CLASS, &'static str)> {
+        match self {
+            Self::SignP256 | Self::Read => Some((CKO_PRIVATE_KEY, FIRST)),
+            Self::SignRsa2048 => Some((CKO_PRIVATE_KEY, "bench-rsa2048")),
+            Self::SignEd25519 => Some((CKO_PRIVATE_KEY, "bench-ed25519")),
+            Self::Hmac => Some((CKO_SECRET_KEY, "bench-hmac")),
+            Self::Gcm16 | Self::GcmMebibyte => Some((CKO_SECRET_KEY, "bench-aes256")),
+            _ => None,
+        }
+    }
+
+    /// The kind of key pair that it signs with, if it does.
+    const fn signs_with(self) -> Option<Kind> {
+        match self {
+            Self::SignP256 => Some(Kind::P256),
+            Self::SignRsa2048 => Some(Kind::Rsa2048),
+            Self::SignEd25519 => Some(Kind::Ed25519),
+            _ => None,
+        }
+    }
+
+    /// How many bytes it works on.
+    const fn bytes(self) -> usize {
+        match self {
+            // A SHA-256 with its name around it, as PKCS #1 has it.
+            Self::SignRsa2048 => 51,
+            Self::Gcm16 => 16,
+            Self::GcmMebibyte => 1 << 20,
+            _ => 32,
+        }
+    }
+}
+
+/// Which keys a case works with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keys {
+    /// Those of [`LABELS`]; and so many more fill the token.
+    Prepared {
+        /// How many.
+        filled: usize,
+    },
+    /// A pair that each thread makes in its session and that ends with it: the token's own keys stay untouched.
+    Session,
 }
 
 /// A thread's session, and what it needs for a case.
@@ -79,17 +129,19 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// Finds what the case needs; `seed` makes threads ask for different things. `filled` is how many keys fill the token.
-    pub fn prepare(session: Session<'a>, case: Case, seed: usize, filled: usize) -> Result<Self> {
-        let (key, len) = match case {
-            Case::SignP256 | Case::Read => (find_one(&session, CKO_PRIVATE_KEY, "bench-p256")?, 32),
-            Case::SignRsa2048 => (find_one(&session, CKO_PRIVATE_KEY, "bench-rsa2048")?, 51),
-            Case::Hmac => (find_one(&session, CKO_SECRET_KEY, "bench-hmac")?, 32),
-            Case::Gcm16 => (find_one(&session, CKO_SECRET_KEY, "bench-aes256")?, 16),
-            Case::GcmMebibyte => (find_one(&session, CKO_SECRET_KEY, "bench-aes256")?, 1 << 20),
-            _ => (0, 0),
+    /// Finds or makes what the case needs; `seed` makes threads ask for different things.
+    pub fn prepare(session: Session<'a>, case: Case, seed: usize, keys: Keys) -> Result<Self> {
+        let (key, names) = match keys {
+            Keys::Prepared { filled } => {
+                let key = case.key().map(|(class, label)| find_one(&session, class, label));
+                (key.transpose()?.unwrap_or(0), names(&session, case, seed, filled)?)
+            }
+            Keys::Session => {
+                let kind = case.signs_with().ok_or("this needs keys that were prepared")?;
+                (kind.make(&session, Stay::InSession)?[1], Vec::new())
+            }
         };
-        let names = names(&session, case, seed, filled)?;
+        let len = case.bytes();
         let (data, room) = (vec![7; len], vec![0; len.saturating_add(512)]);
         Ok(Self { session, case, key, names, data, room, turn: seed })
     }
@@ -101,6 +153,7 @@ impl<'a> Subject<'a> {
         match self.case {
             Case::SignP256 => session.sign(CKM_ECDSA, key, &self.data, &mut self.room),
             Case::SignRsa2048 => session.sign(CKM_RSA_PKCS, key, &self.data, &mut self.room),
+            Case::SignEd25519 => session.sign(CKM_EDDSA, key, &self.data, &mut self.room),
             Case::Hmac => session.sign(CKM_SHA256_HMAC, key, &self.data, &mut self.room),
             Case::Gcm16 | Case::GcmMebibyte => {
                 let mut iv = [0; 12];
@@ -120,7 +173,10 @@ impl<'a> Subject<'a> {
                 }
                 Ok(())
             }
-            Case::Make | Case::MakeOnly => make(session, self.case == Case::Make),
+            Case::Make => {
+                let pair = Kind::P256.make(session, Stay::OnToken("bench-made"))?;
+                pair.into_iter().try_for_each(|half| session.destroy(half))
+            }
         }
     }
 
@@ -168,25 +224,4 @@ fn names(session: &Session<'_>, case: Case, seed: usize, filled: usize) -> Resul
         Case::FindMiss => Ok((0..16).map(|number: u8| vec![0xEE, number, 0xEE]).collect()),
         _ => Ok(Vec::new()),
     }
-}
-
-/// The DER name of P-256.
-const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-
-fn make(session: &Session<'_>, destroy: bool) -> Result<()> {
-    let named = || {
-        [Attribute::flag(CKA_TOKEN, true), Attribute::bytes(CKA_LABEL, "bench-made")].into_iter()
-    };
-    let public: Vec<_> = named()
-        .chain([Attribute::bytes(CKA_EC_PARAMS, P256), Attribute::flag(CKA_VERIFY, true)])
-        .collect();
-    let private: Vec<_> = named()
-        .chain([
-            Attribute::flag(CKA_PRIVATE, true),
-            Attribute::flag(CKA_SENSITIVE, true),
-            Attribute::flag(CKA_SIGN, true),
-        ])
-        .collect();
-    let pair = session.generate_pair(CKM_EC_KEY_PAIR_GEN, &public, &private)?;
-    if destroy { pair.into_iter().try_for_each(|half| session.destroy(half)) } else { Ok(()) }
 }

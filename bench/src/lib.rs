@@ -8,5 +8,7 @@
 pub mod case;
 pub mod contender;
 pub mod module;
+pub mod pair;
 pub mod race;
+pub mod shown;
 pub mod worker;

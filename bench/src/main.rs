@@ -4,13 +4,22 @@
 //! times on this one.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark")]
+#![expect(clippy::disallowed_methods, reason = "a stopwatch reads the clock")]
 
+mod chart;
 mod fixture;
+mod machine;
+mod measured;
+mod network;
+mod page;
 mod plan;
-mod table;
+mod programs;
+mod run;
 
 use clap::Parser;
+use measured::Part;
 use std::io::{self, BufReader};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tandem_bench::worker;
@@ -29,22 +38,25 @@ struct Args {
     /// The vendors
     #[arg(long, value_delimiter = ',', default_value = "softhsm,kryoptic")]
     vendors: Vec<String>,
-    /// How many keys there are
-    #[arg(long, value_delimiter = ',', default_value = "10,1000")]
+    /// How many keys there are; Kryoptic is left out beyond 4,000
+    #[arg(long, value_delimiter = ',', default_value = "10,1000,4000,20000")]
     keys: Vec<usize>,
     /// How many threads
     #[arg(long, value_delimiter = ',', default_value = "1,2,8")]
-    threads: Vec<usize>,
+    threads: Vec<NonZeroUsize>,
     /// Rounds
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
+    #[arg(long, default_value = "7")]
+    rounds: NonZeroUsize,
     /// How long each works in a round, in milliseconds
     #[arg(long, default_value_t = 150)]
     millis: u64,
+    /// After how many seconds a program of others is stopped: what it takes is then told as more than that
+    #[arg(long, default_value_t = 600)]
+    patience: u64,
     /// Only these parts
     #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
-    /// The page whose tables are written anew
+    only: Vec<Part>,
+    /// The page whose tables and charts are written anew, as far as they are measured now
     #[arg(long)]
     write: Option<PathBuf>,
 }
@@ -53,22 +65,18 @@ struct Args {
 enum Serve {
     /// Serves as a contender's process
     #[command(hide = true)]
-    Serve {
-        /// The module
-        module: PathBuf,
-        /// The token's label
-        label: String,
-    },
+    Serve,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.serve {
-        Some(Serve::Serve { module, label }) => {
-            let input = &mut BufReader::new(io::stdin());
-            worker::serve(module, label, input, &mut io::stdout())
+        // Whoever started it is told what went wrong, and tells it.
+        Some(Serve::Serve) => {
+            let done = worker::serve(&mut BufReader::new(io::stdin()), &mut io::stdout());
+            return if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
-        None => plan::run(&args),
+        None => run::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

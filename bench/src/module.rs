@@ -2,7 +2,9 @@
 
 use cryptoki_sys::*;
 use libloading::Library;
-use std::ffi::c_void;
+use serde::{Deserialize, Serialize};
+use std::ffi::{CString, c_void};
+use std::fmt;
 use std::path::Path;
 use std::ptr;
 
@@ -15,9 +17,53 @@ type GetList = unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV;
 /// How many objects are asked for in one call.
 const FOUND_MAX: usize = 256;
 
+/// What C_Initialize takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Initialise {
+    /// What the specification says.
+    #[default]
+    Standard,
+    /// The same with a string in `pReserved`.
+    Reserved(String),
+    /// NSS's own structure with these parameters.
+    Nss(String),
+}
+
+/// NSS's CK_C_INITIALIZE_ARGS: one field more, before `pReserved`.
+#[repr(C)]
+struct NssArguments {
+    mutexes: [*mut c_void; 4],
+    flags: CK_FLAGS,
+    parameters: *mut c_void,
+    reserved: *mut c_void,
+}
+
+/// Which of a module's tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Chosen {
+    /// The one with this label.
+    Label(String),
+    /// The one with this serial number.
+    Serial(String),
+    /// The one in the slot with this number.
+    Slot(CK_SLOT_ID),
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Label(label) => write!(f, "labelled {label:?}"),
+            Self::Serial(serial) => write!(f, "with the serial number {serial:?}"),
+            Self::Slot(slot) => write!(f, "in slot {slot}"),
+        }
+    }
+}
+
 /// A loaded module.
 pub struct Module {
     list: CK_FUNCTION_LIST,
+    /// What was given to C_Initialize: nobody says that a vendor copies it.
+    text: CString,
     _library: Library,
 }
 
@@ -37,7 +83,7 @@ macro_rules! call {
 
 impl Module {
     /// Loads a module and initialises it for several threads.
-    pub fn start(path: &Path) -> Result<Self> {
+    pub fn start(path: &Path, initialise: &Initialise) -> Result<Self> {
         // SAFETY: the operator named it as a PKCS #11 module, whose constructors are as trusted as it is.
         let library =
             unsafe { Library::new(path) }.map_err(|e| format!("{}: {e}", path.display()))?;
@@ -52,10 +98,27 @@ impl Module {
         }
         // SAFETY: the list lives as long as the library, and is copied.
         let list = unsafe { *found };
-        let module = Self { list, _library: library };
-        let mut wanted = CK_C_INITIALIZE_ARGS { flags: CKF_OS_LOCKING_OK, ..Default::default() };
-        call!(module, C_Initialize((&raw mut wanted).cast::<c_void>()))?;
+        let text = match initialise {
+            Initialise::Standard => "",
+            Initialise::Reserved(text) | Initialise::Nss(text) => text.as_str(),
+        };
+        let text = CString::new(text).map_err(|_| "a zero in what C_Initialize takes")?;
+        let module = Self { list, text, _library: library };
+        module.initialise(initialise)?;
         Ok(module)
+    }
+
+    fn initialise(&self, initialise: &Initialise) -> Result<()> {
+        let (flags, text) = (CKF_OS_LOCKING_OK, self.text.as_ptr().cast_mut().cast::<c_void>());
+        if matches!(initialise, Initialise::Nss(_)) {
+            let (mutexes, reserved) = ([ptr::null_mut(); 4], ptr::null_mut());
+            let mut wanted = NssArguments { mutexes, flags, parameters: text, reserved };
+            return call!(self, C_Initialize((&raw mut wanted).cast::<c_void>()));
+        }
+        let is_standard = *initialise == Initialise::Standard;
+        let reserved = if is_standard { ptr::null_mut() } else { text };
+        let mut wanted = CK_C_INITIALIZE_ARGS { flags, pReserved: reserved, ..Default::default() };
+        call!(self, C_Initialize((&raw mut wanted).cast::<c_void>()))
     }
 
     /// Ends what [`Module::start`] began.
@@ -63,8 +126,11 @@ impl Module {
         call!(self, C_Finalize(ptr::null_mut()))
     }
 
-    /// The slot of the token with this label.
-    pub fn slot(&self, label: &str) -> Result<CK_SLOT_ID> {
+    /// The slot of a token.
+    pub fn slot(&self, chosen: &Chosen) -> Result<CK_SLOT_ID> {
+        if let Chosen::Slot(slot) = chosen {
+            return Ok(*slot);
+        }
         let mut slots = [0; FOUND_MAX];
         let mut count: CK_ULONG = FOUND_MAX as CK_ULONG;
         call!(self, C_GetSlotList(CK_TRUE, slots.as_mut_ptr(), &raw mut count))?;
@@ -72,11 +138,18 @@ impl Module {
         for slot in slots.into_iter().take(count) {
             let mut info = CK_TOKEN_INFO::default();
             call!(self, C_GetTokenInfo(slot, &raw mut info))?;
-            if String::from_utf8_lossy(&info.label).trim_end() == label {
+            let is_it = |padded: &[u8], wanted: &str| {
+                String::from_utf8_lossy(padded).trim_end_matches([' ', '\0']) == wanted
+            };
+            if match chosen {
+                Chosen::Label(label) => is_it(&info.label, label),
+                Chosen::Serial(serial) => is_it(&info.serialNumber, serial),
+                Chosen::Slot(_) => true,
+            } {
                 return Ok(slot);
             }
         }
-        Err(format!("no token is labelled {label:?}"))
+        Err(format!("there is no token {chosen}"))
     }
 
     /// A session that may change objects.
@@ -125,6 +198,11 @@ fn template(attributes: &[Attribute]) -> Vec<CK_ATTRIBUTE> {
 
 fn length(bytes: &[u8]) -> CK_ULONG {
     CK_ULONG::try_from(bytes.len()).unwrap_or(CK_ULONG::MAX)
+}
+
+/// A mechanism without a parameter.
+const fn plain(mechanism: CK_MECHANISM_TYPE) -> CK_MECHANISM {
+    CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 }
 }
 
 /// A session. It closes itself.
@@ -198,8 +276,7 @@ impl Session<'_> {
         data: &[u8],
         room: &mut [u8],
     ) -> Result<()> {
-        let mut mechanism =
-            CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
+        let mut mechanism = plain(mechanism);
         call!(self.module, C_SignInit(self.handle, &raw mut mechanism, key))?;
         let (data, len) = (data.as_ptr().cast_mut(), length(data));
         let mut got = length(room);
@@ -240,8 +317,7 @@ impl Session<'_> {
         public: &[Attribute],
         private: &[Attribute],
     ) -> Result<[CK_OBJECT_HANDLE; 2]> {
-        let mut mechanism =
-            CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
+        let mut mechanism = plain(mechanism);
         let (mut public, mut private) = (template(public), template(private));
         let count = |template: &[CK_ATTRIBUTE]| CK_ULONG::try_from(template.len()).unwrap_or(0);
         let (public_count, private_count) = (count(&public), count(&private));

@@ -1,127 +1,185 @@
-//! What is held against what.
+//! What is held against what: the vendor's module alone, p11-kit's proxy over it, Tandem.
 
-use crate::Args;
 use crate::fixture::Fixture;
-use crate::table::{Page, Row};
+use crate::measured::{Part, Row, Section, Unit};
+use crate::run::Run;
 use std::process::Command;
-use tandem_bench::case::Case;
+use tandem_bench::case::{Case, Keys};
 use tandem_bench::contender::{Contender, Running};
-use tandem_bench::race::{self, Rounds, Spread};
+use tandem_bench::race::{self, float};
+use tandem_bench::worker::Ask;
+use toml::Table;
 
 /// What is done by several threads.
-const WORK: [Case; 5] =
-    [Case::SignP256, Case::SignRsa2048, Case::Hmac, Case::Gcm16, Case::GcmMebibyte];
+const WORK: [Case; 6] = [
+    Case::SignP256,
+    Case::SignRsa2048,
+    Case::SignEd25519,
+    Case::Hmac,
+    Case::Gcm16,
+    Case::GcmMebibyte,
+];
 /// What is asked of the catalogue.
 const READS: [Case; 6] =
     [Case::Read, Case::FindId, Case::FindLabel, Case::FindMiss, Case::List, Case::ListRead];
+/// From how many keys on listing takes some modules minutes: it is done once.
+const MANY: usize = 100;
 
-/// Runs all of it.
-pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let mut page = Page::default();
-    for vendor in &args.vendors {
-        for keys in &args.keys {
-            race_of(args, vendor, *keys, &mut page)?;
-        }
-    }
-    match &args.write {
-        Some(path) => page.write(path),
-        None => Ok(()),
-    }
-}
-
-fn wants(args: &Args, part: &str) -> bool {
-    args.only.is_empty() || args.only.iter().any(|only| only == part)
-}
-
-fn serving() -> Result<Command, String> {
+fn start(contender: &Contender) -> Result<Running, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(own);
     command.arg("serve");
-    Ok(command)
+    contender.start(command)
 }
 
-fn start(contender: &Contender) -> Result<Running, String> {
-    contender.start(serving()?)
+/// Starts all of them.
+pub(crate) fn start_all(contenders: &[Contender]) -> Result<Vec<Running>, String> {
+    contenders.iter().map(start).collect()
 }
 
-/// One vendor, with so many keys.
-fn race_of(args: &Args, vendor: &str, keys: usize, page: &mut Page) -> Result<(), String> {
-    let one = Fixture::of(&args.dir, &args.artefacts, (vendor, 1, keys))?;
-    let two = Fixture::of(&args.dir, &args.artefacts, (vendor, 2, keys))?;
-    let contenders = [
-        one.direct()?,
-        one.proxy()?,
-        one.tandem_over("Tandem inline", &["deadline_ms = 0"])?,
-        one.tandem_over("Tandem", &[])?,
-        two.tandem_over("Tandem over two", &[])?,
-    ];
-    if wants(args, "start") {
-        starting(args, (vendor, keys), &contenders, page)?;
+/// One vendor, with so many keys: the parts that are wanted.
+pub(crate) fn race_of(run: &mut Run<'_>, vendor: &str, keys: usize) -> Result<(), String> {
+    let parts = [Part::Start, Part::Work, Part::Reads, Part::Make];
+    if !parts.iter().any(|part| run.wants(*part)) {
+        return Ok(());
     }
-    let mut running = contenders.iter().map(start).collect::<Result<Vec<_>, _>>()?;
-    let mut racing: Vec<_> = running.iter_mut().collect();
-    let rounds = Rounds { count: args.rounds, millis: args.millis };
-    let mut measure = |case, threads, rounds, page: &mut Page| {
-        let results = race::run(&mut racing, (case, threads, keys), rounds)?;
-        page.add(Row { vendor: vendor.to_owned(), keys, threads, what: case.name(), results });
-        Ok::<_, String>(())
+    let one = run.shelf().fixture(vendor, 1, keys)?;
+    let two = run.shelf().fixture(vendor, 2, keys)?;
+    let contenders = contenders(&one, &two)?;
+    if run.wants(Part::Start) {
+        let rows = starting(run, "", &contenders)?;
+        for row in &rows {
+            run.tell(row);
+        }
+        run.done(Section::now(Part::Start, vendor, keys, rows))?;
+    }
+    let mut running = start_all(&contenders)?;
+    let mut race = Race { run, racing: running.iter_mut().collect(), keys };
+    for part in parts {
+        if part == Part::Start || !race.run.wants(part) {
+            continue;
+        }
+        let rows = match part {
+            Part::Work => race.work(|case| one.can(case) && two.can(case))?,
+            Part::Reads => race.reads()?,
+            _ => race.make()?,
+        };
+        race.run.done(Section::now(part, vendor, keys, rows))?;
+    }
+    Ok(())
+}
+
+fn contenders(one: &Fixture, two: &Fixture) -> Result<Vec<Contender>, String> {
+    let mut contenders = vec![one.direct()?];
+    // The proxy takes in only what the host's configuration, or this user's, lets it.
+    let proxy = one.proxy()?;
+    match start(&proxy) {
+        Ok(_) => contenders.push(proxy),
+        Err(error) => eprintln!("left out: {error}"),
+    }
+    let inline = |_: &str, member: &mut Table| {
+        member.insert("deadline_ms".into(), 0.into());
+        Ok(())
     };
-    if wants(args, "work") {
-        for case in WORK {
-            for threads in &args.threads {
-                measure(case, *threads, rounds, page)?;
-            }
-        }
-    }
-    if wants(args, "reads") {
-        for case in READS {
-            // Listing thousands of objects takes some modules minutes.
-            let is_long = keys > 100 && matches!(case, Case::List | Case::ListRead);
-            measure(case, 1, if is_long { Rounds { count: 1, millis: 0 } } else { rounds }, page)?;
-        }
-    }
-    if wants(args, "make") {
-        measure(Case::Make, 1, rounds, page)?;
-    }
-    Ok(())
+    contenders.push(one.tandem("Tandem inline", inline)?);
+    contenders.push(one.tandem("Tandem", |_, _| Ok(()))?);
+    contenders.push(two.tandem("Tandem over two", |_, _| Ok(()))?);
+    Ok(contenders)
 }
 
-/// How long each takes from nothing to its first signature.
-fn starting(
-    args: &Args,
-    (vendor, keys): (&str, usize),
+/// How long each takes from nothing to its first signature, lap by lap.
+pub(crate) fn starting(
+    run: &Run<'_>,
+    what: &str,
     contenders: &[Contender],
-    page: &mut Page,
-) -> Result<(), String> {
-    let mut times = vec![Vec::new(); contenders.len()];
-    let mut ratios = times.clone();
-    let mut memory = vec![0; contenders.len()];
-    for _ in 0..args.rounds {
-        let mut first = None;
-        for (at, contender) in contenders.iter().enumerate() {
-            let ready = start(contender)?.ready;
-            #[expect(clippy::cast_precision_loss, reason = "a ratio of two times")]
-            let total = ready.total() as f64;
-            let first = *first.get_or_insert(total);
-            if let (Some(times), Some(ratios), Some(memory)) =
-                (times.get_mut(at), ratios.get_mut(at), memory.get_mut(at))
-            {
-                times.push(total);
-                ratios.push(total / first);
-                *memory = ready.memory;
+) -> Result<Vec<Row>, String> {
+    let mut contenders = contenders.to_vec();
+    let measured = race::rounds(
+        run.args.rounds.get(),
+        &mut contenders,
+        |one| one.name.as_str(),
+        |one| {
+            let ready = start(one)?.ready;
+            let laps = [
+                ready.initialise,
+                ready.open,
+                ready.login,
+                ready.find,
+                ready.sign,
+                ready.total(),
+                ready.memory,
+            ];
+            Ok(laps.map(float))
+        },
+    )?;
+    let laps = [
+        "load and initialise",
+        "open a session",
+        "log in",
+        "first find",
+        "first signature",
+        "all of these",
+        "memory then",
+    ];
+    let rows = laps.into_iter().zip(measured).enumerate().map(|(at, (lap, results))| Row {
+        what: format!("{lap}{what}"),
+        threads: 1,
+        unit: if at == 6 { Unit::Memory } else { Unit::Time },
+        results,
+    });
+    Ok(rows.collect())
+}
+
+/// Contenders that are asked for one thing after another.
+struct Race<'r, 'a, 'c> {
+    run: &'r mut Run<'a>,
+    racing: Vec<&'c mut Running>,
+    keys: usize,
+}
+
+impl Race<'_, '_, '_> {
+    /// A row of times, and one of the memory that was taken afterwards.
+    fn measure(&mut self, case: Case, threads: usize, is_long: bool) -> Result<[Row; 2], String> {
+        let args = self.run.args;
+        let (count, millis) = if is_long { (1, 0) } else { (args.rounds.get(), args.millis) };
+        let ask = Ask { case, threads, millis, keys: Keys::Prepared { filled: self.keys } };
+        let [times, memory] = race::run(&mut self.racing, ask, count)?;
+        let row = |what: &str, unit, results| Row { what: what.to_owned(), threads, unit, results };
+        let rows =
+            [row(case.name(), Unit::Time, times), row("memory after that", Unit::Memory, memory)];
+        self.run.tell(&rows[0]);
+        Ok(rows)
+    }
+
+    fn work(&mut self, can: impl Fn(Case) -> bool) -> Result<Vec<Row>, String> {
+        let mut rows = Vec::new();
+        for case in WORK.into_iter().filter(|case| can(*case)) {
+            for threads in &self.run.args.threads {
+                let [row, _] = self.measure(case, threads.get(), false)?;
+                rows.push(row);
             }
         }
+        Ok(rows)
     }
-    let all = contenders.iter().zip(times).zip(ratios).zip(memory);
-    let results = all
-        .map(|(((contender, times), ratios), memory)| race::Result {
-            name: contender.name.clone(),
-            nanos: Spread::of(times).median,
-            ratio: Spread::of(ratios),
-            memory,
-        })
-        .collect();
-    let what = "start, log in, find, sign";
-    page.add(Row { vendor: vendor.to_owned(), keys, threads: 1, what, results });
-    Ok(())
+
+    fn reads(&mut self) -> Result<Vec<Row>, String> {
+        let (mut rows, mut last) = (Vec::new(), None);
+        for case in READS {
+            let is_long = self.keys > MANY && matches!(case, Case::List | Case::ListRead);
+            let [row, memory] = self.measure(case, 1, is_long)?;
+            rows.push(row);
+            last = Some(memory);
+        }
+        rows.extend(last);
+        Ok(rows)
+    }
+
+    fn make(&mut self) -> Result<Vec<Row>, String> {
+        let mut rows = Vec::new();
+        for threads in &self.run.args.threads {
+            let [row, _] = self.measure(Case::Make, threads.get(), false)?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
 }

@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Recovery(command::recovery::Args),
     /// Check everything that Tandem needs, and say what to do about what is wrong
     Doctor(command::doctor::Args),
+    /// Measure how fast members sign, each with its vendor's own module, and how fast Tandem over all of them
+    Bench(command::bench::Args),
     /// The members of the virtual tokens
     Member(command::member::Args),
     /// Write a shell's completions to standard output

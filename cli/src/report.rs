@@ -4,6 +4,7 @@
 //! RFC 3339 in UTC, identities are UUIDs in hyphens, bytes are lower-case hexadecimal digits, and what is not known is null.
 
 mod backup;
+mod bench;
 mod log;
 mod recovery;
 mod runway;
@@ -12,6 +13,7 @@ pub(crate) use backup::{
     BackupLine, BackupReport, BackupsReport, BundleReport, DrillReport, LeftOutLine, PickedReport,
     RestoredReport, TokenBundlesReport, UnusableLine,
 };
+pub(crate) use bench::{BenchReport, ContenderLine, MeasuredLine, MissingLine};
 pub(crate) use runway::{ReachLine, RunwayReport, StockLine, UseLine};
 
 pub(crate) use log::{AnchorLine, GoneLine, HeadLine, LogReport};

@@ -2,6 +2,7 @@
 
 mod asking;
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -38,6 +39,7 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Log(args) => log::run(&mut context, &args),
         Command::Runway(args) => runway::run(&mut context, &args),
         Command::Doctor(args) => doctor::run(&mut context, &args),
+        Command::Bench(args) => bench::run(&mut context, &args),
         Command::Member(args) => member::run(&mut context, &args),
         Command::Completions(args) => completions::run(&mut context, &args),
     }

@@ -1,6 +1,7 @@
 //! Reports as people read them.
 
 mod backup;
+mod bench;
 mod doctor;
 mod keys;
 mod log;

@@ -16,7 +16,9 @@ fn version_and_help_are_done() {
     let version = run(&["--version"]).ends(0);
     assert_eq!(version.out, format!("tandem {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(&["--help"]).ends(0).out;
-    for command in ["demo", "pair", "status", "keys", "verify", "doctor", "member", "recovery"] {
+    for command in
+        ["demo", "pair", "status", "keys", "verify", "doctor", "bench", "member", "recovery"]
+    {
         assert!(help.contains(command), "{help}");
     }
     assert!(run(&["completions", "bash"]).ends(0).out.contains("tandem"));
@@ -33,6 +35,9 @@ fn wrong_usage_is_2() {
         &["keys", "generate", "--type", "ec:p257"],
         &["keys", "generate", "--count", "0", "--type", "ec:p256"],
         &["keys", "--pin", "123456"],
+        &["bench", "--type", "aes:256"],
+        &["bench", "--threads", "0"],
+        &["bench", "--rounds", "0"],
     ] {
         run(wrong).ends(2);
     }

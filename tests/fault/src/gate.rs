@@ -4,6 +4,7 @@ use crate::carry::Carry;
 use crate::damage::{self, Unwrapped};
 use crate::exports;
 use crate::face::{List, Word};
+use crate::lanes::Lanes;
 use crate::script::{Fault, Script};
 use crate::table::Function;
 use crate::wrapped::Wrapped;
@@ -37,6 +38,7 @@ struct Module {
     /// Calls share it, and what is taken from under them has it alone: SoftHSM crashes where a session is closed while
     /// another thread is in it.
     inside: RwLock<()>,
+    lanes: Lanes,
 }
 
 #[derive(Default)]
@@ -46,6 +48,15 @@ struct State {
     unwrapped: Unwrapped,
     slot: Option<CK_SLOT_ID>,
     initialised: bool,
+}
+
+/// A call that begins.
+struct Next {
+    number: u64,
+    faults: Vec<Fault>,
+    /// The script by which that is so.
+    stamp: Stamp,
+    lanes: Option<usize>,
 }
 
 static MODULE: RwLock<Option<Arc<Module>>> = RwLock::new(None);
@@ -108,6 +119,7 @@ fn begin() -> Option<Arc<Module>> {
         log: log.map(Mutex::new),
         state: Mutex::default(),
         inside: RwLock::default(),
+        lanes: Lanes::default(),
     });
     *own = Some(Arc::clone(&module));
     Some(module)
@@ -132,7 +144,8 @@ impl Module {
         mut words: [CK_ULONG; N],
         forward: &impl Fn(&List, [CK_ULONG; N]) -> Option<CK_RV>,
     ) -> CK_RV {
-        let (number, faults, stamp) = self.next(function);
+        let Next { number, faults, stamp, lanes } = self.next(function);
+        let lane = (!function.is_local()).then(|| self.lanes.enter(lanes));
         let mut replaced = None;
         for fault in &faults {
             match fault {
@@ -162,6 +175,7 @@ impl Module {
         let inside = self.inside.read();
         let rv = self.forward(function, words, forward);
         drop(inside);
+        drop(lane);
         if rv == CKR_OK && replaced.is_none() {
             self.learn(function, &words);
         }
@@ -207,7 +221,7 @@ impl Module {
     }
 
     /// Counts a call, by the script as it is now, which is known by its stamp.
-    fn next(&self, function: Function) -> (u64, Vec<Fault>, Stamp) {
+    fn next(&self, function: Function) -> Next {
         let mut state = self.state.lock();
         if let Some(path) = &self.script {
             let stamp = stamp(path);
@@ -221,7 +235,7 @@ impl Module {
             }
         }
         let (number, faults) = state.script.next(function);
-        (number, faults, state.stamp)
+        Next { number, faults, stamp: state.stamp, lanes: state.script.lanes() }
     }
 
     /// What hung answers, with an error, when whatever held it up is mended: when the script is another than the one by

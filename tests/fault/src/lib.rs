@@ -11,6 +11,7 @@ mod damage;
 pub mod exports;
 mod face;
 mod gate;
+mod lanes;
 pub mod script;
 mod table;
 mod wrapped;

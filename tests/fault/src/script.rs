@@ -53,9 +53,18 @@ pub struct Line {
     fault: Fault,
 }
 
+impl Line {
+    /// True of the functions that it is about. What needs no HSM is as quick as ever, unless its name is there.
+    fn fits(&self, function: Function) -> bool {
+        let is_slow = matches!(self.fault, Fault::Delay(_));
+        self.function.map_or(!(is_slow && function.is_local()), |named| named == function)
+    }
+}
+
 /// A script, and how far it has come.
 pub struct Script {
     lines: Vec<Line>,
+    lanes: Option<usize>,
     random: u64,
     total: u64,
     of: Vec<u64>,
@@ -63,7 +72,13 @@ pub struct Script {
 
 impl Default for Script {
     fn default() -> Self {
-        Self { lines: Vec::new(), random: 1, total: 0, of: vec![0; Function::ALL.len()] }
+        Self {
+            lines: Vec::new(),
+            lanes: None,
+            random: 1,
+            total: 0,
+            of: vec![0; Function::ALL.len()],
+        }
     }
 }
 
@@ -72,19 +87,22 @@ impl Script {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut script = Self::default();
         for (at, line) in text.lines().enumerate() {
+            let about = |error| format!("line {}: {error}", at.saturating_add(1));
             let words: Vec<_> =
                 line.split('#').next().unwrap_or_default().split_whitespace().collect();
             match words.as_slice() {
                 [] => {}
-                ["seed", seed] => script.random = number(seed)?.max(1),
-                words => {
-                    let read = parse_line(words)
-                        .map_err(|error| format!("line {}: {error}", at.saturating_add(1)));
-                    script.lines.push(read?);
-                }
+                ["seed", seed] => script.random = number(seed).map_err(about)?.max(1),
+                ["lanes", count] => script.lanes = Some(lanes(count).map_err(about)?),
+                words => script.lines.push(parse_line(words).map_err(about)?),
             }
         }
         Ok(script)
+    }
+
+    /// How many calls may be in the wrapped module at a time; `None`: as many as come.
+    pub const fn lanes(&self) -> Option<usize> {
+        self.lanes
     }
 
     /// The next call: its number, and what becomes of it.
@@ -96,7 +114,7 @@ impl Script {
         });
         let mut faults = Vec::new();
         for line in &self.lines {
-            if line.function.is_some_and(|named| named != function) {
+            if !line.fits(function) {
                 continue;
             }
             let count = if line.function.is_some() { own } else { self.total };
@@ -182,6 +200,11 @@ fn number(word: &str) -> Result<u64, String> {
     word.parse().map_err(|_| format!("{word} is no number"))
 }
 
+fn lanes(word: &str) -> Result<usize, String> {
+    let count = usize::try_from(number(word)?).ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "there is at least one lane".to_owned())
+}
+
 /// A share between 0 and 1, of 2^32.
 fn share_of(word: &str) -> Result<u64, String> {
     let wrong = || format!("{word} is no share between 0 and 1");
@@ -263,8 +286,36 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_hsm_makes_slow_only_what_it_is_asked() {
+        use Function::{C_GetInfo, C_GetTokenInfo, C_Initialize, C_Sign};
+        let slow = vec![Fault::Delay(Duration::from_millis(5))];
+        let calls = [C_Initialize, C_GetInfo, C_GetTokenInfo, C_Sign];
+        let (own, asked) = (vec![], slow.clone());
+        assert_eq!(
+            faults("every delay 5", &calls),
+            [own.clone(), own, asked.clone(), asked],
+            "what needs no HSM is as quick as ever"
+        );
+        assert_eq!(faults("C_Initialize delay 5", &calls[..1]), [slow], "unless it is named");
+        assert_eq!(
+            faults("every hang", &calls[..1]),
+            [[Fault::Hang]],
+            "and other faults strike all"
+        );
+    }
+
+    #[test]
+    fn lanes_are_as_many_as_it_says() {
+        assert_eq!(Script::parse("every delay 5\nlanes 4").unwrap().lanes(), Some(4));
+        assert_eq!(Script::parse("every delay 5").unwrap().lanes(), None);
+    }
+
+    #[test]
     fn what_is_no_line_is_named() {
         for text in [
+            "lanes 0",
+            "lanes",
+            "seed x",
             "at kill",
             "at C_Sing 1 kill",
             "every C_Sign",

@@ -68,3 +68,22 @@ macro_rules! functions {
     };
 }
 table!(functions);
+
+impl Function {
+    /// True of what a vendor's module answers by itself: no HSM behind a network is asked for it.
+    pub const fn is_local(self) -> bool {
+        matches!(
+            self,
+            Self::C_Initialize
+                | Self::C_Finalize
+                | Self::C_GetInfo
+                | Self::C_GetFunctionList
+                | Self::C_GetInterfaceList
+                | Self::C_GetInterface
+                | Self::C_GetSlotList
+                | Self::C_WaitForSlotEvent
+                | Self::C_GetFunctionStatus
+                | Self::C_CancelFunction
+        )
+    }
+}
