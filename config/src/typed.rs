@@ -235,6 +235,9 @@ pub struct Member {
     /// How many calls may hang in the module at once before no other is risked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stuck_max: Option<u64>,
+    /// How many calls the HSM works on at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<u64>,
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,

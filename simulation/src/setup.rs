@@ -50,7 +50,7 @@ impl Default for Options {
 
 /// A process's token over the world's members and store.
 pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
-    let plain = MemberSettings { role: Role::Active, pin: None, label: None };
+    let plain = MemberSettings { role: Role::Active, pin: None, label: None, lanes: None };
     let member = |number| Arc::new(Toy::new(world, number, life)) as Arc<dyn Member>;
     Token::new(Parts {
         settings: Settings {
