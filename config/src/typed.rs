@@ -114,7 +114,7 @@ pub enum Hold {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Balance {
-    /// The member with the least to do.
+    /// The member that would answer first: by its latency and the calls it has to answer.
     #[default]
     LeastLoaded,
     /// One after the other.

@@ -16,7 +16,7 @@ pub enum Hold {
 /// Which member does the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
-    /// The member with the least to do.
+    /// The member that would answer first: by its latency and the calls it has to answer.
     #[default]
     LeastLoaded,
     /// One after the other.
