@@ -58,15 +58,10 @@ impl Load {
     /// An answer took so long. That two threads note at once and one is forgotten does no harm.
     pub(crate) fn took(&self, time_ns: u64, now_ns: u64) {
         let before = self.latency_ns.load(Relaxed);
-        let after = match before {
-            0 => time_ns,
-            _ => {
-                let age = now_ns.saturating_sub(self.measured_ns.load(Relaxed));
-                let parts = (age / (good_ns(before) / PARTS)).clamp(1, PARTS);
-                let share = |of: u64| of / PARTS * parts;
-                before.saturating_sub(share(before)).saturating_add(share(time_ns))
-            }
-        };
+        let age = now_ns.saturating_sub(self.measured_ns.load(Relaxed));
+        let parts = if before == 0 { PARTS } else { age / (good_ns(before) / PARTS) };
+        let share = |of: u64| of / PARTS * parts.clamp(1, PARTS);
+        let after = before.saturating_sub(share(before)).saturating_add(share(time_ns));
         self.latency_ns.store(after.max(1), Relaxed);
         self.measured_ns.store(now_ns, Relaxed);
     }
@@ -178,7 +173,9 @@ mod tests {
     #[test]
     fn two_equal_members_share_what_comes() {
         let loads = [Load::default(), Load::default()];
-        loads.iter().for_each(|load| load.took(5 * MS, NOW));
+        for load in &loads {
+            load.took(5 * MS, NOW);
+        }
         let (mut last, mut flights) = (0, Vec::new());
         for _ in 0..64 {
             let other = 1 - last;
@@ -245,7 +242,9 @@ mod tests {
         failing.erred(NOW);
         assert_eq!(failing.glance(NOW).latency_ns, 20 * MS);
         assert_eq!(choose(&failing.glance(NOW), &sound.glance(NOW)), Choice::Move);
-        (0..9).for_each(|_| failing.erred(NOW));
+        for _ in 0..9 {
+            failing.erred(NOW);
+        }
         assert_eq!(failing.glance(NOW).latency_ns, PENALTY_NS_MAX, "and no slower than that");
         failing.took(5 * MS, NOW + 32_000 * MS);
         assert_eq!(failing.glance(NOW).latency_ns, 5 * MS);
