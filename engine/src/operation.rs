@@ -5,6 +5,7 @@
 //! is lost.
 
 use crate::backup::is_gated;
+use crate::check;
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Class};
 use crate::held::Held;
@@ -238,6 +239,14 @@ pub(crate) fn permitted(object: &Object, mechanism: u64, usage: u64) -> Result {
     }
 }
 
+/// Is a key of the type that the mechanism works with? Some members say so when an operation begins, others a call later.
+fn fits(object: &Object, mechanism: u64) -> Result {
+    match (check::works_with(mechanism), object.template.key_type()) {
+        (Some(wanted), Some(is)) if wanted != is => Err(CKR_KEY_TYPE_INCONSISTENT.into()),
+        _ => Ok(()),
+    }
+}
+
 impl Session {
     /// One step of an operation. [`Output::Short`] is CKR_BUFFER_TOO_SMALL.
     pub fn step(&self, step: Step, room: Room) -> Result<Output> {
@@ -318,6 +327,7 @@ impl Session {
             let held = token.held(handle).map_err(|_| Error::from(CKR_KEY_HANDLE_INVALID))?;
             if let Some((mechanism, usage)) = about {
                 permitted(held.object(), mechanism, usage)?;
+                fits(held.object(), mechanism)?;
             }
             if gated {
                 token.admit(&held)?;
