@@ -29,6 +29,8 @@ pub const LONG_DEADLINE_MS: u64 = 120_000;
 pub const STUCK_MAX_MAX: u64 = 1_024;
 /// How many calls may hang in one module where the file doesn't say.
 pub const STUCK_MAX: u64 = 64;
+/// The most calls that an HSM is believed to work on at a time.
+pub const LANES_MAX: u64 = 1_024;
 /// The longest wait for another process that writes to a member: ten minutes.
 pub const LEASE_WAIT_MS_MAX: u64 = 600_000;
 /// The wait for another process that writes to a member where the file names none.
@@ -163,6 +165,8 @@ pub struct Member {
     pub long_deadline_ms: u64,
     /// How many calls may hang in the module at once before no other is risked.
     pub stuck_max: usize,
+    /// How many calls the HSM works on at a time; `None`: nobody has said.
+    pub lanes: Option<usize>,
     /// What it is for.
     pub role: Role,
     /// One call at a time.
@@ -515,6 +519,10 @@ impl Check<'_> {
         )?;
         let stuck_max =
             self.number(&at.key("stuck_max"), typed.stuck_max, STUCK_MAX, 1..=STUCK_MAX_MAX)?;
+        let lanes = match typed.lanes {
+            Some(_) => Some(self.number(&at.key("lanes"), typed.lanes, 1, 1..=LANES_MAX)?),
+            None => None,
+        };
         let pin_source = typed
             .pin_source
             .map(|source| self.pin_source(&at.key("pin_source"), &source))
@@ -529,6 +537,7 @@ impl Check<'_> {
             deadline_ms,
             long_deadline_ms,
             stuck_max: usize::try_from(stuck_max).unwrap_or(usize::MAX),
+            lanes: lanes.and_then(|lanes| usize::try_from(lanes).ok()),
             role,
             serialize: typed.serialize.unwrap_or(false),
             pin_source,

@@ -114,7 +114,7 @@ pub enum Hold {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Balance {
-    /// The member with the least to do.
+    /// The member that would answer first: by its latency and the calls it has to answer.
     #[default]
     LeastLoaded,
     /// One after the other.
@@ -235,6 +235,9 @@ pub struct Member {
     /// How many calls may hang in the module at once before no other is risked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stuck_max: Option<u64>,
+    /// How many calls the HSM works on at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<u64>,
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,

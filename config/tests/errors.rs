@@ -260,6 +260,10 @@ fn numbers() {
         "/t.toml:9: token.member.stuck_max: 0 is out of bounds; write a number from 1 to 1024"
     );
     assert_eq!(
+        member("lanes = 0"),
+        "/t.toml:9: token.member.lanes: 0 is out of bounds; write a number from 1 to 1024",
+    );
+    assert_eq!(
         member("deadline_ms = 3600001"),
         "/t.toml:9: token.member.deadline_ms: 3600001 is out of bounds; write a number from 0 to 3600000"
     );

@@ -133,6 +133,31 @@ pub const fn generated(mechanism: u64) -> Option<(u64, u64)> {
     })
 }
 
+/// The type of the keys that a mechanism works with, where there is but one (PKCS #11 3.2 section 6).
+pub const fn works_with(mechanism: u64) -> Option<u64> {
+    Some(match mechanism {
+        CKM_RSA_PKCS
+        | CKM_RSA_X_509
+        | CKM_RSA_PKCS_OAEP
+        | CKM_RSA_PKCS_PSS
+        | CKM_SHA1_RSA_PKCS
+        | CKM_SHA224_RSA_PKCS
+        | CKM_SHA256_RSA_PKCS
+        | CKM_SHA384_RSA_PKCS
+        | CKM_SHA512_RSA_PKCS
+        | CKM_SHA1_RSA_PKCS_PSS
+        | CKM_SHA224_RSA_PKCS_PSS
+        | CKM_SHA256_RSA_PKCS_PSS
+        | CKM_SHA384_RSA_PKCS_PSS
+        | CKM_SHA512_RSA_PKCS_PSS => CKK_RSA,
+        CKM_ECDSA | CKM_ECDSA_SHA1 | CKM_ECDSA_SHA224 | CKM_ECDSA_SHA256 | CKM_ECDSA_SHA384
+        | CKM_ECDSA_SHA512 => CKK_EC,
+        CKM_AES_ECB | CKM_AES_CBC | CKM_AES_CBC_PAD | CKM_AES_CTR | CKM_AES_GCM | CKM_AES_CCM
+        | CKM_AES_CMAC => CKK_AES,
+        _ => return None,
+    })
+}
+
 /// May an attribute of this object be set (PKCS #11 3.2 sections 4.1.2 and 4.4 to 4.10)?
 pub fn settable(object: &Template, kind: AttributeType, copying: bool) -> Result {
     let refused = || Err(Error::from(CKR_ATTRIBUTE_READ_ONLY));

@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::fault::{Answer, Call, Fault};
 use crate::held::Held;
 use crate::journal::Entry as Appended;
+use crate::lanes::Haste;
 use crate::make::kek_for;
 use crate::object::{Kek, Object};
 use crate::point;
@@ -51,7 +52,7 @@ impl Session {
         shown_template.remove(CKA_VALUE_LEN);
         shown::complete(&mut shown_template, Origin::Imported);
         self.may_make(&shown_template)?;
-        self.make_one(&shown_template, |desk, scratch| {
+        self.make_one(&shown_template, Haste::Now, |desk, scratch| {
             let mut full = scratch.clone();
             full.merge(&value);
             desk.member.create(desk.session, &full)
@@ -63,8 +64,9 @@ impl Session {
         let token = self.token();
         if template.class() == Some(CKO_PUBLIC_KEY) {
             // A member judges whether this is a key at all.
-            return self
-                .make_one(&template, |desk, scratch| desk.member.create(desk.session, scratch));
+            return self.make_one(&template, Haste::Now, |desk, scratch| {
+                desk.member.create(desk.session, scratch)
+            });
         }
         let mut object = token.new_object(template);
         if !object.is_token() {
@@ -164,7 +166,7 @@ impl Session {
         let token = self.token();
         let holders: Vec<_> =
             token.holders(keys).iter().map(|station| station.name().to_owned()).collect();
-        self.make_one(template, |desk, scratch| {
+        self.make_one(template, Haste::Now, |desk, scratch| {
             if !holders.iter().any(|name| name == desk.name()) {
                 return Err(Fault::new(Call::Find, CKR_FUNCTION_NOT_SUPPORTED));
             }

@@ -14,6 +14,7 @@ use crate::follow::Exception;
 use crate::found::Spot;
 use crate::inquiry::Inquiry;
 use crate::journal::Entry;
+use crate::lanes::Haste;
 use crate::object::{Kek, Object, ObjectId};
 use crate::point;
 use crate::prove::{self, Failure};
@@ -315,7 +316,7 @@ impl Session {
             self.may_make(template)?;
         }
         let (public, private) = (public, private);
-        self.make(&private, |token, station| {
+        self.make(&private, haste(&private), |token, station| {
             let desk = self.bench(station)?;
             let working = !private.is(CKA_TOKEN);
             let pair = desk.member.generate_pair(
@@ -356,7 +357,7 @@ impl Session {
         check::lengths(&template)?;
         shown::complete(&mut template, Origin::Generated(mechanism.kind));
         self.may_make(&template)?;
-        self.make_one(&template, |desk, scratch| {
+        self.make_one(&template, haste(&template), |desk, scratch| {
             desk.member.generate(desk.session, mechanism, scratch)
         })
     }
@@ -365,9 +366,10 @@ impl Session {
     pub(crate) fn make_one(
         &self,
         template: &Template,
+        haste: Haste,
         work: impl Fn(&Desk<'_>, &Template) -> Answer<Handle>,
     ) -> Result<Handle> {
-        self.make(template, |token, station| {
+        self.make(template, haste, |token, station| {
             let desk = self.bench(station)?;
             let handle = work(&desk, &scratch(template, !template.is(CKA_TOKEN)))?;
             let draft = draft_of_key(token, &desk, station, template, handle, None);
@@ -384,11 +386,12 @@ impl Session {
     pub(crate) fn make(
         &self,
         template: &Template,
+        haste: Haste,
         work: impl Fn(&Token, &Arc<Station>) -> Answer<Vec<Draft>>,
     ) -> Result<Vec<Handle>> {
         let token = self.token();
         token.can_be_carried(template)?;
-        let (station, drafts) = token.on_bench(template, |station| work(token, station))?;
+        let (station, drafts) = token.on_bench(template, haste, |station| work(token, station))?;
         self.take_in(&station, drafts)
     }
 
@@ -457,6 +460,11 @@ fn drafts_of_pair(
     Ok(vec![Draft { object: public_object, wrapped: None, scratch: desk.spot(pair.public) }, draft])
 }
 
+/// A key that stays can wait; one of a session is wanted now.
+fn haste(template: &Template) -> Haste {
+    if template.is(CKA_TOKEN) { Haste::Background } else { Haste::Now }
+}
+
 /// How much longer a key is when it is wrapped by RFC 5649, but for what fills it up to eight bytes.
 const KWP_BYTES: usize = 8;
 
@@ -519,19 +527,34 @@ fn public_of(template: &Template) -> Option<Template> {
 
 impl Token {
     /// Does something on the first member that can make objects. Nothing it does counts before the log says so, so a
-    /// member that fails is left and the next one asked.
+    /// member that fails is left and the next one asked. What may wait goes where there is room for it.
     pub(crate) fn on_bench<T>(
         &self,
         template: &Template,
+        haste: Haste,
         work: impl Fn(&Arc<Station>) -> Answer<T>,
     ) -> Result<(Arc<Station>, T)> {
         let is_user = self.login.read().is_user();
         let mut stations = if is_user { self.makers()? } else { self.candidates() };
-        stations.sort_by_key(|station| !self.carries_everywhere(station.name(), template));
+        let is_best = |station: &Arc<Station>| self.carries_everywhere(station.name(), template);
+        stations.sort_by_key(|station| !is_best(station));
+        let mut begun = None;
+        if haste == Haste::Background {
+            let best = stations.first().map(is_best);
+            let equals =
+                stations.iter().take_while(|station| Some(is_best(station)) == best).count();
+            begun = self.makers.begin(stations.get(..equals).unwrap_or_default());
+            stations
+                .sort_by_key(|station| !begun.as_ref().is_some_and(|begun| begun.is_on(station)));
+        }
         let stations = self.in_turn(stations, |station| !is_user || station.is_ready());
         let mut inquiry = Inquiry::default();
         let mut last: Option<(String, Fault)> = None;
         for station in stations {
+            let _making = begun.take().or_else(|| {
+                let waits = haste == Haste::Background;
+                waits.then(|| self.makers.begin(std::slice::from_ref(&station))).flatten()
+            });
             match self.surely(&station, || work(&station)) {
                 Ok(value) => {
                     inquiry.done();

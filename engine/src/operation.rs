@@ -5,6 +5,7 @@
 //! is lost.
 
 use crate::backup::is_gated;
+use crate::check;
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Class};
 use crate::held::Held;
@@ -238,6 +239,14 @@ pub(crate) fn permitted(object: &Object, mechanism: u64, usage: u64) -> Result {
     }
 }
 
+/// Is a key of the type that the mechanism works with? Some members say so when an operation begins, others a call later.
+fn fits(object: &Object, mechanism: u64) -> Result {
+    match (check::works_with(mechanism), object.template.key_type()) {
+        (Some(wanted), Some(is)) if wanted != is => Err(CKR_KEY_TYPE_INCONSISTENT.into()),
+        _ => Ok(()),
+    }
+}
+
 impl Session {
     /// One step of an operation. [`Output::Short`] is CKR_BUFFER_TOO_SMALL.
     pub fn step(&self, step: Step, room: Room) -> Result<Output> {
@@ -318,6 +327,7 @@ impl Session {
             let held = token.held(handle).map_err(|_| Error::from(CKR_KEY_HANDLE_INVALID))?;
             if let Some((mechanism, usage)) = about {
                 permitted(held.object(), mechanism, usage)?;
+                fits(held.object(), mechanism)?;
             }
             if gated {
                 token.admit(&held)?;
@@ -374,7 +384,7 @@ impl Session {
         let mut last = None;
         if let Some(place) = &activity.place {
             place.station().attempt();
-            match ask_here(token, activity, step, room) {
+            match ask_on(place, token, step, room) {
                 Ok(output) => return Ok(output),
                 Err(fault) => {
                     let station = activity.place.as_ref().map(|place| Arc::clone(place.station()));
@@ -429,6 +439,7 @@ impl Session {
         inquiry: &mut Inquiry,
         last: &mut Option<Error>,
     ) -> Result<Option<Output>> {
+        let _flight = station.load.begin();
         // A handle may be lost, and then the login with which it is found again.
         for _ in 0..LOST_MAX {
             let answer = match at_once(self.token(), activity, station, step, room) {
@@ -557,7 +568,7 @@ fn at_once(
                 return Err(fault);
             }
         };
-        let answer = station.member.steps(place.session(), &first, &then, room);
+        let answer = station.timed(|member| member.steps(place.session(), &first, &then, room));
         if answer.is_err() {
             place.spoil();
         }
@@ -569,7 +580,13 @@ fn at_once(
     }))
 }
 
-/// Asks a step where the operation stands.
+/// Asks a step where the operation stands, as one more call there.
+fn ask_on(place: &Lease, token: &Token, step: &Step<Held>, room: Room) -> Answer<Output> {
+    let _flight = place.station().load.begin();
+    ask_at(place, token, step, room)
+}
+
+/// The same as part of a call that is counted already.
 fn ask_here(token: &Token, activity: &Activity, step: &Step<Held>, room: Room) -> Answer<Output> {
     let Some(place) = &activity.place else {
         return Err(crate::fault::Fault::new(
@@ -577,11 +594,15 @@ fn ask_here(token: &Token, activity: &Activity, step: &Step<Held>, room: Room) -
             CKR_SESSION_HANDLE_INVALID,
         ));
     };
+    ask_at(place, token, step, room)
+}
+
+fn ask_at(place: &Lease, token: &Token, step: &Step<Held>, room: Room) -> Answer<Output> {
     if !place.is_current() {
         return Err(crate::fault::Fault::new(crate::fault::Call::Session, CKR_SESSION_CLOSED));
     }
     let real = real_step(token, place, step)?;
-    place.station().member.step(place.session(), &real, room)
+    place.station().timed(|member| member.step(place.session(), &real, room))
 }
 
 /// The step with the member's own handles, looked up at the moment of the call.

@@ -2,12 +2,19 @@
 
 use tandem_values::Template;
 
+/// Nanoseconds in a millisecond.
+const NS_IN_MS: u64 = 1_000_000;
+
 /// The time. Injected, so that the simulation owns it.
 pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch: for what people read, never for order.
     fn wall_ms(&self) -> u64;
-    /// Milliseconds of a clock that never goes back: for back-off and ages.
-    fn steady_ms(&self) -> u64;
+    /// Nanoseconds of a clock that never goes back: for how long calls take. Asked with every call, so it must be quick.
+    fn steady_ns(&self) -> u64;
+    /// Milliseconds of the same clock: for back-off and ages.
+    fn steady_ms(&self) -> u64 {
+        self.steady_ns() / NS_IN_MS
+    }
 }
 
 /// The operating system's random bytes: for identifiers, challenges and shares, never alone for keys.

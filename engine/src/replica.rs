@@ -401,12 +401,14 @@ impl Token {
         })
     }
 
-    /// Does something on a member; when our session or login was lost there, again when they are back.
+    /// Does something on a member, as a call in flight there; when our session or login was lost there, again when they are
+    /// back.
     pub(crate) fn surely<T>(
         &self,
         station: &Arc<Station>,
         mut work: impl FnMut() -> Answer<T>,
     ) -> Answer<T> {
+        let _flight = station.load.begin();
         for _ in 1..LOST_MAX {
             match work() {
                 Err(fault) if fault.class == Class::Lost => {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::held::Held;
+use crate::load::{Choice, choose};
 use crate::settings::{Balance, Role};
 use crate::station::Station;
 use crate::token::Token;
@@ -26,19 +27,54 @@ impl Token {
         for station in &up {
             station.set_others(up.len().saturating_sub(1));
         }
-        match self.settings.balance {
-            Balance::Primary => {}
-            Balance::RoundRobin => rotate(&mut up, self.turn.fetch_add(1, Ordering::Relaxed)),
-            Balance::LeastLoaded => {
-                // Equals take turns, so that one caller alone uses all members too.
-                rotate(&mut up, self.turn.fetch_add(1, Ordering::Relaxed));
-                up.sort_by_key(|station| station.busy());
-            }
+        if self.settings.balance == Balance::RoundRobin {
+            rotate(&mut up, self.turn.fetch_add(1, Ordering::Relaxed));
         }
-        up.sort_by_key(|station| {
-            (station.settings.role == Role::Standby, station.health(|health| health.is_suspect()))
-        });
+        let place =
+            |station: &Arc<Station>| (station.settings.role == Role::Standby, station.is_suspect());
+        up.sort_by_key(place);
+        if self.settings.balance == Balance::LeastLoaded {
+            let best = up.first().map(place);
+            let equals = up.iter().take_while(|station| Some(place(station)) == best).count();
+            self.put_first(up.get_mut(..equals).unwrap_or_default());
+        }
         up
+    }
+
+    /// Puts the less loaded of two in front: of the one that got the last work, and of another, with each call another other.
+    /// Remembering the better one makes two choices better than drawing both.
+    fn put_first(&self, equals: &mut [Arc<Station>]) {
+        let Some(others) = equals.len().checked_sub(1).filter(|others| *others > 0) else { return };
+        let last = self.stations.get(self.last.load(Ordering::Relaxed));
+        let at =
+            equals.iter().position(|station| last.is_some_and(|last| Arc::ptr_eq(last, station)));
+        equals.swap(0, at.unwrap_or(0));
+        // Two members take no turns: there is but one other.
+        let turn = if others > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % others } else { 0 };
+        equals.swap(1, turn.saturating_add(1));
+        let [last, other, ..] = equals else { return };
+        let now = self.clock.steady_ns();
+        let choice = choose(&last.load.glance(now), &other.load.glance(now));
+        let goes = match choice {
+            Choice::Stay => false,
+            Choice::Move => true,
+            Choice::Look => other.load.claim_look(now),
+        };
+        if goes {
+            std::mem::swap(last, other);
+        }
+        if choice != Choice::Look {
+            self.gets_work(last);
+        }
+    }
+
+    /// Remembers who got the last work.
+    fn gets_work(&self, station: &Arc<Station>) {
+        let at = self.stations.iter().position(|other| Arc::ptr_eq(other, station)).unwrap_or(0);
+        // Written only where it changes: all threads read it.
+        if self.last.load(Ordering::Relaxed) != at {
+            self.last.store(at, Ordering::Relaxed);
+        }
     }
 
     /// Members to which work may be given.

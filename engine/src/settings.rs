@@ -16,7 +16,7 @@ pub enum Hold {
 /// Which member does the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
-    /// The member with the least to do.
+    /// The member that would answer first: by its latency and the calls it has to answer.
     #[default]
     LeastLoaded,
     /// One after the other.
@@ -54,6 +54,8 @@ pub struct MemberSettings {
     pub pin: Option<Arc<dyn PinSource>>,
     /// The label its token gets from C_InitToken; `None`: the label the application gives.
     pub label: Option<String>,
+    /// How many calls it works on at a time, if the operator knows.
+    pub lanes: Option<usize>,
 }
 
 /// The rule about keys that are not backed up.

@@ -7,6 +7,7 @@ use crate::fault::{Answer, Call, Class, Fault};
 use crate::found::{Found, Life, Spot};
 use crate::heads::Seen;
 use crate::health::Health;
+use crate::load::Load;
 use crate::member::{Member, SessionId, User};
 use crate::object::ObjectId;
 use crate::ports::{Clock, Entropy};
@@ -17,7 +18,7 @@ use crate::settings::MemberSettings;
 use crate::standing::{Standing, outside};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use tandem_values::{Handle, Secret, ck::*};
 
 /// A member as the engine keeps it.
@@ -29,13 +30,17 @@ pub struct Station {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     health: Mutex<Health>,
+    /// What work wants to know of it without a lock: one of [`UNFIT`], [`SUSPECT`] and [`FIT`].
+    fitness: AtomicU8,
     post: Mutex<Post>,
     idle: Mutex<Vec<SessionId>>,
     found: Mutex<Found>,
     /// Grows whenever every session and handle there has become worthless.
     era: AtomicU64,
-    /// Calls in flight, for balance.
-    busy: AtomicUsize,
+    /// How busy and how quick it is, for balance.
+    pub(crate) load: Load,
+    /// Keys being made there, changed by `Makers` alone.
+    pub(crate) making: AtomicUsize,
     /// When what lies idle there was last used, on the steady clock.
     pub(crate) awake_ms: AtomicU64,
     /// The last enabling by the operator that was heeded.
@@ -57,6 +62,13 @@ struct Post {
     logged_in: Option<User>,
 }
 
+/// Work may not be given to it.
+const UNFIT: u8 = 0;
+/// It may, when nobody else can do it.
+const SUSPECT: u8 = 1;
+/// It may.
+const FIT: u8 = 2;
+
 /// Sessions kept for the next operation; more than this are closed.
 const IDLE_SESSIONS_MAX: usize = 32;
 
@@ -74,11 +86,13 @@ impl Station {
             clock,
             entropy,
             health: Mutex::default(),
+            fitness: AtomicU8::new(FIT),
             post: Mutex::default(),
             idle: Mutex::default(),
             found: Mutex::default(),
             era: AtomicU64::new(0),
-            busy: AtomicUsize::new(0),
+            load: Load::default(),
+            making: AtomicUsize::new(0),
             awake_ms: AtomicU64::new(0),
             enabling: Mutex::default(),
             others: AtomicUsize::new(0),
@@ -95,7 +109,12 @@ impl Station {
 
     /// True if work may be given to it.
     pub fn is_up(&self) -> bool {
-        self.health.lock().is_up()
+        self.fitness.load(Ordering::Acquire) != UNFIT
+    }
+
+    /// True if it works only when nobody else can.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.fitness.load(Ordering::Acquire) == SUSPECT
     }
 
     /// True if it is up and logged in as the user, with the ring found: it can hold keys.
@@ -116,7 +135,15 @@ impl Station {
 
     /// Runs on the health record.
     pub(crate) fn health<T>(&self, with: impl FnOnce(&mut Health) -> T) -> T {
-        with(&mut self.health.lock())
+        let mut health = self.health.lock();
+        let answer = with(&mut health);
+        let fitness = match (health.is_up(), health.is_suspect()) {
+            (false, _) => UNFIT,
+            (true, true) => SUSPECT,
+            (true, false) => FIT,
+        };
+        self.fitness.store(fitness, Ordering::Release);
+        answer
     }
 
     /// Who is logged in there.
@@ -161,9 +188,15 @@ impl Station {
             self.clean_epoch.compare_exchange(before, epoch, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Calls in flight.
-    pub fn busy(&self) -> usize {
-        self.busy.load(Ordering::Relaxed)
+    /// Asks it something, and notes how long the answer took.
+    pub(crate) fn timed<T>(&self, ask: impl FnOnce(&dyn Member) -> Answer<T>) -> Answer<T> {
+        let begun = self.clock.steady_ns();
+        let answer = ask(&*self.member);
+        if answer.is_ok() {
+            let now = self.clock.steady_ns();
+            self.load.took(now.saturating_sub(begun), now);
+        }
+        answer
     }
 
     /// The era of its sessions and handles.
@@ -199,8 +232,10 @@ impl Station {
 
     fn fall(&self, level: log::Level, reason: &str) {
         let now = self.clock.steady_ms();
-        let first = self.health.lock().fail(now, self.chance(), reason.to_owned());
+        let chance = self.chance();
+        let first = self.health(|health| health.fail(now, chance, reason.to_owned()));
         if first {
+            self.load.erred(self.clock.steady_ns());
             log::log!(
                 level,
                 "member {} is down: {reason}; its work moves to the others",
@@ -373,7 +408,6 @@ impl Station {
             life = self.life();
             self.member.open(true)?
         };
-        self.busy.fetch_add(1, Ordering::Relaxed);
         Ok(Lease { station: Arc::clone(self), session, life, spoilt: false })
     }
 
@@ -464,7 +498,8 @@ impl Station {
             return;
         }
         log::info!("member {} has forgotten us ({fault}); we log in again", self.name());
-        self.health.lock().lose(self.clock.steady_ms(), fault.to_string());
+        self.health(|health| health.lose(self.clock.steady_ms(), fault.to_string()));
+        self.load.erred(self.clock.steady_ns());
         self.clear();
     }
 
@@ -538,7 +573,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.station.busy.fetch_sub(1, Ordering::Relaxed);
         if !self.is_current() {
             return;
         }

@@ -80,6 +80,9 @@ pub struct Token {
     sessions: Mutex<BTreeMap<u64, Weak<Session>>>,
     sessions_opened: AtomicU64,
     pub(crate) turn: AtomicUsize,
+    /// The member that got the last work, by its place among `stations`.
+    pub(crate) last: AtomicUsize,
+    pub(crate) makers: crate::lanes::Makers,
     /// Members that are being brought back just now.
     pub(crate) waking: Waking,
     /// Somebody tends the members in the background, so that calls need not.
@@ -182,6 +185,8 @@ impl Token {
             sessions: Mutex::default(),
             sessions_opened: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
+            last: AtomicUsize::new(0),
+            makers: crate::lanes::Makers::default(),
             waking: Waking::default(),
             tended: AtomicBool::new(false),
             heeded: AtomicU64::new(0),

@@ -65,6 +65,7 @@ pub(crate) fn member_settings(
             Selector::Label(label) => Some(label.clone()),
             Selector::Serial(_) | Selector::Slot(_) => None,
         },
+        lanes: member.lanes,
     }
 }
 

@@ -26,8 +26,8 @@ impl Clock for HostClock {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn steady_ms(&self) -> u64 {
-        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn steady_ns(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

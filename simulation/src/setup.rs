@@ -40,17 +40,25 @@ pub struct Options {
     pub min_replicas: usize,
     /// The most bytes of an operation that are kept so that it can move.
     pub replay_bytes_max: usize,
+    /// How many calls each member is said to work on at a time.
+    pub lanes: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { members: 2, balance: Balance::Primary, min_replicas: 1, replay_bytes_max: 4_096 }
+        Self {
+            members: 2,
+            balance: Balance::Primary,
+            min_replicas: 1,
+            replay_bytes_max: 4_096,
+            lanes: None,
+        }
     }
 }
 
 /// A process's token over the world's members and store.
 pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
-    let plain = MemberSettings { role: Role::Active, pin: None, label: None };
+    let plain = MemberSettings { role: Role::Active, pin: None, label: None, lanes: options.lanes };
     let member = |number| Arc::new(Toy::new(world, number, life)) as Arc<dyn Member>;
     Token::new(Parts {
         settings: Settings {

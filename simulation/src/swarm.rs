@@ -15,6 +15,9 @@ use std::sync::Arc;
 use tandem_engine::error::Result;
 use tandem_engine::settings::Balance;
 
+/// How many lanes members are said to have.
+const LANES: [Option<usize>; 4] = [None, Some(1), Some(2), Some(4)];
+
 /// What a seed decides.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -74,6 +77,10 @@ impl Case {
             balance: balances.get(chance.index(3)).copied().unwrap_or_default(),
             min_replicas: if chance.per_mille(150) { 2 } else { 1 },
             replay_bytes_max: if chance.per_mille(200) { 100 } else { 4_096 },
+            lanes: LANES
+                .get(Chance::new(drawn_from(&[seed, 4])).index(LANES.len()))
+                .copied()
+                .flatten(),
         };
         let processes = 1 + chance.index(3);
         let paired = members;

@@ -278,8 +278,8 @@ impl Clock for World {
     fn wall_ms(&self) -> u64 {
         BEGINNING_MS + self.now_ms()
     }
-    fn steady_ms(&self) -> u64 {
-        self.now_ms()
+    fn steady_ns(&self) -> u64 {
+        self.now_ms() * 1_000_000
     }
 }
 

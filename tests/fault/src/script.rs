@@ -57,7 +57,7 @@ impl Line {
     /// True of the functions that it is about. What needs no HSM is as quick as ever, unless its name is there.
     fn fits(&self, function: Function) -> bool {
         let is_slow = matches!(self.fault, Fault::Delay(_));
-        self.function.map_or(!(is_slow && function.is_local()), |named| named == function)
+        self.function.map_or_else(|| !(is_slow && function.is_local()), |named| named == function)
     }
 }
 

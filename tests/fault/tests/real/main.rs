@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod balance;
 mod common;
 mod crash;
 mod faults;
