@@ -85,9 +85,10 @@ impl Token {
         self.noted(station).map(|abilities| (abilities.pin_len_min, abilities.pin_len_max))
     }
 
-    /// What all members that hold keys can do. A member that never answered limits nothing yet.
+    /// What all members that hold keys can do, as of when the shelf was last brought up: whoever uses a key has just done that.
+    /// A member that never answered limits nothing yet.
     fn common(&self) -> Arc<Mechanisms> {
-        let generation = self.store.generation();
+        let generation = self.shelf.seen();
         if let Some((known, common)) = &*self.common.lock()
             && *known == generation
         {
@@ -145,6 +146,8 @@ impl Token {
 
     /// The mechanisms that all members have.
     pub fn mechanisms(&self) -> Vec<MechanismType> {
+        // Where the store can't be read what was known of it stands.
+        let _ = self.shelf.refresh();
         self.common().keys().copied().collect()
     }
 

@@ -106,6 +106,11 @@ impl Shelf {
         self.look(true)
     }
 
+    /// The store's generation when the shelf was last brought up.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Acquire)
+    }
+
     /// True if nothing is here that was not held against the sealed log.
     pub(crate) fn is_checked(&self) -> bool {
         self.checked.load(Ordering::Acquire)
