@@ -32,13 +32,10 @@ impl Resting {
 }
 
 impl Token {
-    /// Lets the login that is ending rest; false if the members' logins must end now. Only where somebody sees to it that
-    /// they do end.
+    /// Lets the login that is ending rest; false if there is none of the user's, and the members' logins must end now.
     pub(crate) fn lay_to_rest(&self) -> bool {
         let (login, seal) = (self.login.read(), self.seal.read());
-        let (true, true, Some(pin), Some(seal)) =
-            (self.is_tended(), login.is_user(), login.pin(), seal.as_ref())
-        else {
+        let (true, Some(pin), Some(seal)) = (login.is_user(), login.pin(), seal.as_ref()) else {
             return false;
         };
         let until_ms = self.clock.steady_ms().saturating_add(REST_MS);
@@ -83,7 +80,8 @@ impl Token {
         if self.shelf.is_checked() { self.take_up() } else { self.unlock() }
     }
 
-    /// Ends the members' logins when a login has rested long enough. Not while somebody logs in or out.
+    /// Ends the members' logins when a login has rested long enough: asked by whoever tends the members, or by calls that
+    /// have to do without. Not while somebody logs in or out.
     pub(crate) fn end_long_rest(&self) {
         let Some(_turn) = self.login_turn.try_lock() else { return };
         let now = self.clock.steady_ms();

@@ -14,6 +14,7 @@ impl Token {
     /// Members to try for work, best first: those that are up, active before standby.
     pub(crate) fn candidates(&self) -> Vec<Arc<Station>> {
         if !self.is_tended() {
+            self.end_long_rest();
             self.heed();
             self.wake_all();
         }
