@@ -85,7 +85,7 @@ impl Token {
         self.noted(station).map(|abilities| (abilities.pin_len_min, abilities.pin_len_max))
     }
 
-    /// What all members that hold keys can do, as of when the shelf was last brought up: whoever uses a key has just done that.
+    /// What all members that hold keys can do, as of when the shelf was last brought up: whoever uses keys does that each time.
     /// A member that never answered limits nothing yet.
     fn common(&self) -> Arc<Mechanisms> {
         let generation = self.shelf.seen();
@@ -153,6 +153,13 @@ impl Token {
 
     /// One of them, with the narrower key sizes. CKR_MECHANISM_INVALID if it is none of them.
     pub fn mechanism(&self, kind: MechanismType) -> Result<MechanismInfo> {
+        // Where the store can't be read what was known of it stands.
+        let _ = self.shelf.refresh();
+        self.mechanism_as_seen(kind)
+    }
+
+    /// The same as of when the shelf was last brought up.
+    pub(crate) fn mechanism_as_seen(&self, kind: MechanismType) -> Result<MechanismInfo> {
         self.common().get(&kind).copied().ok_or_else(|| CKR_MECHANISM_INVALID.into())
     }
 }

@@ -78,7 +78,9 @@ impl Token {
         if self.login.read().user().is_some() {
             return Err(CKR_USER_ALREADY_LOGGED_IN.into());
         }
-        *self.login.write() = Login::user_with(pin);
+        // The members are to judge this PIN.
+        self.end_rest();
+        *self.login.write() = Login::user_with(pin, self.clock.steady_ms());
         let done = work();
         self.end_login();
         done

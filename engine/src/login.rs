@@ -20,12 +20,14 @@ use tandem_values::{Handle, Secret, ck::*};
 pub(crate) struct Login {
     user: Option<User>,
     pin: Option<Secret>,
+    /// When a member took the PIN, on the steady clock.
+    taken_ms: u64,
 }
 
 impl Login {
-    /// The user, with this PIN.
-    pub(crate) fn user_with(pin: &Secret) -> Self {
-        Self { user: Some(User::User), pin: Some(pin.clone()) }
+    /// The user, with this PIN, which a member took then.
+    pub(crate) fn user_with(pin: &Secret, taken_ms: u64) -> Self {
+        Self { user: Some(User::User), pin: Some(pin.clone()), taken_ms }
     }
 
     /// True if the user is logged in.
@@ -41,6 +43,11 @@ impl Login {
     /// The PIN with which members that come back are logged in.
     pub(crate) const fn pin(&self) -> Option<&Secret> {
         self.pin.as_ref()
+    }
+
+    /// When a member took the PIN, on the steady clock.
+    pub(crate) const fn taken_ms(&self) -> u64 {
+        self.taken_ms
     }
 
     /// Who is logged in.
@@ -73,7 +80,8 @@ impl Token {
             return Ok(());
         }
         self.enter(user, pin)?;
-        *self.login.write() = Login { user: Some(user), pin: pin.cloned() };
+        let taken_ms = self.clock.steady_ms();
+        *self.login.write() = Login { user: Some(user), pin: pin.cloned(), taken_ms };
         if user == User::User
             && let Err(error) = self.unlock()
         {
@@ -325,6 +333,14 @@ impl Token {
     pub(crate) fn end_login(&self) {
         self.tell_heads(true);
         let rests = self.lay_to_rest() || self.resting.lock().is_some();
+        self.close();
+        if !rests {
+            self.log_members_out();
+        }
+    }
+
+    /// Nobody is logged in any more, as far as applications see.
+    pub(crate) fn close(&self) {
         *self.login.write() = Login::default();
         *self.seal.write() = None;
         for session in self.open_sessions() {
@@ -332,9 +348,6 @@ impl Token {
         }
         for transient in self.transients.remove_private() {
             self.destroy_places(&transient);
-        }
-        if !rests {
-            self.log_members_out();
         }
     }
 
@@ -416,6 +429,11 @@ impl Token {
         };
         let Some(user) = user else { return Ok(()) };
         self.enter_other(station, user, pin.as_ref())?;
+        // Logged out meanwhile: nobody is left behind in there.
+        if self.login.read().user().is_none() && self.resting.lock().is_none() {
+            station.logout();
+            return Ok(());
+        }
         if user == User::User
             && let Ok(Some(ring)) = self.known_ring()
         {

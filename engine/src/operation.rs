@@ -315,8 +315,12 @@ impl Session {
     fn resolve(&self, step: Step) -> Result<Step<Held>> {
         let token = self.token();
         let about = match &step {
-            Step::Init { verb, mechanism, .. } => {
-                token.mechanism(mechanism.kind)?;
+            Step::Init { verb, mechanism, key, .. } => {
+                if key.is_none() {
+                    // No key is looked up below, which would show whether anything has changed.
+                    let _ = token.shelf.refresh();
+                }
+                token.mechanism_as_seen(mechanism.kind)?;
                 self.keys_in(mechanism)?;
                 usage(*verb).map(|usage| (mechanism.kind, usage))
             }
@@ -324,7 +328,10 @@ impl Session {
         };
         let gated = matches!(&step, Step::Init { verb, .. } if is_gated(*verb));
         step.try_map(|handle| {
-            let held = token.held(handle).map_err(|_| Error::from(CKR_KEY_HANDLE_INVALID))?;
+            let held = token.held(handle).map_err(|error| match error.rv.0 {
+                CKR_OBJECT_HANDLE_INVALID => Error::from(CKR_KEY_HANDLE_INVALID),
+                _ => error,
+            })?;
             if let Some((mechanism, usage)) = about {
                 permitted(held.object(), mechanism, usage)?;
                 fits(held.object(), mechanism)?;

@@ -10,16 +10,20 @@ use crate::login::Login;
 use crate::member::User;
 use crate::seal::Seal;
 use crate::token::Token;
-use std::sync::Arc;
 use tandem_values::Secret;
 
 /// How long the members stay logged in, in milliseconds.
 const REST_MS: u64 = 5_000;
+/// For how long a PIN is believed that a member has taken, in milliseconds: it may have been changed since.
+const BELIEVED_MS: u64 = 60_000;
 
 /// What is kept of a login that has ended.
 pub(crate) struct Resting {
     pin: Secret,
+    taken_ms: u64,
     seal: Seal,
+    /// The store's generation at its end: what has changed since is for a login to check.
+    generation: u64,
     until_ms: u64,
 }
 
@@ -32,31 +36,44 @@ impl Resting {
 }
 
 impl Token {
-    /// Lets the login that is ending rest; false if there is none of the user's, and the members' logins must end now.
+    /// Lets the login that is ending rest; false if there is none of the user's, or it is long since a member took the PIN, and
+    /// the members' logins must end now.
     pub(crate) fn lay_to_rest(&self) -> bool {
         let (login, seal) = (self.login.read(), self.seal.read());
         let (true, Some(pin), Some(seal)) = (login.is_user(), login.pin(), seal.as_ref()) else {
             return false;
         };
-        let until_ms = self.clock.steady_ms().saturating_add(REST_MS);
-        *self.resting.lock() = Some(Resting { pin: pin.clone(), seal: seal.clone(), until_ms });
+        let (now, taken_ms) = (self.clock.steady_ms(), login.taken_ms());
+        if now.saturating_sub(taken_ms) >= BELIEVED_MS {
+            return false;
+        }
+        *self.resting.lock() = Some(Resting {
+            pin: pin.clone(),
+            taken_ms,
+            seal: seal.clone(),
+            generation: self.store.generation(),
+            until_ms: now.saturating_add(REST_MS),
+        });
         true
     }
 
-    /// Wakes a login that rests, if it is this one; otherwise the members' logins end. True if the user is logged in again.
-    pub(crate) fn wake_login(self: &Arc<Self>, user: User, pin: Option<&Secret>) -> bool {
+    /// Wakes a login that rests, if it is this one and nothing has changed since; otherwise the members' logins end. True if the
+    /// user is logged in again.
+    pub(crate) fn wake_login(&self, user: User, pin: Option<&Secret>) -> bool {
         let Some(resting) = self.resting.lock().take() else { return false };
-        let is_in_time = self.clock.steady_ms() < resting.until_ms;
-        let is_it = is_in_time && user == User::User && resting.is_of(pin);
+        let is_it = user == User::User
+            && self.clock.steady_ms() < resting.until_ms
+            && self.store.generation() == resting.generation
+            && self.shelf.is_checked()
+            && resting.is_of(pin);
         if is_it && self.stations.iter().any(|station| station.is_ready()) {
-            *self.login.write() = Login::user_with(&resting.pin);
+            *self.login.write() = Login::user_with(&resting.pin, resting.taken_ms);
             *self.seal.write() = Some(resting.seal);
             self.let_others_in(pin);
             if self.take_up_again().is_ok() {
                 return true;
             }
-            *self.login.write() = Login::default();
-            *self.seal.write() = None;
+            self.close();
         }
         self.log_members_out();
         false
@@ -72,12 +89,12 @@ impl Token {
         }
     }
 
-    /// What a login does with the seal open, as far as it has not been done.
-    fn take_up_again(self: &Arc<Self>) -> Result {
+    /// What a login does with the seal open and the log checked.
+    fn take_up_again(&self) -> Result {
         if let Some(ring) = self.known_ring()? {
             self.use_ring(&ring);
         }
-        if self.shelf.is_checked() { self.take_up() } else { self.unlock() }
+        self.take_up()
     }
 
     /// Ends the members' logins when a login has rested long enough: asked by whoever tends the members, or by calls that

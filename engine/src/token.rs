@@ -302,9 +302,7 @@ impl Token {
         if !writes && self.login.read().is_so() {
             return Err(CKR_SESSION_READ_WRITE_SO_EXISTS.into());
         }
-        if !self.is_tended() {
-            self.end_long_rest();
-        }
+        self.end_long_rest();
         let number = self.sessions_opened.fetch_add(1, Ordering::Relaxed);
         let session = Arc::new(Session::new(Arc::clone(self), number, writes));
         self.sessions.lock().insert(number, Arc::downgrade(&session));

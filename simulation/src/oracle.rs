@@ -452,8 +452,9 @@ impl Judge<'_> {
         if self.stuck_with_gone_key() || (rv == CKR_TOKEN_WRITE_PROTECTED && self.is_newer()) {
             return Ok(());
         }
-        // A process that has only just come, and could read of no member what it can do.
-        if rv == CKR_MECHANISM_INVALID
+        // A process that has only just come, and could read of no member what it can do, or not read a key that it has not used
+        // before; tried twice.
+        if matches!(rv, CKR_MECHANISM_INVALID | CKR_DEVICE_ERROR)
             && self.hits.iter().filter(|h| h.trouble.is_store()).count() > 1
         {
             return Ok(());

@@ -9,6 +9,7 @@ use crate::event::{Event, Record};
 use crate::journal::{BROKEN, damaged};
 use crate::log::{Position, Row};
 use crate::object::ObjectId;
+use crate::seal::Seal;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,18 +36,19 @@ type Placed = (Handle, Option<Slot>);
 impl Shelf {
     /// Takes in what is new in the log, or everything anew. One thread at a time: the caller holds the turn.
     pub(super) fn look(&self, anew: bool) -> Result<Checked> {
-        // Read before looking: a change that comes while we look is seen the next time.
-        let generation = self.store.generation();
-        self.fold()?;
+        // Read before looking: a change that comes while we look is seen the next time. The seal may be shut meanwhile: what is
+        // taken in was all judged by it, or nothing was.
+        let (generation, seal) = (self.store.generation(), self.seal.read().clone());
+        self.fold(seal.as_ref())?;
         let reached = self.store.position()?;
-        // Less than before: another process has begun a new log.
-        let anew = anew || reached < self.books.read().position;
+        // Less than before: another process has begun a new log. What nobody has judged yet is not left so.
+        let anew =
+            anew || reached < self.books.read().position || (seal.is_some() && !self.is_checked());
         let from = if anew { 0 } else { self.books.read().position };
         let mut ledger = if anew { Arc::default() } else { self.ledger() };
         let mut checked = Checked::default();
-        let is_sealed = self.seal.read().is_some();
-        let placed = if is_sealed {
-            self.take_in(from, reached, &mut ledger, &mut checked)?
+        let placed = if let Some(seal) = &seal {
+            self.take_in(seal, (from, reached), &mut ledger, &mut checked)?
         } else {
             ledger = Arc::default();
             self.take_as_it_is(from)?
@@ -55,9 +57,7 @@ impl Shelf {
             books.ledger = ledger;
             books.position = reached;
         });
-        // What was taken in before anybody logged in is not checked by what is new.
-        let checked_all = is_sealed && (anew || self.is_checked());
-        self.checked.store(checked_all, Ordering::Release);
+        self.checked.store(seal.is_some(), Ordering::Release);
         self.seen.store(generation, Ordering::Release);
         Ok(checked)
     }
@@ -97,8 +97,8 @@ impl Shelf {
     /// The rows that have changed since a position, as the log has them.
     fn take_in(
         &self,
-        from: Position,
-        to: Position,
+        seal: &Seal,
+        (from, to): (Position, Position),
         ledger: &mut Arc<Ledger>,
         checked: &mut Checked,
     ) -> Result<Vec<Placed>> {
@@ -106,7 +106,7 @@ impl Shelf {
         let Checked { broken, erased } = checked;
         // From the beginning everything is judged anew.
         let anew = from == 0;
-        *broken = self.each_sound((from, to), anew, |record, event| {
+        *broken = self.each_sound(Some(seal), (from, to), anew, |record, event| {
             if record.wrapped.is_none() && record.wrapped_hash != [0; 32] {
                 erased.insert(record.position);
             }
@@ -114,7 +114,7 @@ impl Shelf {
             if event.is_for_ledger() {
                 Arc::make_mut(ledger).take(record, &event);
             }
-            folded.fold(record, event, |id| self.before(from, id))
+            folded.fold(record, event, |id| self.before(seal, from, id))
         })?;
         self.found_broken(broken, anew);
         if let Some(broken) = self.broken.read().last() {
@@ -124,7 +124,7 @@ impl Shelf {
             Arc::make_mut(ledger).distrust_all();
         }
         for _ in 0..MENDING_MAX {
-            let (placed, wrong) = self.compare(from, to, &folded)?;
+            let (placed, wrong) = self.compare(seal, (from, to), &folded)?;
             if wrong.is_empty() {
                 return Ok(placed);
             }
@@ -137,15 +137,15 @@ impl Shelf {
             self.store.fold(to, to, &wrong)?;
         }
         // Somebody is at it all the time: what can't be put right is not served.
-        Ok(self.compare(from, to, &folded)?.0)
+        Ok(self.compare(seal, (from, to), &folded)?.0)
     }
 
     /// Holds the rows that have changed since a position against the log: those that are what it says, and as they should be
     /// those that are not.
     fn compare(
         &self,
-        from: Position,
-        to: Position,
+        seal: &Seal,
+        (from, to): (Position, Position),
         folded: &Folded<'_>,
     ) -> Result<(Vec<Placed>, Vec<Folding>)> {
         let (mut placed, mut wrong, mut there) = (Vec::new(), Vec::new(), HashSet::new());
@@ -161,7 +161,7 @@ impl Shelf {
             match known.map(|known| known.slot_of(&row)) {
                 Some(Ok(slot)) => placed.push((row.handle, slot)),
                 Some(Err(should_be)) => wrong.push(should_be),
-                None => wrong.extend(self.untold(from, &row)?),
+                None => wrong.extend(self.untold(seal, from, &row)?),
             }
             Ok(())
         })?;
@@ -175,8 +175,8 @@ impl Shelf {
     }
 
     /// A row that has changed though no record speaks of it, as it was; `None` if there is nothing to put right.
-    fn untold(&self, from: Position, row: &Row) -> Result<Option<Folding>> {
-        let Some((object, since)) = self.before(from, row.id)? else {
+    fn untold(&self, seal: &Seal, from: Position, row: &Row) -> Result<Option<Folding>> {
+        let Some((object, since)) = self.before(seal, from, row.id)? else {
             return Ok(row.body.is_some().then_some((row.id, row.position, None)));
         };
         let position = self.slot_of(row.id).map_or(since, |(_, slot)| slot.position);
@@ -184,7 +184,7 @@ impl Shelf {
     }
 
     /// An object as it was when the log was last taken in, which was up to a position.
-    fn before(&self, from: Position, id: ObjectId) -> Result<Before> {
+    fn before(&self, seal: &Seal, from: Position, id: ObjectId) -> Result<Before> {
         if from == 0 {
             return Ok(None);
         }
@@ -196,7 +196,7 @@ impl Shelf {
         // Its row may be another's already: its records are not.
         let mut object = None;
         let records = (slot.since.saturating_sub(1), slot.position);
-        self.each_sound(records, false, |record, event| {
+        self.each_sound(Some(seal), records, false, |record, event| {
             if let Some(event) = event.filter(|event| event.about() == Some(id)) {
                 object = event.fold(object.take(), record.position);
             }
@@ -212,7 +212,7 @@ impl Shelf {
     }
 
     /// Folds events that the catalogue has not taken in yet. The catalogue is a follower of the log like any other.
-    fn fold(&self) -> Result {
+    fn fold(&self, seal: Option<&Seal>) -> Result {
         let (from, to) = (self.store.position()?, self.store.head()?.position);
         if to < from {
             // The log was cut short: what comes next in it is not in the catalogue yet.
@@ -222,7 +222,7 @@ impl Shelf {
             return Ok(());
         }
         let mut folded = Folded::new(&self.names);
-        let broken = self.each_sound((from, to), false, |record, event| {
+        let broken = self.each_sound(seal, (from, to), false, |record, event| {
             let Some(event) = event else { return Ok(()) };
             folded.fold(record, event, |id| {
                 let row = self.store.row(id)?;
@@ -249,11 +249,11 @@ impl Shelf {
     /// judged anew.
     fn each_sound(
         &self,
+        seal: Option<&Seal>,
         (from, to): (Position, Position),
         anew: bool,
         mut visit: impl FnMut(&Record, Option<Event>) -> Result,
     ) -> Result<BTreeSet<Position>> {
-        let seal = self.seal.read().clone();
         let mut broken = BTreeSet::new();
         let (mut link, mut at) = (self.link_at(from)?, from);
         while at < to {
@@ -263,7 +263,7 @@ impl Shelf {
             }
             for record in records.iter().take_while(|record| record.position <= to) {
                 let follows = record.position == at.saturating_add(1);
-                let holds = seal.as_ref().is_none_or(|seal| follows && seal.holds(record, &link));
+                let holds = seal.is_none_or(|seal| follows && seal.holds(record, &link));
                 (link, at) = (record.link, record.position);
                 if !holds || (!anew && self.is_broken(record.position)) {
                     broken.insert(record.position);

@@ -8,7 +8,7 @@ mod look;
 mod slot;
 
 use crate::backup::Ledger;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::{Position, Store};
 use crate::object::{Object, ObjectId};
 use crate::seal::Seal;
@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tandem_values::{Handle, Template};
+use tandem_values::{Handle, Template, ck::CKR_DEVICE_ERROR};
 
 use known::decode;
 pub(crate) use look::Checked;
@@ -144,7 +144,8 @@ impl Shelf {
 
     /// Brings the shelf up to the last event, if any process has made one since.
     pub fn refresh(&self) -> Result {
-        if self.store.generation() == self.seen.load(Ordering::Acquire) {
+        let is_as_seen = self.store.generation() == self.seen.load(Ordering::Acquire);
+        if is_as_seen && (self.is_checked() || self.seal.read().is_none()) {
             return Ok(());
         }
         let _turn = self.turn.lock();
@@ -172,10 +173,13 @@ impl Shelf {
         match self.read(handle)? {
             Read::There(entry) => Ok(self.trusted(&entry).then_some(entry)),
             Read::Nowhere => Ok(None),
-            Read::Other => {
-                log::error!("row {handle} of the catalogue changes all the time and is not used");
-                Ok(None)
-            }
+            // That says nothing of the object: it is there, and can't be read now.
+            Read::Other => Err(Error::new(
+                CKR_DEVICE_ERROR,
+                format!(
+                    "row {handle} of the catalogue changes all the time: who writes to the state folder?"
+                ),
+            )),
         }
     }
 
@@ -193,7 +197,9 @@ impl Shelf {
         let Some(slot) = self.books.read().slots.get(handle).cloned() else {
             return Ok(Read::Nowhere);
         };
-        let row = self.store.row_at(handle)?.filter(|row| slot.is_of(row));
+        // Once more where it fails: a key that was not used before must be read, and signing waits for nobody else.
+        let row = self.store.row_at(handle).or_else(|_| self.store.row_at(handle))?;
+        let row = row.filter(|row| slot.is_of(row));
         let Some(object) = row.as_ref().and_then(decode) else { return Ok(Read::Other) };
         let entry = Arc::new(Entry { handle, position: slot.position, object });
         let books = self.books.read();
