@@ -94,7 +94,9 @@ impl Token {
     /// Logs in on the members: on one first, then on the others. An error if nobody answered.
     pub(crate) fn enter(&self, user: User, pin: Option<&Secret>) -> Result {
         let Some(fault) = self.enter_members(user, pin)? else { return Ok(()) };
-        let rv = if fault.class == Class::Ill { CKR_DEVICE_ERROR } else { fault.rv.0 };
+        // That there was too little time left to wait says nothing that an application knows.
+        let is_late = fault.rv.0 == CKR_FUNCTION_CANCELED;
+        let rv = if is_late || fault.class == Class::Ill { CKR_DEVICE_ERROR } else { fault.rv.0 };
         Err(Error::new(
             rv,
             format!(
