@@ -22,9 +22,6 @@ impl From<Event> for Entry {
     }
 }
 
-/// How many records are read at once.
-const BATCH: usize = 256;
-
 /// The log as one token uses it.
 pub struct Journal {
     store: Arc<dyn Store>,
@@ -147,26 +144,16 @@ impl Journal {
 
     /// The link of the record at a position, which the next one follows from; zeroes before the first.
     pub fn link_at(&self, position: Position) -> Result<Hash> {
-        let Some(before) = position.checked_sub(1) else { return Ok([0; 32]) };
-        let record = self.store.read(before, 1)?.into_iter().next();
-        // Where one is missing, nothing follows from it.
-        Ok(record.filter(|record| record.position == position).map_or([0; 32], |r| r.link))
+        link_at(&*self.store, position)
     }
+}
 
-    /// Walks over every record after a position.
-    pub fn walk(&self, after: Position, mut visit: impl FnMut(&Record)) -> Result {
-        let mut position = after;
-        loop {
-            let records = self.store.read(position, BATCH)?;
-            for record in &records {
-                position = record.position;
-                visit(record);
-            }
-            if records.len() < BATCH {
-                return Ok(());
-            }
-        }
-    }
+/// The link of the record at a position of a log, which the next one follows from; zeroes before the first.
+pub(crate) fn link_at(store: &dyn Store, position: Position) -> Result<Hash> {
+    let Some(before) = position.checked_sub(1) else { return Ok([0; 32]) };
+    let record = store.read(before, 1)?.into_iter().next();
+    // Where one is missing, nothing follows from it.
+    Ok(record.filter(|record| record.position == position).map_or([0; 32], |r| r.link))
 }
 
 /// What is wrong with a record that somebody has changed.

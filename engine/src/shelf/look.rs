@@ -6,7 +6,7 @@ use super::{Books, Shelf};
 use crate::backup::Ledger;
 use crate::error::Result;
 use crate::event::{Event, Record};
-use crate::journal::{BROKEN, damaged};
+use crate::journal::{BROKEN, damaged, link_at};
 use crate::log::{Position, Row};
 use crate::object::ObjectId;
 use crate::seal::Seal;
@@ -255,7 +255,7 @@ impl Shelf {
         mut visit: impl FnMut(&Record, Option<Event>) -> Result,
     ) -> Result<BTreeSet<Position>> {
         let mut broken = BTreeSet::new();
-        let (mut link, mut at) = (self.link_at(from)?, from);
+        let (mut link, mut at) = (link_at(&*self.store, from)?, from);
         while at < to {
             let records = self.store.read(at, BATCH)?;
             if records.is_empty() {
@@ -274,13 +274,6 @@ impl Shelf {
             at = records.last().map_or(to, |last| last.position);
         }
         Ok(broken)
-    }
-
-    /// The link of the record at a position; zeroes before the first.
-    fn link_at(&self, position: Position) -> Result<[u8; 32]> {
-        let Some(before) = position.checked_sub(1) else { return Ok([0; 32]) };
-        let last = self.store.read(before, 1)?.into_iter().next();
-        Ok(last.filter(|last| last.position == position).map_or([0; 32], |last| last.link))
     }
 
     /// What these records made or changed is not used from now on.

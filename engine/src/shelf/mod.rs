@@ -160,26 +160,22 @@ impl Shelf {
     /// The object of a handle; `None` if there is none. An error says that the store can't be read now.
     pub fn get(&self, handle: Handle) -> Result<Option<Arc<Entry>>> {
         // A row that is not the one that was taken in was changed by another process, or by somebody's hand.
-        for anew in [false, true] {
+        let mut looks = [false, true].into_iter();
+        loop {
             match self.read(handle)? {
                 Read::There(entry) => return Ok(self.trusted(&entry).then_some(entry)),
                 Read::Nowhere => return Ok(None),
-                Read::Other => drop({
-                    let _turn = self.turn.lock();
-                    self.look(anew)?
-                }),
+                Read::Other => {}
             }
-        }
-        match self.read(handle)? {
-            Read::There(entry) => Ok(self.trusted(&entry).then_some(entry)),
-            Read::Nowhere => Ok(None),
-            // That says nothing of the object: it is there, and can't be read now.
-            Read::Other => Err(Error::new(
-                CKR_DEVICE_ERROR,
-                format!(
+            // That nothing is seen says nothing of the object: it is there, and can't be read now.
+            let Some(anew) = looks.next() else {
+                let message = format!(
                     "row {handle} of the catalogue changes all the time: who writes to the state folder?"
-                ),
-            )),
+                );
+                return Err(Error::new(CKR_DEVICE_ERROR, message));
+            };
+            let _turn = self.turn.lock();
+            self.look(anew)?;
         }
     }
 
