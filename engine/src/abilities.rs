@@ -2,6 +2,7 @@
 //! and go.
 
 use crate::error::Result;
+use crate::fault::Answer;
 use crate::log::StoreError;
 use crate::settings::Role;
 use crate::station::Station;
@@ -24,6 +25,22 @@ struct Abilities {
     pin_len_min: u64,
     #[n(2)]
     pin_len_max: u64,
+    /// What it listed and whose it was, by which it is seen that nothing has changed.
+    #[n(3)]
+    told: Told,
+}
+
+/// The mechanisms that a member lists, and who says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+struct Told {
+    #[n(0)]
+    listed: Vec<u64>,
+    /// The library's, the hardware's and the firmware's, each major and minor.
+    #[n(1)]
+    versions: [(u8, u8); 3],
+    /// The token's manufacturer, model and serial number.
+    #[n(2)]
+    token: [String; 3],
 }
 
 /// Flags that say what a mechanism does, as against how it does it.
@@ -47,31 +64,22 @@ const FUNCTIONS: u64 = CKF_ENCRYPT
     | CKF_DECAPSULATE;
 
 impl Token {
-    /// Asks a member what it can do and remembers it.
+    /// Asks a member what it can do and remembers it. A token that lists what it did before, in the versions of before,
+    /// is not asked about each mechanism again.
     pub(crate) fn note_abilities(&self, station: &Station) {
-        let (Ok(mechanisms), Ok(token)) = (station.member.mechanisms(), station.member.token())
-        else {
+        let noted = self.noted(station);
+        let Ok(abilities) = ask(station, noted.as_ref()) else { return };
+        if noted.as_ref() == Some(&abilities) {
             return;
-        };
-        let abilities = Abilities {
-            mechanisms: mechanisms.into_iter().collect(),
-            pin_len_min: token.pin_len_min,
-            pin_len_max: token.pin_len_max,
-        };
+        }
         let name = note::member(station.name(), note::ABILITIES);
         let Ok(bytes) = minicbor::to_vec(&abilities) else { return };
-        match self.store.note(&name) {
-            Ok(Some(known)) if known == bytes => {}
-            Ok(_) => {
-                if let Err(error) = self.store.set_note(&name, Some(&bytes)) {
-                    log::warn!(
-                        "token {}: what member {} can do is not noted: {error}",
-                        self.settings.label,
-                        station.name()
-                    );
-                }
-            }
-            Err(error) => log::warn!("token {}: {error}", self.settings.label),
+        if let Err(error) = self.store.set_note(&name, Some(&bytes)) {
+            log::warn!(
+                "token {}: what member {} can do is not noted: {error}",
+                self.settings.label,
+                station.name()
+            );
         }
     }
 
@@ -162,6 +170,21 @@ impl Token {
     pub(crate) fn mechanism_as_seen(&self, kind: MechanismType) -> Result<MechanismInfo> {
         self.common().get(&kind).copied().ok_or_else(|| CKR_MECHANISM_INVALID.into())
     }
+}
+
+/// What a member can do, of which this much is known.
+fn ask(station: &Station, noted: Option<&Abilities>) -> Answer<Abilities> {
+    let member = &station.member;
+    let (library, token) = (member.library()?, member.token()?);
+    let versions = [library.version, token.hardware_version, token.firmware_version];
+    let who = [token.manufacturer, token.model, token.serial];
+    let told = Told { listed: member.mechanism_list()?, versions, token: who };
+    let mechanisms = match noted {
+        Some(noted) if noted.told == told => noted.mechanisms.clone(),
+        _ => member.mechanisms()?.into_iter().collect(),
+    };
+    let (pin_len_min, pin_len_max) = (token.pin_len_min, token.pin_len_max);
+    Ok(Abilities { mechanisms, pin_len_min, pin_len_max, told })
 }
 
 fn narrower(a: &MechanismInfo, b: &MechanismInfo) -> MechanismInfo {

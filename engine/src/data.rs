@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use crate::fault::{Answer, Call, Fault};
 use crate::object::ObjectId;
-use crate::step::{Bytes, Output, Room, Step, Verb};
+use crate::step::{Bytes, Verb};
 use tandem_values::{Handle, Mechanism, Parameter, Part, ck::*};
 use zeroize::Zeroizing;
 
@@ -24,6 +24,7 @@ fn gcm(nonce: &[u8], id: ObjectId) -> Mechanism {
     Mechanism { kind: CKM_AES_GCM, parameter: Parameter::Parts(parts) }
 }
 
+/// An operation whose output is at most a nonce and a tag longer than its input.
 fn run(
     desk: &Desk<'_>,
     verb: Verb,
@@ -31,16 +32,7 @@ fn run(
     mechanism: Mechanism,
     data: &[u8],
 ) -> Answer<Bytes> {
-    desk.member.step(
-        desk.session,
-        &Step::Init { verb, mechanism, key: Some(key), signature: None },
-        Room::Query,
-    )?;
-    let room = Room::Bytes(data.len().saturating_add(64));
-    match desk.member.step(desk.session, &Step::Whole(verb, data.into()), room)? {
-        Output::Bytes(bytes) => Ok(bytes),
-        _ => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
-    }
+    desk.operate(verb, mechanism, key, data, data.len().saturating_add(64))
 }
 
 /// Seals a value for the log, under a nonce that is never used twice (random).

@@ -16,6 +16,7 @@ use crate::ring::RingHandles;
 use crate::seal::Seal;
 use crate::station::{Lease, Station};
 use crate::token::{Token, note};
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -63,19 +64,19 @@ struct Stop {
 }
 
 impl Token {
-    /// Lets every member that can hold keys catch up with the log. Answers what could not be taken.
+    /// Lets every member that can hold keys catch up with the log, all at once. Answers what could not be taken.
     pub(crate) fn catch_up(&self) -> Vec<(String, Exception)> {
         let ready: Vec<_> = self.stations.iter().filter(|station| station.is_ready()).collect();
         self.look_at_heads();
-        let exceptions = ready
-            .iter()
-            .flat_map(|station| {
-                let name = station.name().to_owned();
-                self.catch_up_one(station)
-                    .into_iter()
-                    .map(move |exception| (name.clone(), exception))
-            })
-            .collect();
+        let exceptions = Mutex::new(Vec::new());
+        // What can't be read says nothing: following says it again.
+        let behind =
+            ready.iter().copied().filter(|station| self.is_behind(station).unwrap_or(true));
+        self.at_once(behind, |station| {
+            let left = self.catch_up_one(station);
+            let named = left.into_iter().map(|exception| (station.name().to_owned(), exception));
+            exceptions.lock().extend(named);
+        });
         // One that turned out to have forgotten us is due at once, and catches up when it is back.
         for station in ready.into_iter().filter(|station| !station.is_up()) {
             self.wake(station);
@@ -83,19 +84,24 @@ impl Token {
         if !self.is_tended() {
             self.tell_heads(false);
         }
-        exceptions
+        exceptions.into_inner()
     }
 
     /// True if a member that is ready has something to follow.
     pub(crate) fn is_anybody_behind(&self) -> Result<bool> {
-        let head = self.store.head()?.position;
         for station in self.stations.iter().filter(|station| station.is_ready()) {
-            let following = self.store.following(station.name())?;
-            if following.position < head || self.is_due(station, &following) {
+            if self.is_behind(station)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// True if a member has something to follow, or to try again.
+    fn is_behind(&self, station: &Station) -> Result<bool> {
+        let head = self.store.head()?.position;
+        let following = self.store.following(station.name())?;
+        Ok(following.position < head || self.is_due(station, &following))
     }
 
     /// Lets one member catch up. A member that fails meanwhile is down, and goes on from its position when it is back.
@@ -126,9 +132,7 @@ impl Token {
         }
         self.look_at_head(station);
         self.is_borne_out()?;
-        let head = self.store.head()?.position;
-        let following = self.store.following(station.name())?;
-        if following.position >= head && !self.is_due(station, &following) {
+        if !self.is_behind(station)? {
             return Ok(());
         }
         let Some(mut writing) = self.store.lease(station.name(), self.settings.lease_wait_ms)?
@@ -145,9 +149,9 @@ impl Token {
         let look_always = self.store.note(&note::member(station.name(), note::LOOK))?.is_some();
         let mut doubted = None;
         loop {
-            let mut lease = lease_to_follow(station)?;
+            let lease = lease_to_follow(station)?;
             let ring = lease.ring()?;
-            let mut judge = self.judge_for(station, doubted.is_some());
+            let judge = self.judge_for(station, doubted.is_some());
             let mut follower = Follower {
                 station,
                 desk: lease.desk(),
@@ -166,7 +170,7 @@ impl Token {
                 // What could not be proven may have left an operation half-way in either session; so may what ended the
                 // store's work.
                 lease.spoil();
-                if let Some(judge) = &mut judge {
+                if let Some(judge) = &judge {
                     judge.spoil();
                 }
             }
@@ -197,7 +201,7 @@ impl Token {
             .iter()
             .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
             .filter_map(|other| other.lease().ok())
-            .find_map(|mut lease| {
+            .find_map(|lease| {
                 if !doubtful || self.is_well(&lease.desk()) {
                     return Some(lease);
                 }
@@ -305,7 +309,8 @@ impl Token {
     /// True if a member that has just failed still shows its ring: then it was this object that it could not take, and
     /// going down for it would keep everything after it from being followed.
     pub(crate) fn is_well(&self, desk: &Desk<'_>) -> bool {
-        let ring = self.known_ring().ok().flatten();
+        // A store that can't be read now says nothing of the member: the ring as it was known before does as well.
+        let ring = self.known_ring().unwrap_or_else(|_| self.ring.read().clone());
         ring.is_some_and(|ring| crate::pair::find(desk, &ring).is_ok())
     }
 

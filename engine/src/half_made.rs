@@ -8,12 +8,14 @@ use crate::carry;
 use crate::desk::Desk;
 use crate::fault::{Answer, Class};
 use crate::object::Object;
-use crate::prove::Failure;
+use crate::prove::{self, Failure};
 use crate::replica::is_hidden;
 use crate::station::Station;
+use crate::step::Verb;
 use crate::token::Token;
+use sha2::{Digest, Sha256};
 use tandem_values::template::Reading;
-use tandem_values::{Template, Value, ck::*};
+use tandem_values::{Handle, Template, Value, ck::*};
 
 /// Class and type, name, and what a key pair or data can't be without; the value last.
 const TELLING: [u64; 10] = [
@@ -43,6 +45,13 @@ impl Token {
             match desk.member.read(desk.session, candidate, &TELLING) {
                 Ok(readings) if is_empty_shell(&readings) => {
                     say_removed(desk, "an object with neither name nor material");
+                    desk.member.destroy(desk.session, candidate)?;
+                }
+                Ok(readings)
+                    if let Some(key_type) = nameless_secret(&readings)
+                        && has_no_value(desk, candidate, key_type)? =>
+                {
+                    say_removed(desk, "a secret key with neither name nor value");
                     desk.member.destroy(desk.session, candidate)?;
                 }
                 // Not even what it is can be read of it.
@@ -84,6 +93,75 @@ impl Token {
         }
         Ok(removed)
     }
+}
+
+/// The type of a secret key without a name, if these attributes, [`TELLING`], are of one.
+fn nameless_secret(readings: &[Reading]) -> Option<u64> {
+    let [class, key_type, told @ .., _] = readings else { return None };
+    let is_secret = number(class) == Some(CKO_SECRET_KEY);
+    number(key_type).filter(|_| is_secret && told.iter().all(says_nothing))
+}
+
+/// What every secret key has, if only as false (PKCS #11 3.2 section 4.10).
+const OF_EACH: [u64; 6] = [
+    CKA_ENCRYPT,
+    CKA_SENSITIVE,
+    CKA_EXTRACTABLE,
+    CKA_ALWAYS_SENSITIVE,
+    CKA_NEVER_EXTRACTABLE,
+    CKA_LOCAL,
+];
+
+/// A generic secret's length is not known: of any other than none a digest tells.
+const ANY_LEN: u64 = 1;
+
+/// True if a secret key was never whole: it lacks what each has, or it has no value to answer with. One that merely may not be
+/// used, or is of a type of which that can't be told, is somebody's.
+fn has_no_value(desk: &Desk<'_>, key: Handle, key_type: u64) -> Answer<bool> {
+    let readings = desk.member.read(desk.session, key, &OF_EACH)?;
+    if readings.iter().any(|reading| matches!(reading, Reading::Invalid)) {
+        return Ok(true);
+    }
+    let known = matches!(key_type, CKK_AES | CKK_GENERIC_SECRET);
+    let Some(method) = prove::secret_method(key_type, ANY_LEN).filter(|_| known) else {
+        return Ok(false);
+    };
+    let data = vec![0; method.len];
+    match (method.verb, prove::run(desk, &method, key, &data)) {
+        // Nothing was added to the data.
+        (Verb::Digest, Ok(digest)) => Ok(*digest == *Sha256::digest(&data)),
+        (Verb::Encrypt, Err(fault)) if !matches!(fault.class, Class::Lost) => {
+            let may = matches!(
+                fault.rv.0,
+                CKR_KEY_FUNCTION_NOT_PERMITTED | CKR_USER_NOT_LOGGED_IN | CKR_DEVICE_MEMORY
+            );
+            Ok(!may && is_free(desk, key)? && works_with_another(desk, &method, &data)?)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// True unless a key says that it is for certain mechanisms only.
+fn is_free(desk: &Desk<'_>, key: Handle) -> Answer<bool> {
+    let readings = desk.member.read(desk.session, key, &[CKA_ALLOWED_MECHANISMS])?;
+    Ok(match readings.first() {
+        Some(Reading::Value(Value::Numbers(allowed))) => allowed.is_empty(),
+        reading => matches!(reading, Some(Reading::Invalid)),
+    })
+}
+
+/// True if what a key could not do another can, one of the session that is whole: then it is the key.
+fn works_with_another(desk: &Desk<'_>, method: &prove::Method, data: &[u8]) -> Answer<bool> {
+    let whole = Template::new()
+        .with(CKA_CLASS, CKO_SECRET_KEY)
+        .with(CKA_KEY_TYPE, CKK_AES)
+        .with(CKA_TOKEN, false)
+        .with(CKA_ENCRYPT, true)
+        .with(CKA_VALUE, [0; 32].as_slice());
+    let key = desk.member.create(desk.session, &whole)?;
+    let answer = prove::run(desk, method, key, data);
+    desk.discard(key);
+    Ok(answer.is_ok())
 }
 
 fn say_removed(desk: &Desk<'_>, what: &str) {
@@ -151,5 +229,15 @@ mod tests {
         assert!(!shell(of(CKO_SECRET_KEY), of(CKK_AES), &[bytes(b""), bytes(b"")]));
         assert!(!shell(of(CKO_PRIVATE_KEY), of(CKK_ML_DSA), &[bytes(b"")]), "not known");
         assert!(!shell(of(CKO_PRIVATE_KEY), of(CKK_RSA), &[Reading::Sensitive]));
+    }
+
+    #[test]
+    fn a_secret_key_without_a_name_is_asked() {
+        let mut readings = vec![of(CKO_SECRET_KEY), of(CKK_AES), bytes(b""), bytes(b"")];
+        readings.resize(TELLING.len(), Reading::Invalid);
+        assert_eq!(nameless_secret(&readings), Some(CKK_AES));
+        readings[2] = bytes(b"id");
+        assert_eq!(nameless_secret(&readings), None);
+        assert_eq!(nameless_secret(&[of(CKO_PRIVATE_KEY), of(CKK_EC), Reading::Invalid]), None);
     }
 }

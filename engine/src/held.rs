@@ -65,7 +65,7 @@ struct Home {
 
 impl Home {
     fn desk(self, station: &Station) -> Desk<'_> {
-        Desk { life: self.life, ..Desk::new(&*station.member, self.session) }
+        Desk::new(&*station.member, self.session).in_life(self.life)
     }
 
     /// Closes the session, if it may still be there.

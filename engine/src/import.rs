@@ -236,7 +236,7 @@ impl Session {
             let kek = key.object().kek.map_or(ring.open, |kek| ring.kek(kek));
             let twin = carry::unwrap(&desk, kek, wrapped, &template)?;
             let answer = desk.member.wrap(desk.session, mechanism, by, twin);
-            let _ = desk.member.destroy(desk.session, twin);
+            desk.discard(twin);
             answer
         })
     }
@@ -338,7 +338,7 @@ impl Token {
             let desk = lease.desk();
             let key = carry::unwrap(&desk, ring.kek(kek), wrapped, &twin)?;
             let fingerprint = prove::fingerprint(&desk, key, &method, &seal);
-            let _ = desk.member.destroy(desk.session, key);
+            desk.discard(key);
             fingerprint.map(Some)
         })
     }
@@ -370,7 +370,7 @@ impl Token {
             let desk = lease.desk();
             let key = carry::unwrap(&desk, ring.open, &wrapped, &twin)?;
             let wrapped = carry::wrap(&desk, ring.kek(closed), key);
-            let _ = desk.member.destroy(desk.session, key);
+            desk.discard(key);
             let wrapped = wrapped?;
             let tightened = Object { kek: Some(closed), ..object.clone() };
             match self.prove_wrapped(&desk, &tightened, ring.kek(closed), &wrapped) {

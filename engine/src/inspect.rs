@@ -220,7 +220,7 @@ impl Token {
         let Some(spot) = directory.only(&entry.object).filter(|_| station.is_ready()) else {
             return false;
         };
-        station.lease().is_ok_and(|mut lease| {
+        station.lease().is_ok_and(|lease| {
             let Some(handle) = spot.within(lease.life()) else { return false };
             let proven = self.prove_whole(&lease, handle, entry).is_ok();
             if proven {

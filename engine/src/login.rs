@@ -12,6 +12,7 @@ use crate::seal::Seal;
 use crate::station::{Lease, Station};
 use crate::token::{Token, note};
 use crate::waking::LOST_MAX;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use tandem_values::{Handle, Secret, ck::*};
 
@@ -57,9 +58,9 @@ impl Login {
 }
 
 /// What came of an attempt to log in on the first member that answered.
-enum First {
+enum First<'a> {
     /// Taken by this station.
-    Taken(usize),
+    Taken(&'a Arc<Station>),
     /// Nobody answered: the last fault.
     Nobody(Fault),
 }
@@ -109,41 +110,60 @@ impl Token {
 
     /// The same, where the last fault is an answer if nobody answered.
     pub(crate) fn enter_members(&self, user: User, pin: Option<&Secret>) -> Result<Option<Fault>> {
-        for station in &self.stations {
-            self.wake(station);
-        }
+        self.wake_all();
         let first = match self.enter_first(user, pin)? {
             First::Taken(first) => first,
             First::Nobody(fault) => return Ok(Some(fault)),
         };
-        if user == User::User
-            && let (Some(station), Ok(Some(ring))) = (self.stations.get(first), self.known_ring())
-        {
-            // With the log's seal open a PIN that was refused before is known again, whichever process asked.
-            self.find_ring(station, &ring);
-        }
-        for (at, station) in self.stations.iter().enumerate() {
-            if at != first && (station.is_up() || station.health(|health| health.wants_pin())) {
-                // What goes wrong here is in the member's health: the token works with the others.
-                let _ = self.enter_other(station, user, pin);
-            }
-        }
+        self.enter_others(first, user, pin);
         Ok(None)
     }
 
-    fn enter_first(&self, user: User, pin: Option<&Secret>) -> Result<First> {
-        let mut last = Fault::new(Call::Login, CKR_DEVICE_REMOVED);
-        let mut order: Vec<_> = self.stations.iter().enumerate().collect();
-        // A member that has refused a PIN which the others took is not the one to judge the next.
-        order.sort_by_key(|(_, station)| {
-            matches!(self.store.note(&note::member(station.name(), note::REFUSED_PIN)), Ok(Some(_)))
+    /// Logs in on the other members, now that one has taken the PIN, and finds the ring on each. What goes wrong there is in the
+    /// member's health: the token works with the others.
+    fn enter_others(&self, first: &Arc<Station>, user: User, pin: Option<&Secret>) {
+        let ring = match user {
+            User::User => self.known_ring().ok().flatten(),
+            User::So | User::Context => None,
+        };
+        let find_ring = |station| ring.iter().for_each(|ring| self.find_ring(station, ring));
+        let others = || self.stations.iter().filter(|other| !Arc::ptr_eq(other, first));
+        // With the log's seal open a PIN that was refused before is known again, whichever process asked.
+        let seal_first = others().any(|station| self.has_refused_some_pin(station));
+        if seal_first {
+            find_ring(first);
+        }
+        let answers = Mutex::new(Vec::new());
+        let is_asked =
+            |station: &Station| station.is_up() || station.health(|health| health.wants_pin());
+        let first_too = (!seal_first).then_some(first).into_iter();
+        self.at_once(first_too.chain(others().filter(|other| is_asked(other))), |station| {
+            if Arc::ptr_eq(station, first) {
+                return find_ring(station);
+            }
+            let Ok(pin) = self.pin_for(station, user, pin) else { return };
+            let answer = station.login(user, pin.as_ref());
+            if answer.is_ok() {
+                find_ring(station);
+            }
+            answers.lock().push((station, pin, answer));
         });
-        for (at, station) in order {
+        for (station, pin, answer) in answers.into_inner() {
+            self.note_entry(station, pin.as_ref(), answer);
+        }
+    }
+
+    fn enter_first(&self, user: User, pin: Option<&Secret>) -> Result<First<'_>> {
+        let mut last = Fault::new(Call::Login, CKR_DEVICE_REMOVED);
+        let mut order: Vec<_> = self.stations.iter().collect();
+        // A member that has refused a PIN which the others took is not the one to judge the next.
+        order.sort_by_key(|station| self.has_refused_some_pin(station));
+        for station in order {
             if !station.is_up() || (user == User::User && station.settings.pin.is_some()) {
                 continue;
             }
             match station.login(user, pin) {
-                Ok(()) => return Ok(First::Taken(at)),
+                Ok(()) => return Ok(First::Taken(station)),
                 Err(fault) if station.judge(fault) == Class::Refused => {
                     log::warn!(
                         "token {}: member {} refused the login ({fault}); no other member was asked",
@@ -158,6 +178,11 @@ impl Token {
         Ok(First::Nobody(last))
     }
 
+    /// True if it has refused a PIN that another took, and no other was brought since.
+    fn has_refused_some_pin(&self, station: &Station) -> bool {
+        matches!(self.store.note(&note::member(station.name(), note::REFUSED_PIN)), Ok(Some(_)))
+    }
+
     /// Logs in on a further member, with its own PIN or the one another member has just taken.
     pub(crate) fn enter_other(
         &self,
@@ -165,7 +190,21 @@ impl Token {
         user: User,
         pin: Option<&Secret>,
     ) -> Answer {
-        let own = match (&station.settings.pin, user) {
+        let pin = self.pin_for(station, user, pin)?;
+        let answer = station.login(user, pin.as_ref());
+        self.note_entry(station, pin.as_ref(), answer);
+        answer
+    }
+
+    /// The PIN for a further member: its own, or this one. An error, which is in the member's health, if it can't be read or
+    /// the member has refused it before.
+    fn pin_for(
+        &self,
+        station: &Station,
+        user: User,
+        pin: Option<&Secret>,
+    ) -> Answer<Option<Secret>> {
+        let pin = match (&station.settings.pin, user) {
             (Some(source), User::User) => match source.pin() {
                 Ok(pin) => Some(pin),
                 Err(reason) => {
@@ -173,11 +212,10 @@ impl Token {
                     return Err(Fault::new(Call::Login, CKR_DEVICE_ERROR));
                 }
             },
-            _ => None,
+            _ => pin.cloned(),
         };
-        let pin = own.as_ref().or(pin);
+        let mark = self.mark(pin.as_ref());
         let refused = note::member(station.name(), note::REFUSED_PIN);
-        let mark = self.mark(pin);
         if mark.is_some() && self.store.note(&refused).ok().flatten() == mark {
             station.health(|health| {
                 health.refuse_pin(
@@ -186,17 +224,23 @@ impl Token {
             });
             return Err(Fault::new(Call::Login, CKR_PIN_INCORRECT));
         }
-        let answer = station.login(user, pin);
-        match &answer {
+        Ok(pin)
+    }
+
+    /// Notes what a further member said to a PIN, so that none is tried there twice that it has refused.
+    fn note_entry(&self, station: &Station, pin: Option<&Secret>, answer: Answer) {
+        let refused = note::member(station.name(), note::REFUSED_PIN);
+        let mark = self.mark(pin);
+        match answer {
             Ok(()) => {
                 station.health(crate::health::Health::forgive_pin);
                 if mark.is_some() && matches!(self.store.note(&refused), Ok(Some(_))) {
                     let _ = self.store.set_note(&refused, None);
                 }
             }
-            Err(fault) if fault.class == Class::Lost => station.lose(*fault),
-            Err(fault) if station.judge(*fault) == Class::Ill => {}
-            Err(fault) if !says_no_to_pin(*fault) => station.fail(*fault),
+            Err(fault) if fault.class == Class::Lost => station.lose(fault),
+            Err(fault) if station.judge(fault) == Class::Ill => {}
+            Err(fault) if !says_no_to_pin(fault) => station.fail(fault),
             Err(fault) => {
                 log::error!(
                     "member {} refused the PIN that the others took ({fault}): it is not tried again; set its PIN to the \
@@ -209,7 +253,6 @@ impl Token {
                 }
             }
         }
-        answer
     }
 
     /// A mark by which a refused PIN is known again, by those only who are logged in: it is keyed by the log's seal.
@@ -455,9 +498,9 @@ impl Token {
 
     /// Tries every member that is down and due.
     pub(crate) fn wake_all(&self) {
-        for station in &self.stations {
-            self.wake(station);
-        }
+        let now = self.clock.steady_ms();
+        let due = |station: &&Arc<Station>| station.health(|health| health.is_due(now));
+        self.at_once(self.stations.iter().filter(due), |station| self.wake(station));
     }
 }
 

@@ -335,7 +335,7 @@ impl Session {
             let drafts = drafts_of_pair(token, &desk, station, &public, &private, pair);
             if drafts.is_err() {
                 for handle in [pair.public, pair.private] {
-                    let _ = desk.member.destroy(desk.session, handle);
+                    desk.discard(handle);
                 }
             }
             drafts
@@ -374,7 +374,7 @@ impl Session {
             let handle = work(&desk, &scratch(template, !template.is(CKA_TOKEN)))?;
             let draft = draft_of_key(token, &desk, station, template, handle, None);
             if draft.is_err() {
-                let _ = desk.member.destroy(desk.session, handle);
+                desk.discard(handle);
             }
             Ok(vec![draft?])
         })
@@ -410,7 +410,7 @@ impl Session {
                 if let Ok(desk) = home
                     && let Some(scratch) = draft.scratch.within(desk.life)
                 {
-                    let _ = desk.member.destroy(desk.session, scratch);
+                    desk.discard(scratch);
                 }
                 handles.push(None);
                 committed.push((draft.object, draft.wrapped));

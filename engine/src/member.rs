@@ -69,7 +69,9 @@ pub trait Member: Send + Sync {
     fn library(&self) -> Answer<LibraryInfo>;
     /// What the token says of itself.
     fn token(&self) -> Answer<TokenInfo>;
-    /// Every mechanism of the token.
+    /// C_GetMechanismList.
+    fn mechanism_list(&self) -> Answer<Vec<MechanismType>>;
+    /// Every mechanism of the token, which takes a call for each.
     fn mechanisms(&self) -> Answer<Vec<(MechanismType, MechanismInfo)>>;
     /// Opens a session, for reading and writing or for reading only.
     fn open(&self, writes: bool) -> Answer<SessionId>;

@@ -17,15 +17,16 @@ use crate::station::{Lease, Station};
 use crate::step::{Output, Room, Step, Verb};
 use crate::token::Token;
 use crate::waking::LOST_MAX;
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use tandem_values::{Handle, Mechanism, Parameter, Secret, ck::*};
 
 /// The operations of one session: at most one of each kind, on one member.
 #[derive(Default)]
 pub(crate) struct Activity {
-    active: BTreeMap<Verb, u64>,
-    asked: Vec<Asked>,
+    /// Each with its mechanism. One is the rule, two that go on together the exception.
+    active: SmallVec<[(Verb, u64); 2]>,
+    asked: SmallVec<[Asked; 1]>,
     place: Option<Lease>,
     kept_bytes: usize,
     pinned: bool,
@@ -118,10 +119,10 @@ impl Activity {
     /// Is what the step needs active, and what it begins not?
     fn admits(&self, effect: &Effect) -> Result {
         match effect {
-            Effect::Begins(verb, _) if self.active.contains_key(verb) => {
+            Effect::Begins(verb, _) if self.mechanism(*verb).is_some() => {
                 Err(CKR_OPERATION_ACTIVE.into())
             }
-            effect if effect.needs().iter().any(|verb| !self.active.contains_key(verb)) => {
+            effect if effect.needs().iter().any(|verb| self.mechanism(*verb).is_none()) => {
                 Err(CKR_OPERATION_NOT_INITIALIZED.into())
             }
             _ => Ok(()),
@@ -131,7 +132,7 @@ impl Activity {
     /// Keeps a step that was answered.
     fn keep(&mut self, step: Step<Held>, output: &Output, effect: &Effect, limit: usize) {
         if let Effect::Begins(verb, mechanism) = effect {
-            self.active.insert(*verb, *mechanism);
+            self.active.push((*verb, *mechanism));
         }
         if let Effect::Ends(verb) = effect {
             self.end(*verb);
@@ -154,7 +155,7 @@ impl Activity {
 
     /// An operation has ended. When none is left, the session with the member is lent to others.
     fn end(&mut self, verb: Verb) {
-        self.active.remove(&verb);
+        self.active.retain(|(active, _)| *active != verb);
         if self.active.is_empty() {
             *self = Self::default();
         }
@@ -162,14 +163,20 @@ impl Activity {
 
     /// What is left in the session with the member is half-way: it is not lent to others.
     fn abandon(&mut self) {
-        if let Some(mut place) = self.place.take() {
+        if let Some(place) = self.place.take() {
             place.spoil();
         }
     }
 
-    /// Every key that the steps name.
-    fn keys(&self) -> Vec<Held> {
-        self.asked.iter().flat_map(|asked| keys_of(&asked.step)).collect()
+    /// The mechanism of an active operation.
+    fn mechanism(&self, verb: Verb) -> Option<u64> {
+        self.active.iter().find(|(active, _)| *active == verb).map(|(_, mechanism)| *mechanism)
+    }
+
+    /// Every key that these steps and one more name.
+    fn keys(&self, step: &Step<Held>) -> SmallVec<[Held; 2]> {
+        let steps = self.asked.iter().map(|asked| &asked.step).chain([step]);
+        steps.filter_map(key_of).cloned().collect()
     }
 }
 
@@ -206,10 +213,11 @@ fn released(output: &Output) -> &[u8] {
     }
 }
 
-fn keys_of(step: &Step<Held>) -> Vec<Held> {
+fn key_of(step: &Step<Held>) -> Option<&Held> {
     match step {
-        Step::Init { key: Some(key), .. } | Step::FeedKey(key) => vec![key.clone()],
-        _ => Vec::new(),
+        Step::Init { key, .. } => key.as_ref(),
+        Step::FeedKey(key) => Some(key),
+        _ => None,
     }
 }
 
@@ -286,12 +294,12 @@ impl Session {
     /// Ends an operation without a result (C_…Init with a null mechanism, C_SessionCancel). Nothing if none is active.
     pub fn cancel(&self, verb: Verb) -> Result {
         let mut activity = self.activity.lock();
-        if activity.active.contains_key(&verb) {
+        if activity.mechanism(verb).is_some() {
             if activity.active.len() == 1 {
                 *activity = Activity::default();
             } else if let Some(place) = &activity.place {
                 place.station().member.cancel(place.session(), verb)?;
-                activity.active.remove(&verb);
+                activity.active.retain(|(active, _)| *active != verb);
                 activity.asked.retain(|asked| !concerns(&asked.step, verb));
             }
         }
@@ -300,7 +308,7 @@ impl Session {
 
     /// The mechanism of an active operation, whose message parameters it shapes.
     pub fn active(&self, verb: Verb) -> Option<u64> {
-        self.activity.lock().active.get(&verb).copied()
+        self.activity.lock().mechanism(verb)
     }
 
     /// True if a step begins an operation exactly as one was begun in this session before: no member could answer
@@ -422,8 +430,7 @@ impl Session {
                 }
             }
         }
-        let mut keys = activity.keys();
-        keys.extend(keys_of(step));
+        let keys = activity.keys(step);
         for station in token.holders_in_turn(&keys) {
             if inquiry.has_asked(&station) {
                 continue;
@@ -463,7 +470,7 @@ impl Session {
                         Class::Lost => {
                             activity.abandon();
                             self.token().bring_back(station);
-                            for held in activity.keys().iter().chain(&keys_of(step)) {
+                            for held in &activity.keys(step) {
                                 forget_place(station, held);
                             }
                         }
@@ -519,7 +526,7 @@ fn forget_place(station: &Station, held: &Held) {
 /// Brings a member to where the operation stands. What the application already has must come out again.
 fn replay(token: &Token, activity: &mut Activity, station: &Arc<Station>) -> Answer {
     activity.abandon();
-    let mut place = station.lease()?;
+    let place = station.lease()?;
     for asked in &activity.asked {
         let room = Room::Bytes(released(&asked.output).len().saturating_add(1_024));
         // Looking for a key is proving it, which may have been left half-way.
@@ -564,7 +571,7 @@ fn at_once(
         return None;
     }
     let asked = || {
-        let mut place = station.lease()?;
+        let place = station.lease()?;
         let real = |step| real_step(token, &place, step);
         // Looking for a key is proving it, which may have been left half-way.
         let steps = real(first).and_then(|first| Ok((first, real(step)?)));

@@ -143,7 +143,7 @@ pub(crate) fn find(
             }
             Err(no_way())
         });
-    let _ = desk.member.destroy(desk.session, twin);
+    desk.discard(twin);
     found
 }
 

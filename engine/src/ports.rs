@@ -1,4 +1,4 @@
-//! What else the engine asks of the world: the time, unpredictable bytes, and a second opinion on signatures.
+//! What else the engine asks of the world: the time, unpredictable bytes, a second opinion on signatures, and hands.
 
 use tandem_values::Template;
 
@@ -21,6 +21,26 @@ pub trait Clock: Send + Sync {
 pub trait Entropy: Send + Sync {
     /// Fills a buffer.
     fn fill(&self, buffer: &mut [u8]);
+}
+
+/// Something to be done, beside other things.
+pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// Does several things at once, where threads may be made.
+pub trait Hands: Send + Sync {
+    /// Does all of these, and comes back when all are done. Those that can't be done at once are done in this order.
+    fn all(&self, tasks: Vec<Task<'_>>);
+}
+
+/// Does one thing after the other.
+pub struct OneHand;
+
+impl Hands for OneHand {
+    fn all(&self, tasks: Vec<Task<'_>>) {
+        for task in tasks {
+            task();
+        }
+    }
 }
 
 /// Judges signatures without an HSM.

@@ -164,34 +164,22 @@ pub fn run(desk: &Desk<'_>, method: &Method, key: Handle, data: &[u8]) -> Answer
     if verb == Verb::Digest {
         return digest(desk, mechanism, key, data);
     }
-    let init = Step::Init { verb, mechanism, key: Some(key), signature: None };
-    let whole = Step::Whole(verb, data.into());
-    let step = |step: &Step, room| desk.member.step(desk.session, step, room);
-    match step(&init, Room::Query).and_then(|_| step(&whole, Room::Bytes(65_536))) {
-        Ok(Output::Bytes(bytes)) => Ok(bytes),
-        other => {
-            // It may not have ended: left open it would be in the way of whoever gets this session next.
-            let _ = desk.member.cancel(desk.session, verb);
-            Err(other.err().unwrap_or_else(|| Fault::new(Call::Step, CKR_GENERAL_ERROR)))
-        }
-    }
+    desk.operate(verb, mechanism, key, data, 65_536)
 }
 
 /// The digest of the data and, after it, the key itself.
 fn digest(desk: &Desk<'_>, mechanism: Mechanism, key: Handle, data: &[u8]) -> Answer<Bytes> {
-    let step = |step: &Step, room| desk.member.step(desk.session, step, room);
     let verb = Verb::Digest;
-    step(&Step::Init { verb, mechanism, key: None, signature: None }, Room::Query)?;
-    let digested = step(&Step::Feed(verb, data.into()), Room::Query)
+    let step = |step: &Step, room| desk.member.step(desk.session, step, room);
+    let digested = step(&Step::Init { verb, mechanism, key: None, signature: None }, Room::Query)
+        .and_then(|_| step(&Step::Feed(verb, data.into()), Room::Query))
         .and_then(|_| step(&Step::FeedKey(key), Room::Query))
         .and_then(|_| step(&Step::Last(verb), Room::Bytes(64)));
     match digested {
         Ok(Output::Bytes(bytes)) => Ok(bytes),
-        Ok(_) => Err(Fault::new(Call::Step, CKR_GENERAL_ERROR)),
-        Err(fault) => {
-            // Left open it would be in the way of the next.
-            let _ = desk.member.cancel(desk.session, verb);
-            Err(fault)
+        other => {
+            desk.end(verb);
+            Err(other.err().unwrap_or_else(|| Fault::new(Call::Step, CKR_GENERAL_ERROR)))
         }
     }
 }
@@ -326,7 +314,7 @@ pub fn agreement(desk: &Desk<'_>, judge: &Desk<'_>, key: Handle, public: &Templa
         Ok(!here.is_empty() && here == there)
     })();
     for handle in [pair.public, pair.private] {
-        let _ = judge.member.destroy(judge.session, handle);
+        judge.discard(handle);
     }
     if proof? {
         Ok(())
@@ -366,7 +354,7 @@ pub(crate) fn agreed(
         &template,
     )?;
     let reading = desk.member.read(desk.session, secret, &[CKA_VALUE]);
-    let _ = desk.member.destroy(desk.session, secret);
+    desk.discard(secret);
     match reading?.into_iter().next() {
         Some(Reading::Value(Value::Bytes(bytes))) => Ok(bytes),
         _ => Err(Fault::new(Call::Read, CKR_GENERAL_ERROR)),

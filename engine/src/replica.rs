@@ -291,7 +291,7 @@ impl Token {
             if let Ok(home) = self.transients.home(transient.owner, station)
                 && let Some(handle) = transient.place(station)
             {
-                let _ = home.member.destroy(home.session, handle);
+                home.discard(handle);
                 transient.forget_place(station);
             }
         }
@@ -348,7 +348,7 @@ impl Token {
             let (desk, kek) = (lease.desk(), object.kek.map_or(ring.open, |kek| ring.kek(kek)));
             let handle = carry::unwrap(&desk, kek, &wrapped, &twin)?;
             let readings = desk.member.read(desk.session, handle, kinds);
-            let _ = desk.member.destroy(desk.session, handle);
+            desk.discard(handle);
             readings
         })
     }
@@ -392,7 +392,7 @@ impl Token {
         work: &mut impl FnMut(&Lease) -> Answer<T>,
     ) -> Answer<T> {
         self.surely(station, || {
-            let mut lease = station.lease()?;
+            let lease = station.lease()?;
             let answer = work(&lease);
             if answer.is_err() {
                 lease.spoil();
@@ -432,7 +432,7 @@ pub(crate) fn with_twin(
 ) -> Proof {
     let twin = carry::unwrap(desk, kek, wrapped, template)?;
     let proof = work(twin);
-    let _ = desk.member.destroy(desk.session, twin);
+    desk.discard(twin);
     proof
 }
 

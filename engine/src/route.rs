@@ -6,13 +6,17 @@ use crate::load::{Choice, choose};
 use crate::settings::{Balance, Role};
 use crate::station::Station;
 use crate::token::Token;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tandem_values::ck::*;
 
+/// Members, few of them: each call looks for its own.
+pub(crate) type Stations = SmallVec<[Arc<Station>; 4]>;
+
 impl Token {
     /// Members to try for work, best first: those that are up, active before standby.
-    pub(crate) fn candidates(&self) -> Vec<Arc<Station>> {
+    pub(crate) fn candidates(&self) -> Stations {
         if !self.is_tended() {
             self.end_long_rest();
             self.heed();
@@ -79,7 +83,7 @@ impl Token {
     }
 
     /// Members to which work may be given.
-    pub(crate) fn up(&self) -> Vec<Arc<Station>> {
+    pub(crate) fn up(&self) -> Stations {
         let working = self.stations.iter().filter(|station| {
             matches!(station.settings.role, Role::Active | Role::Standby) && station.is_up()
         });
@@ -87,7 +91,7 @@ impl Token {
     }
 
     /// Members that can hold keys, best first: logged in, with the ring found.
-    pub(crate) fn makers(&self) -> Result<Vec<Arc<Station>>> {
+    pub(crate) fn makers(&self) -> Result<Stations> {
         let mut makers = self.candidates();
         makers.retain(|station| station.is_ready());
         if makers.is_empty() {
@@ -109,7 +113,7 @@ impl Token {
     }
 
     /// Members on which an object can be used, best first. What is there already comes before what must be brought.
-    pub(crate) fn holders(&self, keys: &[Held]) -> Vec<Arc<Station>> {
+    pub(crate) fn holders(&self, keys: &[Held]) -> Stations {
         let mut stations = self.candidates();
         stations.retain(|station| can_use(station, keys));
         stations.sort_by_key(|station| {
@@ -133,11 +137,11 @@ impl Token {
     /// These members, and then whoever has come up since and is fit.
     pub(crate) fn in_turn<'a>(
         &'a self,
-        first: Vec<Arc<Station>>,
+        first: Stations,
         is_fit: impl Fn(&Arc<Station>) -> bool + 'a,
     ) -> impl Iterator<Item = Arc<Station>> + 'a {
         let mut first = first.into_iter();
-        let mut asked: Vec<Arc<Station>> = Vec::new();
+        let mut asked = Stations::new();
         std::iter::from_fn(move || {
             let has_come = |station: &Arc<Station>| {
                 is_fit(station) && !asked.iter().any(|asked| Arc::ptr_eq(asked, station))

@@ -55,7 +55,7 @@ impl<'a> Signature<'a> {
         let judge_key = judge.member.create(judge.session, &public)?;
         let good = self.verify(judge, judge_key);
         // The judge's key is a session object of ours: that it can't be removed now does no harm.
-        let _ = judge.member.destroy(judge.session, judge_key);
+        judge.discard(judge_key);
         good?.map_err(|fault| {
             Failure::Different(format!(
                 "the signature that {} gives of a fresh challenge is not the one public key's ({} answers {})",
@@ -91,7 +91,7 @@ impl<'a> Signature<'a> {
         });
         if judged.is_err() {
             // It may have begun, and not looked: then the operation goes on.
-            let _ = judge.member.cancel(judge.session, verb);
+            judge.end(verb);
         }
         judged
     }

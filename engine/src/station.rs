@@ -18,7 +18,7 @@ use crate::settings::MemberSettings;
 use crate::standing::{Standing, outside};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use tandem_values::{Handle, Secret, ck::*};
 
 /// A member as the engine keeps it.
@@ -188,8 +188,11 @@ impl Station {
             self.clean_epoch.compare_exchange(before, epoch, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Asks it something, and notes how long the answer took.
+    /// Asks it something, and notes how long the answer took, where there is another to choose.
     pub(crate) fn timed<T>(&self, ask: impl FnOnce(&dyn Member) -> Answer<T>) -> Answer<T> {
+        if self.others.load(Ordering::Relaxed) == 0 {
+            return ask(&*self.member);
+        }
         let begun = self.clock.steady_ns();
         let answer = ask(&*self.member);
         if answer.is_ok() {
@@ -408,7 +411,7 @@ impl Station {
             life = self.life();
             self.member.open(true)?
         };
-        Ok(Lease { station: Arc::clone(self), session, life, spoilt: false })
+        Ok(Lease { station: Arc::clone(self), session, life, spoilt: AtomicBool::new(false) })
     }
 
     /// Where an object's replica is, for a session of this life, if it was found before.
@@ -525,7 +528,8 @@ pub struct Lease {
     station: Arc<Station>,
     session: SessionId,
     life: Life,
-    spoilt: bool,
+    /// Something is left in the session.
+    spoilt: AtomicBool,
 }
 
 impl Lease {
@@ -541,7 +545,7 @@ impl Lease {
 
     /// The desk there.
     pub fn desk(&self) -> Desk<'_> {
-        Desk { life: self.life, ..Desk::new(&*self.station.member, self.session) }
+        Desk::new(&*self.station.member, self.session).lent(self.life, &self.spoilt)
     }
 
     /// The life of what is found in its session.
@@ -566,8 +570,8 @@ impl Lease {
     }
 
     /// The session holds something left over (an operation half-way): it is closed, not lent again.
-    pub fn spoil(&mut self) {
-        self.spoilt = true;
+    pub fn spoil(&self) {
+        self.spoilt.store(true, Ordering::Relaxed);
     }
 }
 
@@ -576,7 +580,7 @@ impl Drop for Lease {
         if !self.is_current() {
             return;
         }
-        if !self.spoilt {
+        if !*self.spoilt.get_mut() {
             let mut idle = self.station.idle.lock();
             if idle.len() < IDLE_SESSIONS_MAX {
                 idle.push(self.session);

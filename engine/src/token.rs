@@ -9,7 +9,7 @@ use crate::login::Login;
 use crate::member::Member;
 use crate::mentions::Mentions;
 use crate::object::ObjectId;
-use crate::ports::{Clock, Entropy, Verifier};
+use crate::ports::{Clock, Entropy, Hands, Task, Verifier};
 use crate::resting::Resting;
 use crate::roll::Roll;
 use crate::seal::{Seal, Site};
@@ -40,6 +40,8 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// Judges signatures beside the members.
     pub verifier: Arc<dyn Verifier>,
+    /// Brings several members up at once.
+    pub hands: Arc<dyn Hands>,
     /// Takes the recovery's shares when a token is paired by its first login (after C_InitToken), where no operator looks on.
     pub shares: Option<Arc<dyn ShareSink>>,
 }
@@ -61,6 +63,7 @@ pub struct Token {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) verifier: Arc<dyn Verifier>,
+    hands: Arc<dyn Hands>,
     pub(crate) share_sink: Option<Arc<dyn ShareSink>>,
     pub(crate) journal: Journal,
     pub(crate) shelf: Shelf,
@@ -171,6 +174,7 @@ impl Token {
             clock: parts.clock,
             entropy: parts.entropy,
             verifier: parts.verifier,
+            hands: parts.hands,
             share_sink: parts.shares,
             login: RwLock::default(),
             login_turn: Mutex::new(()),
@@ -198,12 +202,13 @@ impl Token {
     /// wanted.
     pub fn start(&self) {
         self.heed();
-        for station in self.stations.iter().filter(|station| station.is_up()) {
-            match station.start() {
+        self.at_once(
+            self.stations.iter().filter(|station| station.is_up()),
+            |station| match station.start() {
                 Ok(()) => self.note_abilities(station),
                 Err(fault) => station.fail(fault),
-            }
-        }
+            },
+        );
         if let Err(error) = self.store.position() {
             log::error!("token {}: {error}", self.settings.label);
         }
@@ -217,9 +222,19 @@ impl Token {
         let _turn = self.login_turn.lock();
         self.end_login();
         self.end_rest();
-        for station in self.stations.iter().chain(&self.vaults) {
-            station.stop();
-        }
+        self.at_once(self.stations.iter().chain(&self.vaults), |station| station.stop());
+    }
+
+    /// Does something with each of these members, with all at once where that may be. Nobody waits longer than for the
+    /// slowest.
+    pub(crate) fn at_once<'a>(
+        &'a self,
+        stations: impl Iterator<Item = &'a Arc<Station>>,
+        work: impl Fn(&'a Arc<Station>) + Sync,
+    ) {
+        let work = &work;
+        self.hands
+            .all(stations.map(|station| Box::new(move || work(station)) as Task<'_>).collect());
     }
 
     /// The label: what C_InitToken gave, else what the configuration says.

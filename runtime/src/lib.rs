@@ -38,7 +38,7 @@ use tandem_engine::member::Member;
 use tandem_engine::token::{Parts, ShareSink, Token};
 use tandem_store::SqliteStore;
 use tandem_values::ck::CKR_FUNCTION_FAILED;
-use tandem_vendor::{Deadlined, VendorMember};
+use tandem_vendor::{Deadlined, HostHands, VendorMember};
 
 /// What the application said when it called C_Initialize.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -207,6 +207,7 @@ fn parts(
         clock: Arc::new(HostClock::new()),
         entropy: Arc::new(HostEntropy),
         verifier: Arc::new(HostVerifier),
+        hands: Arc::new(HostHands::new(forbids_threads)),
         shares: config.recovery.shares_dir.as_ref().map(sink),
     })
 }

@@ -194,6 +194,11 @@ impl Member for Toy {
         })
     }
 
+    fn mechanism_list(&self) -> Answer<Vec<MechanismType>> {
+        let kinds = || MECHANISMS.into_iter().map(|(kind, ..)| kind).collect();
+        self.plain(Call::Info, "mechanism list", |_| Ok(kinds()))
+    }
+
     fn mechanisms(&self) -> Answer<Vec<(MechanismType, MechanismInfo)>> {
         let info = |(kind, key_size_min, key_size_max, flags)| {
             (kind, MechanismInfo { key_size_min, key_size_max, flags })

@@ -9,7 +9,7 @@ use crate::world::World;
 use std::sync::Arc;
 use tandem_engine::error::{Error, Result};
 use tandem_engine::member::Member;
-use tandem_engine::ports::NoVerifier;
+use tandem_engine::ports::{NoVerifier, OneHand};
 use tandem_engine::report::{PairReport, Quiet};
 
 use tandem_engine::settings::{
@@ -79,6 +79,8 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
         entropy: Arc::clone(world) as Arc<_>,
         // A toy's signatures are a toy's to judge.
         verifier: Arc::new(NoVerifier),
+        // Runs are to be the same each time.
+        hands: Arc::new(OneHand),
         shares: None,
     })
 }

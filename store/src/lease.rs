@@ -7,11 +7,40 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use tandem_engine::log::Stored;
 
-/// The longest pause between two looks at a lease that another holds.
+/// The longest pause between two looks at a lease that another process holds.
 const PAUSE_MS_MAX: u64 = 5;
+
+/// Threads of this process that wait for a lease: woken when one is released here. Locked inside the gate of [`park`] only.
+static WAITING: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
+
+fn waiting() -> MutexGuard<'static, Vec<Thread>> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// This thread waits, until this is dropped.
+struct Waiter(());
+
+impl Waiter {
+    fn begin() -> Stored<Self> {
+        let _inside = park::enter()?;
+        waiting().push(thread::current());
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        // Whoever is refused in the middle of a fork is woken once too often, which does no harm.
+        if let Ok(_inside) = park::enter() {
+            let own = thread::current().id();
+            waiting().retain(|thread| thread.id() != own);
+        }
+    }
+}
 
 /// A lock file that is locked, until it is released. Each lease opens the file anew, so that threads of one process keep
 /// each other out like processes do.
@@ -27,15 +56,21 @@ impl LeaseFile {
         let path = folder.lease(follower);
         let deadline = Instant::now().checked_add(Duration::from_millis(wait_ms));
         let mut pause = Duration::from_micros(50);
+        let mut waiter = None;
         loop {
             if let Some(held) = Self::try_take(folder, &path)? {
                 return Ok(Some(held));
+            }
+            // Known as waiting before the next look, so that no release falls between the look and the pause.
+            if wait_ms > 0 && waiter.is_none() {
+                waiter = Some(Waiter::begin()?);
+                continue;
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Ok(None);
             }
-            std::thread::sleep(left.map_or(pause, |left| left.min(pause)));
+            thread::park_timeout(left.map_or(pause, |left| left.min(pause)));
             pause = (pause * 2).min(Duration::from_millis(PAUSE_MS_MAX));
         }
     }
@@ -79,6 +114,9 @@ impl LeaseFile {
         {
             // Closing is not enough while a child without handlers has a copy.
             let _ = file.unlock();
+            if inside.is_ok() {
+                waiting().iter().for_each(Thread::unpark);
+            }
         }
         drop(inside);
     }

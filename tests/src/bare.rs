@@ -36,16 +36,22 @@ impl<'a> Bare<'a> {
             // Its number for RFC 5649 is one that the crate has no name for; this takes as long.
             Vendor::Kryoptic => Mechanism::AesCbcPad([7; 16]),
         };
-        let (public, private) = session
-            .generate_key_pair(
-                &Mechanism::EccKeyPairGen,
-                &[Attribute::EcParams(P256.to_vec())],
-                &[Attribute::Extractable(true), Attribute::Sensitive(true), Attribute::Sign(true)],
-            )
-            .expect("a pair");
+        let (public, private) = pair(session);
         let wrapped = session.wrap_key(&wrap, kek, private).expect("a wrapped key");
         let point = value(session, public, AttributeType::EcPoint);
         Self { session, wrap, kek, wrapped, point }
+    }
+
+    /// Makes a pair for the session, wraps its private key, reads its point and lets both go: what making a key takes before it
+    /// is brought anywhere.
+    pub fn fresh(&self) {
+        let session = self.session;
+        let (public, private) = pair(session);
+        session.wrap_key(&self.wrap, self.kek, private).expect("a wrapped key");
+        value(session, public, AttributeType::EcPoint);
+        for key in [public, private] {
+            session.destroy_object(key).expect("a key that goes");
+        }
     }
 
     /// Unwraps the private key, creates its public object, signs with the one and verifies with the other. Answers both.
@@ -78,4 +84,15 @@ impl<'a> Bare<'a> {
         session.verify(&Mechanism::Ecdsa, public, &DIGEST, &signature).expect("it verifies");
         [key, public]
     }
+}
+
+/// A pair for the session, public key first.
+fn pair(session: &Session) -> (ObjectHandle, ObjectHandle) {
+    session
+        .generate_key_pair(
+            &Mechanism::EccKeyPairGen,
+            &[Attribute::EcParams(P256.to_vec())],
+            &[Attribute::Extractable(true), Attribute::Sensitive(true), Attribute::Sign(true)],
+        )
+        .expect("a pair")
 }

@@ -4,6 +4,7 @@
 //! four fifths of what is left, so that the rest have time to answer within the same deadline.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 thread_local! {
@@ -16,6 +17,25 @@ thread_local! {
 /// The least that a call on a member gets, as a part of its deadline, however much others have used up.
 const LEAST: u32 = 10;
 
+/// How many members of this process have deadlines. Without any the time is nobody's concern.
+static DEADLINES: AtomicUsize = AtomicUsize::new(0);
+
+/// A member with a deadline, for as long as it is there.
+pub(crate) struct HasDeadline(());
+
+impl HasDeadline {
+    pub(crate) fn new() -> Self {
+        DEADLINES.fetch_add(1, Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for HasDeadline {
+    fn drop(&mut self) {
+        DEADLINES.fetch_sub(1, Relaxed);
+    }
+}
+
 /// A call of the application under way on this thread; dropped when it is answered.
 pub struct Serving {
     outer: (Option<Instant>, Option<(u64, Instant)>),
@@ -26,8 +46,25 @@ impl Serving {
     pub fn begin() -> Self {
         let began = BEGAN.get();
         // A call inside a call is part of it.
-        let outer = (BEGAN.replace(began.or_else(|| Some(Instant::now()))), ATTEMPT.take());
+        let now = || (DEADLINES.load(Relaxed) > 0).then(Instant::now);
+        let outer = (BEGAN.replace(began.or_else(now)), ATTEMPT.take());
         Self { outer }
+    }
+}
+
+/// What an application's call has used up so far, for a thread that does part of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Share(Option<Instant>);
+
+impl Share {
+    /// Of the call under way on this thread.
+    pub(crate) fn of_this_thread() -> Self {
+        Self(BEGAN.get())
+    }
+
+    /// From now on this thread works for that call, until it ends.
+    pub(crate) fn take(self) {
+        BEGAN.set(self.0);
     }
 }
 
@@ -85,7 +122,7 @@ mod tests {
 
     #[test]
     fn one_deadline_serves_a_whole_call() {
-        let _serving = Serving::begin();
+        let (_deadline, _serving) = (HasDeadline::new(), Serving::begin());
         began_ago(SECOND * 3 / 10);
         assert!(patience(1, SECOND) <= SECOND * 7 / 10);
         attempt(1, SECOND, 1);
@@ -96,15 +133,27 @@ mod tests {
     }
 
     #[test]
+    fn who_does_part_of_a_call_has_no_more_time_than_it() {
+        let (_deadline, _serving) = (HasDeadline::new(), Serving::begin());
+        began_ago(SECOND * 3 / 10);
+        let share = Share::of_this_thread();
+        let helped = std::thread::spawn(move || {
+            share.take();
+            patience(1, SECOND)
+        });
+        assert!(helped.join().unwrap() <= SECOND * 7 / 10);
+    }
+
+    #[test]
     fn an_attempt_is_one_members() {
-        let _serving = Serving::begin();
+        let (_deadline, _serving) = (HasDeadline::new(), Serving::begin());
         attempt(1, SECOND, 1);
         assert!(patience(1, SECOND) <= SECOND * 4 / 5 && patience(2, SECOND) > SECOND * 4 / 5);
     }
 
     #[test]
     fn whoever_comes_late_still_gets_a_little() {
-        let _serving = Serving::begin();
+        let (_deadline, _serving) = (HasDeadline::new(), Serving::begin());
         began_ago(SECOND * 5);
         attempt(1, SECOND, 1);
         assert_eq!(patience(1, SECOND), SECOND / 10);
@@ -112,7 +161,7 @@ mod tests {
 
     #[test]
     fn long_calls_do_not_count() {
-        let _serving = Serving::begin();
+        let (_deadline, _serving) = (HasDeadline::new(), Serving::begin());
         began_ago(SECOND * 5);
         put_off(SECOND * 5);
         assert!(patience(1, SECOND) > SECOND * 9 / 10);
@@ -120,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_call_inside_a_call_is_part_of_it() {
-        let outer = Serving::begin();
+        let (_deadline, outer) = (HasDeadline::new(), Serving::begin());
         began_ago(SECOND / 2);
         {
             let _inner = Serving::begin();

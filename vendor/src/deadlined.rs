@@ -1,7 +1,7 @@
 //! A member whose calls have a deadline: each runs on a thread of the member's own, with values of its own, and whoever
 //! asked goes on without it when it doesn't answer in time.
 
-use crate::budget;
+use crate::budget::{self, HasDeadline};
 use crate::member::VendorMember;
 use crate::rest::Busy;
 use crate::workers::{NoAnswer, Workers};
@@ -38,6 +38,7 @@ pub struct Deadlined {
     /// Sessions in which a call is left behind. Nobody else goes in: many a module would not outlive it if a session were closed
     /// under a call.
     left: Mutex<HashSet<SessionId>>,
+    _counted: HasDeadline,
 }
 
 /// Tells members from each other in a thread's budget.
@@ -48,7 +49,14 @@ impl Deadlined {
     pub fn new(member: Arc<VendorMember>, deadlines: Deadlines) -> Self {
         let workers = Workers::new(member.name(), deadlines.stuck_max);
         let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self { number, member, deadlines, workers, left: Mutex::default() }
+        Self {
+            number,
+            member,
+            deadlines,
+            workers,
+            left: Mutex::default(),
+            _counted: HasDeadline::new(),
+        }
     }
 
     /// How many calls hang in the vendor's code.
@@ -185,6 +193,10 @@ impl Member for Deadlined {
 
     fn token(&self) -> Answer<TokenInfo> {
         self.run(Call::Info, VendorMember::token, nothing)
+    }
+
+    fn mechanism_list(&self) -> Answer<Vec<MechanismType>> {
+        self.run(Call::Info, VendorMember::mechanism_list, nothing)
     }
 
     fn mechanisms(&self) -> Answer<Vec<(MechanismType, MechanismInfo)>> {

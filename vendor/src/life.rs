@@ -12,7 +12,7 @@ use crate::sessions::Sessions;
 use crate::tokens::{self, Found};
 use crate::world::{TokenId, World, generation, world};
 use parking_lot::{Mutex, RwLock};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tandem_values::ck::*;
 use tandem_values::info::{LibraryInfo, TokenInfo};
@@ -41,6 +41,8 @@ pub(crate) struct Keeper {
     /// One start, restart or stop at a time. Held during C_Initialize, never during a call.
     changing: Mutex<()>,
     place: RwLock<Option<Place>>,
+    /// Its token is an earlier member's, which found it later.
+    lost: Arc<AtomicBool>,
     sessions: Sessions,
     problem: Mutex<Option<Arc<LoadError>>>,
 }
@@ -57,6 +59,7 @@ impl Keeper {
             by_library: OnceLock::new(),
             changing: Mutex::new(()),
             place: RwLock::new(None),
+            lost: Arc::default(),
             sessions: Sessions::default(),
             problem: Mutex::new(None),
             config,
@@ -103,7 +106,7 @@ impl Keeper {
     pub(crate) fn place(&self) -> Result<Place> {
         self.sessions()?;
         let place = (*self.place.read()).ok_or(Rv(CKR_DEVICE_REMOVED))?;
-        if place.library.is_in(place.epoch) {
+        if place.library.is_in(place.epoch) && !self.lost.load(Ordering::Acquire) {
             return Ok(place);
         }
         self.start().map_err(|_| Rv(CKR_DEVICE_REMOVED))?;
@@ -114,6 +117,12 @@ impl Keeper {
         self.change(|world| {
             let place = *self.place.read();
             match place {
+                Some(_) if self.lost.swap(false, Ordering::AcqRel) => {
+                    if let Some(library) = self.let_go(world) {
+                        drop(library.leave());
+                    }
+                    self.begin(world)
+                }
                 Some(place) if place.library.is_in(place.epoch) => Ok(()),
                 Some(place) => {
                     let info = place.library.up(world, &self.start);
@@ -316,7 +325,7 @@ impl Keeper {
         if info.flags & CKF_TOKEN_INITIALIZED == 0 {
             return Ok(());
         }
-        world.claim(self.id, &self.config.name, TokenId::from(info)).map_err(|other| {
+        world.claim(self.id, &self.config.name, TokenId::from(info), &self.lost).map_err(|other| {
             LoadError::SameToken { label: info.label.clone(), serial: info.serial.clone(), other }
         })
     }

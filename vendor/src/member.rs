@@ -153,6 +153,10 @@ impl Member for VendorMember {
         })
     }
 
+    fn mechanism_list(&self) -> Answer<Vec<MechanismType>> {
+        self.on_token(Call::Info, tokens::mechanism_list)
+    }
+
     fn mechanisms(&self) -> Answer<Vec<(MechanismType, MechanismInfo)>> {
         self.on_token(Call::Info, tokens::mechanisms)
     }

@@ -9,6 +9,8 @@ use tandem_values::{MechanismType, Rv, rv::Result};
 
 /// The most slots or mechanisms that a module is believed to have.
 const LIST_MAX: usize = 1 << 16;
+/// How many mechanisms a token is thought to have at most before it is asked how many.
+const MECHANISMS: usize = 512;
 /// How often a list may grow between two calls.
 const ATTEMPTS_MAX: usize = 4;
 
@@ -58,14 +60,30 @@ fn slots(functions: &Functions) -> Result<Vec<CK_SLOT_ID>> {
     list(|slots| functions.slots(slots))
 }
 
-/// Every mechanism of a token, with its key sizes and flags. One that the module lists and then doesn't know is left
-/// out.
+/// The mechanisms that a token lists.
+pub(crate) fn mechanism_list(
+    functions: &Functions,
+    slot: CK_SLOT_ID,
+) -> Result<Vec<MechanismType>> {
+    // There are seldom more, so one call is enough.
+    let mut kinds = vec![0; MECHANISMS];
+    match functions.mechanisms(slot, Some(&mut kinds)) {
+        Ok(filled) if filled <= kinds.len() => {
+            kinds.truncate(filled);
+            Ok(kinds)
+        }
+        Err(Rv(CKR_BUFFER_TOO_SMALL)) | Ok(_) => list(|kinds| functions.mechanisms(slot, kinds)),
+        Err(rv) => Err(rv),
+    }
+}
+
+/// The same with the key sizes and flags of each. One that is listed and not known after all is left out.
 pub(crate) fn mechanisms(
     functions: &Functions,
     slot: CK_SLOT_ID,
 ) -> Result<Vec<(MechanismType, MechanismInfo)>> {
     let mut known = Vec::new();
-    for kind in list(|kinds| functions.mechanisms(slot, kinds))? {
+    for kind in mechanism_list(functions, slot)? {
         match functions.mechanism_info(slot, kind) {
             Ok(info) => known.push((kind, decode::mechanism_info(&info))),
             Err(Rv(CKR_MECHANISM_INVALID)) => {}

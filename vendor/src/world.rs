@@ -9,7 +9,8 @@ use crate::file::Module;
 use crate::library::{Library, Owner};
 use parking_lot::Mutex;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use tandem_values::info::TokenInfo;
 
 static WORLD: AtomicPtr<World> = AtomicPtr::new(ptr::null_mut());
@@ -33,6 +34,7 @@ struct Claim {
     by: u64,
     name: String,
     token: TokenId,
+    lost: Arc<AtomicBool>,
 }
 
 /// Which token: two tokens differ in one of these. Not the module, which may be another copy of the same.
@@ -111,14 +113,24 @@ impl World {
         Ok(library)
     }
 
-    /// Notes that a member uses a token. The other member's name if there is one.
-    pub(crate) fn claim(&self, by: u64, name: &str, token: TokenId) -> Result<(), String> {
+    /// Notes that a member uses a token. The other member's name if one that was made before it does: members start at the same
+    /// time, and one that was made later loses the token, which is noted.
+    pub(crate) fn claim(
+        &self,
+        by: u64,
+        name: &str,
+        token: TokenId,
+        lost: &Arc<AtomicBool>,
+    ) -> Result<(), String> {
         let mut tokens = self.tokens.lock();
-        if let Some(other) = tokens.iter().find(|claim| claim.token == token && claim.by != by) {
+        if let Some(other) = tokens.iter().find(|claim| claim.token == token && claim.by < by) {
             return Err(other.name.clone());
         }
-        tokens.retain(|claim| claim.by != by);
-        tokens.push(Claim { by, name: name.to_owned(), token });
+        for later in tokens.iter().filter(|claim| claim.token == token && claim.by > by) {
+            later.lost.store(true, Ordering::Release);
+        }
+        tokens.retain(|claim| claim.by != by && claim.token != token);
+        tokens.push(Claim { by, name: name.to_owned(), token, lost: Arc::clone(lost) });
         Ok(())
     }
 

@@ -55,7 +55,7 @@ impl Token {
     pub(super) fn shelved(&self, station: &Arc<Station>, ring: &RingId) -> Answer<(Life, Shelved)> {
         let gone = Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN);
         let seal = self.seal().map_err(|_| gone)?;
-        let mut lease = station.lease()?;
+        let lease = station.lease()?;
         let shelved = Shelved::read(&lease.desk(), &seal, ring).inspect_err(|_| lease.spoil());
         Ok((lease.life(), shelved?))
     }
@@ -145,7 +145,7 @@ impl Token {
             return Ok(());
         }
         let Some(sealed) = record.seal(&seal) else { return Ok(()) };
-        let mut lease = station.lease()?;
+        let lease = station.lease()?;
         shelved.put(&lease.desk(), ring, sealed).inspect_err(|_| lease.spoil())?;
         let seen = Seen { position: head.position, at_ms: self.clock.steady_ms() };
         station.set_head(lease.life(), seen);

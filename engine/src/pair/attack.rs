@@ -131,7 +131,7 @@ impl Thief<'_> {
 
     fn forget(&self, object: Handle) {
         // A session object of ours: if it stays, it goes with the session.
-        let _ = self.desk.member.destroy(self.desk.session, object);
+        self.desk.discard(object);
     }
 
     /// An object that a thief should not have got at all.
@@ -171,8 +171,7 @@ impl Thief<'_> {
         let init = Step::Init { verb, mechanism, key: Some(key), signature: None };
         match self.desk.member.step(self.desk.session, &init, Room::Query) {
             Ok(_) => {
-                // Left open it would be in the way of the next.
-                let _ = self.desk.member.cancel(self.desk.session, verb);
+                self.desk.end(verb);
                 Outcome::done()
             }
             Err(fault) => Outcome::of_failure(fault),

@@ -8,6 +8,7 @@ use crate::fault::Answer;
 use crate::prove::{self, Method};
 use crate::ring::RingKey;
 use crate::step::Verb;
+use std::cell::Cell;
 use tandem_values::{AttributeType, Handle, Mechanism, Parameter, Part, Template, ck::*};
 use zeroize::Zeroizing;
 
@@ -23,19 +24,39 @@ const KNOWN_DATA: &[u8] = b"tandem: the check value of a data key";
 /// Bits of the data key's tag.
 const TAG_BITS: u64 = 128;
 
-/// The check value of a key of the ring on a member.
-pub(super) fn value(desk: &Desk<'_>, key: RingKey, handle: Handle) -> Answer<Vec<u8>> {
-    match key {
-        RingKey::Private | RingKey::Secret | RingKey::Open => of_kek(desk, handle),
-        RingKey::Log => of_log_key(desk, handle),
-        RingKey::Data => of_data_key(desk, handle),
-    }
+/// Asks a member for check values.
+pub(super) struct Check<'a> {
+    scratch: Scratch<'a>,
+    /// The key that KEKs wrap, once it was wanted.
+    known: Cell<Option<Handle>>,
 }
 
-fn of_kek(desk: &Desk<'_>, kek: Handle) -> Answer<Vec<u8>> {
-    let scratch = Scratch::at(desk);
-    let known = import(&scratch, &KNOWN_KEY, &[(CKA_EXTRACTABLE, true)])?;
-    carry::wrap(desk, kek, known)
+impl<'a> Check<'a> {
+    /// Nothing is asked yet.
+    pub(super) fn at(desk: &Desk<'a>) -> Self {
+        Self { scratch: Scratch::at(desk), known: Cell::new(None) }
+    }
+
+    /// The check value of a key of the ring.
+    pub(super) fn value(&self, key: RingKey, handle: Handle) -> Answer<Vec<u8>> {
+        let desk = &self.scratch.desk;
+        match key {
+            RingKey::Private | RingKey::Secret | RingKey::Open => {
+                carry::wrap(desk, handle, self.known()?)
+            }
+            RingKey::Log => of_log_key(desk, handle),
+            RingKey::Data => of_data_key(desk, handle),
+        }
+    }
+
+    fn known(&self) -> Answer<Handle> {
+        if let Some(known) = self.known.get() {
+            return Ok(known);
+        }
+        let known = import(&self.scratch, &KNOWN_KEY, &[(CKA_EXTRACTABLE, true)])?;
+        self.known.set(Some(known));
+        Ok(known)
+    }
 }
 
 /// Imports an AES key whose value is known, as a session object with these flags.

@@ -1,7 +1,8 @@
 //! Finding the keys of rings on a member, and removing those of a ring that came to nothing.
 
 use super::at::{At, wrong};
-use super::{check, recipe};
+use super::check::Check;
+use super::recipe;
 use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Class};
@@ -65,22 +66,25 @@ pub fn missing(desk: &Desk<'_>, ring: &RingId) -> Answer<Vec<RingKey>> {
 ///
 /// A key that someone put in the place of another is never taken: what it wraps would be his to open.
 pub fn find(desk: &Desk<'_>, ring: &Ring) -> Result<RingHandles> {
-    pick(desk, ring, |key, candidates| chosen(desk, ring, key, candidates))
+    let check = Check::at(desk);
+    pick(desk, ring, |key, candidates| chosen(desk, &check, ring, key, candidates))
 }
 
 /// The handles of the ring's keys on a member by their labels alone: to see whether it holds the ring at all, not to
 /// use it. Check values are asked for only where two keys bear one label.
 pub fn look(desk: &Desk<'_>, ring: &Ring) -> Result<RingHandles> {
+    let check = Check::at(desk);
     pick(desk, ring, |key, candidates| match candidates {
         [only] => Ok(*only),
-        _ => chosen(desk, ring, key, candidates),
+        _ => chosen(desk, &check, ring, key, candidates),
     })
 }
 
 /// Checks keys that were found before, where they are now.
 pub fn verify(desk: &Desk<'_>, ring: &Ring, handles: &RingHandles) -> Result {
+    let check = Check::at(desk);
     for key in RingKey::ALL {
-        chosen(desk, ring, key, &[handles.get(key)])?;
+        chosen(desk, &check, ring, key, &[handles.get(key)])?;
     }
     Ok(())
 }
@@ -111,12 +115,18 @@ pub(super) fn of_each(mut handle: impl FnMut(RingKey) -> Result<Handle>) -> Resu
 }
 
 /// The first of some keys of the same label that has the right check value.
-fn chosen(desk: &Desk<'_>, ring: &Ring, key: RingKey, candidates: &[Handle]) -> Result<Handle> {
+fn chosen(
+    desk: &Desk<'_>,
+    check: &Check<'_>,
+    ring: &Ring,
+    key: RingKey,
+    candidates: &[Handle],
+) -> Result<Handle> {
     if candidates.is_empty() {
         return Err(absent(desk, ring, key));
     }
     for candidate in candidates {
-        match check::value(desk, key, *candidate) {
+        match check.value(key, *candidate) {
             Ok(value) if value == ring.check(key) => return Ok(*candidate),
             Ok(_) => {}
             // A key that may not do what ours does is not ours.

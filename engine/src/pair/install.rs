@@ -30,7 +30,7 @@ pub(super) fn install(
     let place = recipe::Place::Token(ring);
     let (handle, value) = unwrap(desk, by, wrapped, key, place)?;
     if check.is_some_and(|check| check != value) {
-        let _ = desk.member.destroy(desk.session, handle);
+        desk.discard(handle);
         return Err(wrong(desk, &format!("the {} key arrived there as another key", key.name())));
     }
     Ok((handle, value))
@@ -50,10 +50,13 @@ pub(super) fn unwrap(
         .member
         .unwrap(desk.session, &transport::oaep(), by, wrapped, &template)
         .at(desk, &doing)?;
-    match check::value(desk, key, handle).at(desk, &format!("checking the {} key", key.name())) {
+    match check::Check::at(desk)
+        .value(key, handle)
+        .at(desk, &format!("checking the {} key", key.name()))
+    {
         Ok(value) => Ok((handle, value)),
         Err(error) => {
-            let _ = desk.member.destroy(desk.session, handle);
+            desk.discard(handle);
             Err(error)
         }
     }

@@ -33,7 +33,7 @@ impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         for object in self.objects.borrow().iter().rev() {
             // If this fails the object goes with the session.
-            let _ = self.desk.member.destroy(self.desk.session, *object);
+            self.desk.discard(*object);
         }
     }
 }

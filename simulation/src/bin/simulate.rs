@@ -21,6 +21,10 @@ use tandem_simulation::shrink::{show, shrink};
 use tandem_simulation::swarm::{Case, Nests};
 use tandem_simulation::trouble::Trouble;
 
+/// Runs make and drop many small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Seeds are shared among so many threads; each run is on one.
 const THREADS: usize = 2;
 

@@ -138,6 +138,7 @@ impl Member for Cut<'_> {
         Stop: fn stop() -> ();
         Info: fn library() -> LibraryInfo;
         Info: fn token() -> TokenInfo;
+        Info: fn mechanism_list() -> Vec<MechanismType>;
         Info: fn mechanisms() -> Vec<(MechanismType, MechanismInfo)>;
         Session: fn open(writes: bool) -> SessionId;
         Session: fn close(session: SessionId) -> ();

@@ -36,9 +36,12 @@ fn two_members_on_one_token() {
         first.stop().unwrap();
         let second = VendorMember::new(twin);
         second.try_start().unwrap();
-        assert!(matches!(*first.try_start().unwrap_err(), LoadError::SameToken { .. }));
-        drop(second);
+        session(&second);
+        // Members start at the same time: whoever comes first, the token is the first one's.
         first.try_start().unwrap();
+        assert_eq!(second.token().unwrap_err().rv.0, CKR_DEVICE_REMOVED);
+        assert!(matches!(*second.try_start().unwrap_err(), LoadError::SameToken { .. }));
+        session(&first);
     }
 }
 
