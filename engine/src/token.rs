@@ -214,7 +214,8 @@ impl Token {
         }
     }
 
-    /// Closes every session and stops the members.
+    /// Closes every session and stops the members, one after the other: vendors' modules share libraries, and what these do when
+    /// two are finalised at the same time is nobody's promise.
     pub fn stop(&self) {
         for session in self.open_sessions() {
             session.close();
@@ -222,7 +223,9 @@ impl Token {
         let _turn = self.login_turn.lock();
         self.end_login();
         self.end_rest();
-        self.at_once(self.stations.iter().chain(&self.vaults), |station| station.stop());
+        for station in self.stations.iter().chain(&self.vaults) {
+            station.stop();
+        }
     }
 
     /// Does something with each of these members, with all at once where that may be. Nobody waits longer than for the

@@ -254,7 +254,7 @@ impl Demo {
             self.command(arguments.iter().chain(&["--json"])).output().expect("tandem runs");
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         serde_json::from_str(&out).unwrap_or_else(|error| {
-            panic!("tandem {arguments:?}: no JSON ({error}): {out}{err}");
+            panic!("tandem {arguments:?}: {}, no JSON ({error}): {out}{err}", output.status);
         })
     }
 }
