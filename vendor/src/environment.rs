@@ -1,12 +1,12 @@
 //! Environment variables around the loading of a module and its C_Initialize, for vendors whose module takes its configuration from nowhere else.
 //!
 //! The environment belongs to the whole process. Members start one after the other as far as it is concerned: one
-//! that sets variables is alone, others wait with their C_Initialize, so that no member sees another's. A thread of
-//! the host that calls getenv at this very moment, outside Rust, may read a freed value: C offers no lock for it.
-//! That is accepted, since these vendors leave no other way: the window is one C_Initialize, it is open only for
-//! members that are configured so, glibc never frees the strings it replaces, and a vendor that takes its
-//! configuration as an argument needs no variable (`Initialise::Reserved`, `Initialise::Nss`).
+//! that sets variables is alone, others wait with their C_Initialize, so that no member sees another's. Whoever reads a
+//! variable at that moment, a thread of the host or of another vendor's module, may see a member's; more than that doesn't
+//! happen to it (`docs/decisions/0041`). A vendor that takes its configuration as an argument needs no variable
+//! (`Initialise::Reserved`, `Initialise::Nss`).
 
+use crate::environ;
 use parking_lot::{Condvar, Mutex};
 use std::env;
 use std::ffi::OsString;
@@ -104,9 +104,7 @@ impl Restore {
         let mut before = Vec::with_capacity(variables.len());
         for (name, value) in variables {
             before.push((name.clone(), env::var_os(name)));
-            // SAFETY: Rust's own readers are locked out by the standard library, other members by our lock, and
-            // for the rest see the head of this file.
-            unsafe { env::set_var(name, value) };
+            environ::set(name, Some(value.as_ref()));
         }
         Self(before)
     }
@@ -116,12 +114,7 @@ impl Drop for Restore {
     fn drop(&mut self) {
         // Backwards, so that a name given twice ends as it began.
         for (name, value) in self.0.iter().rev() {
-            match value {
-                // SAFETY: as in `set`.
-                Some(value) => unsafe { env::set_var(name, value) },
-                // SAFETY: as in `set`.
-                None => unsafe { env::remove_var(name) },
-            }
+            environ::set(name, value.as_deref());
         }
     }
 }

@@ -23,6 +23,7 @@ mod config;
 mod deadlined;
 mod decode;
 mod encode;
+mod environ;
 mod environment;
 mod error;
 mod file;
