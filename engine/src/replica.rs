@@ -57,6 +57,11 @@ impl Token {
             station.set_replica(lease.life(), object.id, handle);
             return Ok(handle);
         }
+        // Another process may have destroyed it meanwhile, which is no loss of the member's.
+        if self.shelf.refresh().is_ok() && matches!(self.shelf.by_id(object.id), Ok(None)) {
+            let gone = Fault::new(Call::Find, CKR_KEY_HANDLE_INVALID);
+            return Err(Fault { class: Class::Refused, ..gone });
+        }
         self.suspect(station);
         station.health(|health| {
             health.suspect(format!("object {} is missing there, or is another", object.id));
