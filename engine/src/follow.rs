@@ -126,7 +126,7 @@ impl Token {
         progress: &dyn Progress,
     ) -> Result {
         // Another process may just have taken it out of the ring: nothing is brought there any more.
-        self.heed_roster();
+        self.read_roster()?;
         if !station.counts() {
             return Ok(());
         }

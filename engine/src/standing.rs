@@ -2,6 +2,7 @@
 //!
 //! A member that the configuration names and the log doesn't is left alone. It may be anybody's token.
 
+use crate::error::Result;
 use crate::log::Position;
 use crate::report::Condition;
 use crate::station::Station;
@@ -36,10 +37,14 @@ impl Token {
         self.stations.iter().filter(|station| !station.health(|health| health.is_outside()))
     }
 
-    /// Takes in who holds the ring now.
+    /// Takes in who holds the ring now, unless the store can't be read: nothing changes then of what was known.
     pub(crate) fn heed_roster(&self) {
-        // A store that can't be read changes nothing of what was known.
-        let Ok(roster) = self.roster() else { return };
+        let _ = self.read_roster();
+    }
+
+    /// The same for who is about to write to a member: an error says that it may not be one any more.
+    pub(crate) fn read_roster(&self) -> Result {
+        let roster = self.roster()?;
         if let Some(roster) = &roster
             && let Some(ring) = &mut *self.ring.write()
         {
@@ -57,6 +62,7 @@ impl Token {
                 self.take_standing(station, standing);
             }
         }
+        Ok(())
     }
 
     fn take_standing(&self, station: &Station, now: Standing) {

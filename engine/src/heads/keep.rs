@@ -109,8 +109,7 @@ impl Token {
         let Ok(Some(writing)) = self.store.lease(station.name(), 0) else { return };
         station.stays_clean(writing.epoch());
         // Another process may just have taken it out of the ring: nothing is brought there any more.
-        self.heed_roster();
-        if !station.counts() {
+        if self.read_roster().is_err() || !station.counts() {
             return;
         }
         let Ok(Some(ring)) = self.known_ring() else { return };
