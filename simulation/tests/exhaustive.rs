@@ -1,8 +1,10 @@
 //! Every placement of one trouble in every short script; of those in which a member is brought in, a sample. `make simulation`
 //! tries them all.
 
-use tandem_simulation::exhaustive::{SCRIPTS, Search, everywhere};
+use tandem_simulation::exhaustive::{SCRIPTS, Search, everywhere, once};
+use tandem_simulation::plan::Plan;
 use tandem_simulation::setup;
+use tandem_simulation::trouble::Trouble;
 
 /// So many placements are tried in the long scripts.
 const SAMPLE: usize = 500;
@@ -24,4 +26,21 @@ fn no_single_trouble_in_any_short_script_does_harm() {
         failed += found.violated;
     }
     assert_eq!(failed, 0);
+}
+
+/// A member that another process wipes while a key is made, and a store that then can't be read: once a head record was
+/// written to what had just been wiped.
+#[test]
+fn a_member_that_is_wiped_meanwhile_stays_empty_though_the_log_cannot_be_read() {
+    let (snapshot, _) = setup::pair(2).unwrap();
+    let script = SCRIPTS.iter().find(|script| script.name == "make while another wipes").unwrap();
+    let scene = script.scene(&snapshot);
+    for wiped in 60..100 {
+        for unread in wiped + 1..=wiped + 30 {
+            let plan =
+                [((1, wiped), Trouble::Intruder), ((1, unread), Trouble::StoreBefore)].into();
+            let (verdict, ..) = once(&scene, script, Plan::Written(plan), None, false);
+            assert!(verdict.is_ok(), "wiped at {wiped}, unread at {unread}: {verdict:?}");
+        }
+    }
 }
