@@ -230,6 +230,8 @@ pub struct Quirks {
     pub leaves_half_made: Option<bool>,
     /// Login and logout wait until no other call is in the library.
     pub logs_in_alone: Option<bool>,
+    /// Searches wait until nothing is being made on the token.
+    pub searches_alone: Option<bool>,
     /// What a forked child does with a library that its parent had initialised.
     pub after_fork: Option<AfterFork>,
 }
@@ -550,6 +552,7 @@ impl Check<'_> {
                 private_copy: quirks.private_copy,
                 leaves_half_made: quirks.leaves_half_made,
                 logs_in_alone: quirks.logs_in_alone,
+                searches_alone: quirks.searches_alone,
                 after_fork: quirks.after_fork,
             },
         })

@@ -310,6 +310,9 @@ pub struct Quirks {
     /// Login and logout wait until no other call is in the library.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs_in_alone: Option<bool>,
+    /// Searches wait until nothing is being made on the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub searches_alone: Option<bool>,
     /// What a forked child does with a library that its parent had initialised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_fork: Option<AfterFork>,

@@ -110,6 +110,7 @@ pub fn member_config(
             private_copy: member.quirks.private_copy,
             leaves_half_made: member.quirks.leaves_half_made,
             logs_in_alone: member.quirks.logs_in_alone,
+            searches_alone: member.quirks.searches_alone,
             after_fork: member.quirks.after_fork.map(|after| match after {
                 AfterFork::FreshCopy => vendor::AfterFork::FreshCopy,
                 AfterFork::Initialise => vendor::AfterFork::Initialise,

@@ -67,6 +67,8 @@ pub struct Overrides {
     pub private_copy: Option<bool>,
     /// See [`crate::Known::logs_in_alone`].
     pub logs_in_alone: Option<bool>,
+    /// See [`crate::Known::searches_alone`].
+    pub searches_alone: Option<bool>,
     /// See [`crate::Known::after_fork`].
     pub after_fork: Option<AfterFork>,
 }

@@ -6,7 +6,7 @@ use crate::error::LoadError;
 use crate::file::{FileId, Module};
 use crate::function_list;
 use crate::functions::Functions;
-use crate::gate::{Gate, Shut};
+use crate::gate::{Gate, Pass, Shut};
 use crate::image;
 use crate::initialise::{initialise, text_of};
 use crate::rest::Busy;
@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use tandem_engine::fault::Call;
 use tandem_values::ck::*;
 use tandem_values::info::LibraryInfo;
 use tandem_values::{Rv, rv::Result};
@@ -82,6 +83,9 @@ fn next_epoch() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
+/// A search, or something else, that others keep out of the way of.
+pub(crate) type Apart<'a> = (Option<Shut<'a>>, Option<Pass<'a>>);
+
 /// A mapped library.
 pub(crate) struct Library {
     path: PathBuf,
@@ -91,6 +95,8 @@ pub(crate) struct Library {
     functions: Functions,
     /// Calls pass it, C_Initialize and C_Finalize shut it: neither may run while another thread is in the library.
     gate: Gate,
+    /// Where searches and the making of objects keep out of each other's way.
+    making: Gate,
     /// Changes only while the gate is shut. Never locked while the vendor's code runs.
     life: RwLock<Life>,
     /// Which life it is: another number with each C_Initialize and C_Finalize. Changes only while the gate is shut.
@@ -129,6 +135,7 @@ impl Library {
             generation: world::generation(),
             functions: Functions::new(Box::new(list)),
             gate: Gate::default(),
+            making: Gate::default(),
             life: RwLock::default(),
             epoch: AtomicU64::new(0),
             lost: AtomicBool::new(false),
@@ -216,6 +223,18 @@ impl Library {
         let _busy = Busy::begin();
         let _shut = self.gate.shut(CALLS_WAIT).ok_or(Rv(CKR_DEVICE_ERROR))?;
         self.run(epoch, run)
+    }
+
+    /// Keeps a search apart from calls that make, change or destroy objects, for as long as what is answered lives. Nothing is
+    /// kept apart from a call that does not come to its end.
+    pub(crate) fn apart(&self, call: Call) -> Apart<'_> {
+        match call {
+            Call::Find => (self.making.shut(CALLS_WAIT), None),
+            Call::Create | Call::Unwrap | Call::Write | Call::Destroy => {
+                (None, self.making.enter(CALLS_WAIT))
+            }
+            _ => (None, None),
+        }
     }
 
     /// Past the gate.

@@ -68,6 +68,11 @@ impl VendorMember {
         self.keeper.known().logs_in_alone
     }
 
+    /// True if nothing is made on its token while it is searched.
+    pub fn searches_alone(&self) -> bool {
+        self.keeper.known().searches_alone
+    }
+
     /// A call on the token's slot.
     fn on_token<T>(
         &self,
@@ -102,6 +107,7 @@ impl VendorMember {
             return Err(Fault::new(call, CKR_SESSION_HANDLE_INVALID));
         };
         let alone = call == Call::Login && self.logs_in_alone();
+        let _apart = self.searches_alone().then(|| open.library.apart(call));
         let run = |functions: &Functions, _| run(functions, &open);
         let answer = if alone {
             open.library.call_alone(Some(open.epoch), run)

@@ -18,6 +18,9 @@ pub struct Known {
     /// C_Login and C_Logout wait until no other call is in the library, and let none in: for modules in which they and
     /// another call can wait for each other for ever.
     pub logs_in_alone: bool,
+    /// Searches wait until nothing is being made, changed or destroyed on the token, and let none of that begin: for modules
+    /// in which a search makes fail what another thread is making.
+    pub searches_alone: bool,
     /// One call at a time, also where the configuration doesn't say so.
     pub serialize: bool,
     /// It works in this process alone: nothing that it writes to can go away, so that no SIGPIPE comes of its calls.
@@ -38,6 +41,7 @@ impl Known {
         engine.leaves_half_made = by.leaves_half_made.unwrap_or(engine.leaves_half_made);
         self.private_copy = by.private_copy.unwrap_or(self.private_copy);
         self.logs_in_alone = by.logs_in_alone.unwrap_or(self.logs_in_alone);
+        self.searches_alone = by.searches_alone.unwrap_or(self.searches_alone);
         self.after_fork = by.after_fork.unwrap_or(self.after_fork);
         self
     }
@@ -79,6 +83,9 @@ fn by_maker(is: impl Fn(&str, &str) -> bool) -> Known {
                 leaves_half_made: true,
             },
             private_copy: true,
+            // A search reads what another thread has written by half, and the other's C_CreateObject or C_UnwrapKey then answers
+            // CKR_GENERAL_ERROR and leaves it so.
+            searches_alone: true,
             stays_inside: true,
             ..Known::default()
         };
@@ -108,7 +115,7 @@ mod tests {
     fn a_module_is_known_by_its_file_before_it_is_loaded() {
         let soft = known_quirks(&[], Path::new("/usr/lib/softhsm/libsofthsm2.so"));
         assert_eq!(soft.engine.kwp, CKM_AES_KEY_WRAP_PAD);
-        assert!(soft.private_copy && soft.engine.wraps_multiples_of_eight);
+        assert!(soft.searches_alone && soft.private_copy && soft.engine.wraps_multiples_of_eight);
         let kryoptic = known_quirks(&[], Path::new("/x/libkryoptic_pkcs11.so"));
         assert_eq!(kryoptic.engine.kwp, CKM_AES_KEY_WRAP_KWP);
         assert!(kryoptic.private_copy && kryoptic.logs_in_alone);

@@ -157,6 +157,9 @@ fn quirks(vendor: &VendorMember) -> String {
     if vendor.logs_in_alone() {
         said.push("no other call while it logs in or out");
     }
+    if vendor.searches_alone() {
+        said.push("nothing is made there while it is searched");
+    }
     if vendor.is_private() {
         said.push("a copy of the library of its own");
     }
