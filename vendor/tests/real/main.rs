@@ -15,4 +15,5 @@ mod life;
 mod operations;
 mod reading;
 mod refusals;
+mod searching;
 mod token;
