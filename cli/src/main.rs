@@ -14,7 +14,6 @@ mod command;
 mod context;
 mod demo;
 mod error;
-mod keytype;
 mod page;
 mod pin;
 mod progress;

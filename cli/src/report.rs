@@ -19,10 +19,11 @@ pub(crate) use runway::{ReachLine, RunwayReport, StockLine, UseLine};
 pub(crate) use log::{AnchorLine, GoneLine, HeadLine, LogReport};
 pub(crate) use recovery::{CombinedReport, RecoveryReport, SplitLine, SplitReport};
 
-use crate::keytype;
 use serde::Serialize;
 use std::path::PathBuf;
 use tandem_config::meant;
+use tandem_engine::moving::Moved;
+use tandem_engine::object::{Hold, ObjectId};
 use tandem_engine::reconcile::{self, Action};
 use tandem_engine::report::{
     BackupToken, Condition, JoinReport, LeaveReport, MemberStatus, ObjectReport, Outcome,
@@ -34,6 +35,7 @@ use tandem_runtime::Live;
 use tandem_values::ck::{
     CKA_ID, CKA_LABEL, CKO_CERTIFICATE, CKO_DATA, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKO_SECRET_KEY,
 };
+use tandem_values::keytype;
 use tandem_values::{Template, names};
 
 /// `tandem status`
@@ -209,8 +211,9 @@ impl RingLine {
 
 impl MemberState {
     fn of(status: &MemberStatus, head: u64) -> Self {
-        let exception = |(object, reason): &(tandem_engine::object::ObjectId, String)| {
-            ExceptionLine { object: object.to_string(), reason: reason.clone() }
+        let exception = |(object, reason): &(ObjectId, String)| ExceptionLine {
+            object: object.to_string(),
+            reason: reason.clone(),
         };
         Self {
             name: status.name.clone(),
@@ -289,6 +292,8 @@ pub(crate) struct ObjectLine {
     pub(crate) backed_up: bool,
     /// True if it was on members before Tandem and can't be copied.
     pub(crate) adopted: bool,
+    /// `resident`: members have it as a token object; `on-demand`: while it is used.
+    pub(crate) hold: &'static str,
     /// On each member, in the order of the configuration.
     pub(crate) replicas: Vec<ReplicaLine>,
 }
@@ -298,7 +303,7 @@ pub(crate) struct ObjectLine {
 pub(crate) struct ReplicaLine {
     /// The member's name.
     pub(crate) member: String,
-    /// `proven`; `behind`: the member has not come so far; `failed`: it could not take it, or its proof failed; `away`: the
+    /// `proven`; `on-demand`: the member proves it when it is used there; `behind`: the member has not come so far; `failed`: it could not take it, or its proof failed; `away`: the
     /// member doesn't answer; `not-held`: an adopted object that this member doesn't have.
     pub(crate) state: &'static str,
     /// Why it failed; otherwise empty.
@@ -319,6 +324,10 @@ impl ObjectLine {
             created_at: time(object.created_at_ms),
             backed_up: object.backed_up,
             adopted: object.adopted,
+            hold: match object.hold {
+                Hold::Resident => "resident",
+                Hold::OnDemand => "on-demand",
+            },
             replicas: object
                 .replicas
                 .iter()
@@ -329,7 +338,9 @@ impl ObjectLine {
 
     /// True if it is proven wherever it should be.
     pub(crate) fn is_whole(&self) -> bool {
-        self.replicas.iter().all(|replica| matches!(replica.state, "proven" | "not-held"))
+        self.replicas
+            .iter()
+            .all(|replica| matches!(replica.state, "proven" | "on-demand" | "not-held"))
     }
 }
 
@@ -337,6 +348,7 @@ impl ReplicaLine {
     fn of(name: &str, replica: &Replica) -> Self {
         let (state, reason) = match replica {
             Replica::Proven => ("proven", ""),
+            Replica::OnDemand => ("on-demand", ""),
             Replica::Behind => ("behind", ""),
             Replica::Failed(reason) => ("failed", reason.as_str()),
             Replica::Away => ("away", ""),
@@ -353,6 +365,8 @@ pub(crate) struct GeneratedReport {
     pub(crate) token: String,
     /// How many were asked for.
     pub(crate) count: u64,
+    /// How many of them were there already (`--resume`).
+    pub(crate) there: u64,
     /// What was made, in order.
     pub(crate) made: Vec<MadeLine>,
     /// Why it ended early; null if it didn't.
@@ -372,6 +386,54 @@ pub(crate) struct MadeLine {
     pub(crate) handle: u64,
     /// Handle of the public key; null for secret keys.
     pub(crate) public_handle: Option<u64>,
+}
+
+/// `tandem keys hold`
+#[derive(Serialize)]
+pub(crate) struct HeldReport {
+    /// The virtual token's label.
+    pub(crate) token: String,
+    /// How many objects were moved; both halves of a key pair count.
+    pub(crate) moved: u64,
+    /// How many were there already.
+    pub(crate) there: u64,
+    /// Objects that stay where they are, since members hold them that can't give them away.
+    pub(crate) kept: Vec<String>,
+    /// What members could not take, or let go of.
+    pub(crate) left: Vec<LeftLine>,
+}
+
+/// An object that a member could not take, or let go of.
+#[derive(Serialize)]
+pub(crate) struct LeftLine {
+    /// The member's name.
+    pub(crate) member: String,
+    /// The object's identity.
+    pub(crate) object_id: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+impl HeldReport {
+    pub(crate) fn of(token: String, moved: &Moved) -> Self {
+        let left = |(member, id, reason): &(String, ObjectId, String)| LeftLine {
+            member: member.clone(),
+            object_id: id.to_string(),
+            reason: reason.clone(),
+        };
+        Self {
+            token,
+            moved: moved.moved,
+            there: moved.there,
+            kept: moved.kept.iter().map(ToString::to_string).collect(),
+            left: moved.left.iter().map(left).collect(),
+        }
+    }
+
+    /// True if all that was chosen is where it was to go.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.kept.is_empty() && self.left.is_empty()
+    }
 }
 
 /// `tandem pair`
@@ -563,8 +625,9 @@ pub(crate) struct JoinedReport {
 
 impl JoinedReport {
     pub(crate) fn of(token: String, done: &'static str, report: &JoinReport) -> Self {
-        let exception = |(object, reason): &(tandem_engine::object::ObjectId, String)| {
-            ExceptionLine { object: object.to_string(), reason: reason.clone() }
+        let exception = |(object, reason): &(ObjectId, String)| ExceptionLine {
+            object: object.to_string(),
+            reason: reason.clone(),
         };
         Self {
             token,

@@ -10,6 +10,8 @@ pub use crate::typed::{AfterFork, Balance, Hold, Kwp, Level, RequireBackup, Role
 use crate::{Error, Warning};
 use std::collections::BTreeMap;
 use std::path::{Path as File, PathBuf};
+use std::str::FromStr;
+use tandem_values::keytype::KeyType;
 
 /// Most bytes of a token's label (CK_TOKEN_INFO).
 pub const LABEL_BYTES_MAX: usize = 32;
@@ -31,6 +33,10 @@ pub const STUCK_MAX_MAX: u64 = 1_024;
 pub const STUCK_MAX: u64 = 64;
 /// The most calls that an HSM is believed to work on at a time.
 pub const LANES_MAX: u64 = 1_024;
+/// The keys held on demand that a member is given at a time, unless stated; many HSMs have room for a thousand.
+pub const LOADED_MAX: u64 = 1_000;
+/// The most that may be stated.
+pub const LOADED_MAX_MAX: u64 = 10_000_000;
 /// The longest wait for another process that writes to a member: ten minutes.
 pub const LEASE_WAIT_MS_MAX: u64 = 600_000;
 /// The wait for another process that writes to a member where the file names none.
@@ -81,6 +87,17 @@ pub enum Destination {
     Off,
 }
 
+/// Where keys of some kind live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Their type; `None`: any.
+    pub kind: Option<KeyType>,
+    /// A pattern of their label, with `*` for anything; `None`: any.
+    pub label: Option<String>,
+    /// Where they live.
+    pub hold: Hold,
+}
+
 /// A virtual token.
 #[derive(Clone)]
 pub struct Token {
@@ -90,8 +107,10 @@ pub struct Token {
     pub state: PathBuf,
     /// Who shares the state.
     pub group: Option<Group>,
-    /// Where keys made from now on live.
+    /// Where keys made from now on live that no rule is for.
     pub hold: Hold,
+    /// Where others do: the first rule that is for a key.
+    pub rules: Vec<Rule>,
     /// Which member does the work.
     pub balance: Balance,
     /// What becomes of session objects when their member fails.
@@ -167,6 +186,8 @@ pub struct Member {
     pub stuck_max: usize,
     /// How many calls the HSM works on at a time; `None`: nobody has said.
     pub lanes: Option<usize>,
+    /// The most keys held on demand that it is given at a time.
+    pub loaded_max: usize,
     /// What it is for.
     pub role: Role,
     /// One call at a time.
@@ -374,10 +395,6 @@ impl Check<'_> {
         let state = self.absolute(&at.key("state"), &state)?;
         let group = typed.group.map(|name| self.group(&at.key("group"), name)).transpose()?;
 
-        let hold = typed.hold.unwrap_or_default();
-        if hold == Hold::OnDemand {
-            return Err(self.not_served(&at.key("hold"), "\"on-demand\"", "write \"resident\""));
-        }
         if typed.allow_host_keygen == Some(true) {
             return Err(self.not_served(&at.key("allow_host_keygen"), "true", "write false"));
         }
@@ -399,7 +416,8 @@ impl Check<'_> {
             label,
             state,
             group,
-            hold,
+            hold: typed.hold.unwrap_or_default(),
+            rules: self.rules(&at.key("rule"), typed.rule)?,
             balance: typed.balance.unwrap_or_default(),
             session_objects: typed.session_objects.unwrap_or_default(),
             require_backup,
@@ -525,6 +543,8 @@ impl Check<'_> {
             Some(_) => Some(self.number(&at.key("lanes"), typed.lanes, 1, 1..=LANES_MAX)?),
             None => None,
         };
+        let loaded_max =
+            self.number(&at.key("loaded_max"), typed.loaded_max, LOADED_MAX, 1..=LOADED_MAX_MAX)?;
         let pin_source = typed
             .pin_source
             .map(|source| self.pin_source(&at.key("pin_source"), &source))
@@ -540,6 +560,7 @@ impl Check<'_> {
             long_deadline_ms,
             stuck_max: usize::try_from(stuck_max).unwrap_or(usize::MAX),
             lanes: lanes.and_then(|lanes| usize::try_from(lanes).ok()),
+            loaded_max: usize::try_from(loaded_max).unwrap_or(usize::MAX),
             role,
             serialize: typed.serialize.unwrap_or(false),
             pin_source,
@@ -556,6 +577,30 @@ impl Check<'_> {
                 after_fork: quirks.after_fork,
             },
         })
+    }
+
+    fn rules(&self, at: &Path, typed: Vec<typed::Rule>) -> Result<Vec<Rule>, Error> {
+        typed
+            .into_iter()
+            .enumerate()
+            .map(|(index, rule)| self.rule(&at.item(index), rule))
+            .collect()
+    }
+
+    fn rule(&self, at: &Path, typed: typed::Rule) -> Result<Rule, Error> {
+        let hold = self.required(&at.key("hold"), typed.hold, "hold = \"on-demand\"")?;
+        let kind = typed.kind.as_deref().map(KeyType::from_str).transpose();
+        let kind = kind.map_err(|why| {
+            self.error(&at.key("type"), why, "or leave it out, for keys of any type")
+        })?;
+        if let Some(label) = &typed.label {
+            self.text(&at.key("label"), label, schedule::TEXT_BYTES_MAX)?;
+        }
+        if kind.is_none() && typed.label.is_none() {
+            let remedy = "write type, label or both; for all keys, hold in [[token]]";
+            return Err(self.error(at, "it says for no key what it is for", remedy));
+        }
+        Ok(Rule { kind, label: typed.label, hold })
     }
 
     fn role(&mut self, at: &Path, role: Role) -> Result<Role, Error> {

@@ -64,6 +64,9 @@ pub struct Token {
     /// Where keys made from now on live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// Where keys of some kind live.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rule: Vec<Rule>,
     /// Which member does the work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
@@ -108,6 +111,21 @@ pub enum Hold {
     Resident,
     /// Keys live wrapped in the log and visit a member when used.
     OnDemand,
+}
+
+/// `[[token.rule]]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Their type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Their label, with `*` for anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Where they live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
 }
 
 /// Which member does the work.
@@ -238,6 +256,9 @@ pub struct Member {
     /// How many calls the HSM works on at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lanes: Option<u64>,
+    /// The most keys held on demand that it is given at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loaded_max: Option<u64>,
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,

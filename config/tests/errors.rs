@@ -138,11 +138,35 @@ fn wrong_forms() {
 }
 
 #[test]
-fn what_this_version_does_not_serve() {
+fn rules_for_keys() {
+    let rule =
+        |lines: &str| {
+            error(&SOUND.replace(
+                "[[token.member]]",
+                &format!("[[token.rule]]\n{lines}\n\n[[token.member]]"),
+            ))
+        };
     assert_eq!(
-        token("hold = \"on-demand\""),
-        "/t.toml:4: token.hold: \"on-demand\" is not served by this version of Tandem; write \"resident\""
+        rule("label = \"zsk-*\""),
+        "/t.toml:5: token.rule.hold: this key is missing; write, for example, hold = \"on-demand\""
     );
+    assert_eq!(
+        rule("hold = \"on-demand\""),
+        "/t.toml:5: token.rule: it says for no key what it is for; write type, label or both; for all keys, hold in [[token]]"
+    );
+    assert_eq!(
+        rule("type = \"ec:p257\"\nhold = \"on-demand\""),
+        "/t.toml:6: token.rule.type: \"ec:p257\" is no type of key; write ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, \
+         aes:128|192|256 or generic:BYTES; or leave it out, for keys of any type"
+    );
+    assert_eq!(
+        member("loaded_max = 0"),
+        "/t.toml:9: token.member.loaded_max: 0 is not between 1 and 10000000; the default is 1000"
+    );
+}
+
+#[test]
+fn what_this_version_does_not_serve() {
     assert_eq!(
         member("role = \"generator\""),
         "/t.toml:9: token.member.role: \"generator\" is not served by this version of Tandem; \

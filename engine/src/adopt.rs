@@ -293,7 +293,7 @@ impl Token {
         }
         let id = object.id;
         let entry = Entry { event: Event::Created(Box::new(object)), wrapped };
-        self.append_all(&[entry], &[])?;
+        self.append_all(vec![entry], Vec::new())?;
         self.shelf.refresh()?;
         Ok((id, whole))
     }

@@ -2,7 +2,7 @@
 
 use crate::backup::{BackupId, Made};
 use crate::log::Position;
-use crate::object::{Kek, Object, ObjectId};
+use crate::object::{Hold, Kek, Object, ObjectId};
 use crate::ring::{Joined, Ring};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
@@ -82,6 +82,16 @@ pub enum Event {
     /// earlier ones are void.
     #[n(12)]
     Accepted(#[n(0)] u64),
+    /// From now on members keep a key otherwise.
+    #[n(13)]
+    Held {
+        /// The key.
+        #[n(0)]
+        id: ObjectId,
+        /// Where they keep it.
+        #[n(1)]
+        hold: Hold,
+    },
 }
 
 /// The numbers of the events about who holds what, as they are encoded: who holds the ring, who can bring it back, and which
@@ -93,7 +103,7 @@ impl Event {
     pub fn about(&self) -> Option<ObjectId> {
         match self {
             Self::Created(object) => Some(object.id),
-            Self::Changed { id, .. } | Self::Destroyed(id) => Some(*id),
+            Self::Changed { id, .. } | Self::Held { id, .. } | Self::Destroyed(id) => Some(*id),
             _ => None,
         }
     }
@@ -126,6 +136,7 @@ impl Event {
                 object.fingerprint = fingerprint.or(object.fingerprint);
                 object
             }),
+            Self::Held { hold, .. } => before.map(|object| Object { hold, ..object }),
             Self::Destroyed(_) => None,
             _ => before,
         }

@@ -8,7 +8,7 @@ use crate::event::{Event, Record};
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::journal::{BROKEN, damaged};
 use crate::log::{Lease as Writing, Position};
-use crate::object::{Kek, Object, ObjectId};
+use crate::object::{Hold, Kek, Object, ObjectId};
 use crate::prove::Failure;
 use crate::replica::is_hidden;
 use crate::report::{Progress, Quiet};
@@ -42,8 +42,8 @@ pub(crate) type Taken = Result<(), Failure>;
 pub(crate) struct Follower<'a> {
     pub(crate) station: &'a Arc<Station>,
     pub(crate) desk: Desk<'a>,
-    judge: Desk<'a>,
-    ring: RingHandles,
+    pub(crate) judge: Desk<'a>,
+    pub(crate) ring: RingHandles,
     seal: Seal,
     /// Something may have been left half-done by a process that died: look before making.
     pub(crate) look_first: bool,
@@ -196,7 +196,7 @@ impl Token {
 
     /// Another member to judge signatures, so that none is the judge of its own. Where something has failed it may have
     /// been the judge, who must then show that it is well.
-    fn judge_for(&self, station: &Arc<Station>, doubtful: bool) -> Option<Lease> {
+    pub(crate) fn judge_for(&self, station: &Arc<Station>, doubtful: bool) -> Option<Lease> {
         self.stations
             .iter()
             .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
@@ -286,6 +286,7 @@ impl Token {
                 }
                 self.take_changed(follower, id, &template, kek)
             }
+            Some(Event::Held { id, hold }) => self.take_held(follower, id, hold),
             Some(Event::Destroyed(id)) => {
                 self.erase_superseded(id)?;
                 if follower.never_here.remove(&id) {
@@ -340,6 +341,10 @@ impl Token {
             }
             return Ok(Ok(()));
         };
+        if now.object.is_on_demand() {
+            // It comes when it is used.
+            return Ok(Ok(()));
+        }
         let mut object = now.object.clone();
         let wrapped = if object.born == record.position {
             record.wrapped.clone()
@@ -363,6 +368,9 @@ impl Token {
         object: &Object,
         wrapped: Option<&[u8]>,
     ) -> Result<(), Failure> {
+        if object.is_on_demand() {
+            return self.try_out_again(follower, object, wrapped);
+        }
         let desk = &follower.desk;
         if let Some(handle) = follower.station.replica(follower.desk.life, object.id) {
             return Ok(Self::keep_found(follower, object, handle)?);
@@ -465,6 +473,10 @@ impl Token {
         self.shelf.refresh()?;
         let Some(entry) = self.shelf.by_id(id)? else { return Ok(Ok(())) };
         let object = &entry.object;
+        if object.is_on_demand() {
+            // It is loaded anew, as it is now.
+            return Ok(Ok(()));
+        }
         let adopted = object.holders.is_some();
         let wrapped = match object.kek.or(kek) {
             Some(kek) if !adopted || kek == Kek::Data => Some(self.wrapped(object)?),
@@ -542,7 +554,11 @@ impl Token {
     }
 
     /// What is there already of an object that another process may have begun to bring.
-    fn find_begun(&self, desk: &Desk<'_>, object: &Object) -> Result<Option<Handle>, Failure> {
+    pub(crate) fn find_begun(
+        &self,
+        desk: &Desk<'_>,
+        object: &Object,
+    ) -> Result<Option<Handle>, Failure> {
         let names = self.names_of(object)?;
         let found = self.locate_first(desk, &names);
         let in_doubt = match &found {
@@ -580,6 +596,10 @@ impl Token {
         let desk = &follower.desk;
         let forms = self.forms(id, before)?;
         let object = forms.first();
+        if !forms.iter().any(|form| form.hold == Hold::Resident) && object.is_some() {
+            // It never stood there.
+            return Ok(Ok(()));
+        }
         let handle = match (known, object) {
             (Some(handle), _) => Some(handle),
             (None, Some(object)) => match self.locate_doomed(desk, object, &forms) {
@@ -588,15 +608,19 @@ impl Token {
             },
             (None, None) => None,
         };
-        let Some(handle) = handle else {
-            // Nothing is found either where our login is gone, or on a token whose storage is away: what comes back with it
-            // must not stay.
-            let away = || Fault::new(Call::Find, CKR_DEVICE_REMOVED);
-            let why = (!self.is_well(desk)).then(|| desk.check_login().err().unwrap_or_else(away));
-            return Ok(why.map_or(Ok(()), |fault| Err(fault.into())));
-        };
+        let Some(handle) = handle else { return Ok(self.holds_no_more(desk).map_err(Into::into)) };
         // A handle that names nothing any more is no proof that the object is gone: it is looked for by what it is.
         Ok(destroy_surely(desk, handle, object).map_err(Into::into))
+    }
+
+    /// Nothing is found either where our login is gone, or on a token whose storage is away: what comes back with it must not
+    /// stay.
+    pub(crate) fn holds_no_more(&self, desk: &Desk<'_>) -> Answer {
+        if self.is_well(desk) {
+            return Ok(());
+        }
+        let away = || Fault::new(Call::Find, CKR_DEVICE_REMOVED);
+        Err(desk.check_login().err().unwrap_or_else(away))
     }
 
     /// An object under every name it had: a replica that was left half-done may have been named before a change.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use tandem_values::Handle;
 
 /// A life of a member's sessions and handles: until it forgets us, or its module is started anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Life {
     /// The era of our sessions there ([`crate::station::Station::era`]).
     pub(crate) era: u64,

@@ -163,7 +163,7 @@ impl Transients {
 #[derive(Clone, Debug)]
 pub enum Held {
     /// An object of the token.
-    Resident(Arc<Entry>),
+    Token(Arc<Entry>),
     /// An object of a session.
     Transient(Arc<Transient>),
 }
@@ -179,7 +179,7 @@ impl Held {
     /// The object.
     pub fn object(&self) -> &Object {
         match self {
-            Self::Resident(entry) => &entry.object,
+            Self::Token(entry) => &entry.object,
             Self::Transient(transient) => &transient.object,
         }
     }
@@ -187,7 +187,7 @@ impl Held {
     /// Its handle.
     pub fn handle(&self) -> Handle {
         match self {
-            Self::Resident(entry) => entry.handle,
+            Self::Token(entry) => entry.handle,
             Self::Transient(transient) => transient.handle,
         }
     }

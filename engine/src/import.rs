@@ -74,7 +74,7 @@ impl Session {
         }
         let wrapped = token.hide_value(&mut object)?;
         token
-            .commit(vec![(object, wrapped)])?
+            .commit(vec![(object, wrapped)], None)?
             .first()
             .copied()
             .ok_or_else(|| CKR_GENERAL_ERROR.into())
@@ -176,7 +176,7 @@ impl Session {
             let lease = station.lease()?;
             let handles =
                 keys.iter().map(|key| token.place(&lease, key)).collect::<Answer<Vec<_>>>()?;
-            work(desk, &handles, scratch)
+            work(desk, &handles, scratch).inspect_err(|fault| lease.forget_kept(*fault))
         })
     }
 
@@ -221,7 +221,7 @@ impl Session {
             return Err(CKR_KEY_HANDLE_INVALID.into());
         }
         let wrapped = match &key {
-            Held::Resident(entry) => Some(token.wrapped(&entry.object)?),
+            Held::Token(entry) => Some(token.wrapped(&entry.object)?),
             Held::Transient(transient) => transient.wrapped.clone(),
         };
         token.on_holders(std::slice::from_ref(&by), |lease| {
@@ -260,6 +260,7 @@ impl Session {
         let tightened = token.tightened(&held, template)?;
         let mut object = token.new_object(old.clone());
         object.template.merge(template);
+        object.hold = token.settings.hold_of(&object.template);
         self.may_make(&object.template)?;
         let from = held.object();
         (object.mate, object.public, object.fingerprint) =
@@ -267,7 +268,7 @@ impl Session {
         object.kek = from.kek;
         let mut wrapped = match (&held, from.kek) {
             (_, None) => None,
-            (Held::Resident(entry), Some(_)) => Some(token.wrapped(&entry.object)?),
+            (Held::Token(entry), Some(_)) => Some(token.wrapped(&entry.object)?),
             (Held::Transient(transient), Some(_)) => transient.wrapped.clone(),
         };
         if let Some((kek, bytes)) = tightened {
@@ -297,7 +298,7 @@ impl Session {
             wrapped = token.hide_value(&mut object)?;
         }
         token
-            .commit(vec![(object, wrapped)])?
+            .commit(vec![(object, wrapped)], None)?
             .first()
             .copied()
             .ok_or_else(|| CKR_GENERAL_ERROR.into())
@@ -361,7 +362,7 @@ impl Token {
             return Ok(None);
         }
         let wrapped = match held {
-            Held::Resident(entry) => self.wrapped(&entry.object)?,
+            Held::Token(entry) => self.wrapped(&entry.object)?,
             Held::Transient(transient) => transient.wrapped.clone().ok_or(CKR_KEY_UNEXTRACTABLE)?,
         };
         let twin = carry::twin(object, &[(CKA_EXTRACTABLE, true)]);
@@ -373,7 +374,7 @@ impl Token {
             desk.discard(key);
             let wrapped = wrapped?;
             let tightened = Object { kek: Some(closed), ..object.clone() };
-            match self.prove_wrapped(&desk, &tightened, ring.kek(closed), &wrapped) {
+            match self.prove_wrapped((&desk, &desk), &tightened, ring.kek(closed), &wrapped) {
                 Ok(()) => Ok(wrapped),
                 Err(Failure::Fault(fault)) => Err(fault),
                 Err(Failure::Different(_) | Failure::Left(..)) => {
@@ -384,11 +385,10 @@ impl Token {
         Ok(Some((closed, bytes)))
     }
 
-    /// Proves that wrapped bytes are still the key they should be. They are about to be the only ones: what they replace is
-    /// erased.
+    /// Proves that wrapped bytes are the key they should be, by a twin.
     pub(crate) fn prove_wrapped(
         &self,
-        desk: &Desk<'_>,
+        (desk, judge): (&Desk<'_>, &Desk<'_>),
         object: &Object,
         kek: Handle,
         wrapped: &[u8],
@@ -397,10 +397,10 @@ impl Token {
         if let (None, Some(public)) = (&known, &object.public) {
             let twin = carry::twin(object, &[(CKA_SIGN, true)]);
             let Some(method) = prove::private_method(&twin) else {
-                return Self::prove_agreement(desk, desk, object, kek, wrapped);
+                return Self::prove_agreement(desk, judge, object, kek, wrapped);
             };
             return with_twin(desk, kek, wrapped, &twin, |key| {
-                self.prove_signing((desk, desk), key, &method, public)
+                self.prove_signing((desk, judge), key, &method, public)
             });
         }
         let Some((expected, method)) = known else {
@@ -418,11 +418,11 @@ impl Token {
     }
 
     /// C_SetAttributeValue on a token object: an event, which every member follows.
-    pub(crate) fn change_resident(&self, entry: &Arc<Entry>, template: &Template) -> Result {
+    pub(crate) fn change_token_object(&self, entry: &Arc<Entry>, template: &Template) -> Result {
         let change = self.change_of(entry, template)?;
         // New wrapped bytes take the old ones' place.
         let erase: Vec<_> = change.wrapped.iter().map(|_| entry.object.born).collect();
-        self.append_all(&[change], &erase)?;
+        self.append_all(vec![change], erase.clone())?;
         if !erase.is_empty() {
             self.erase_superseded_now(entry.object.id);
         }
@@ -444,7 +444,7 @@ impl Token {
                 wrapped,
             });
         }
-        let tightened = self.tightened(&Held::Resident(Arc::clone(entry)), template)?;
+        let tightened = self.tightened(&Held::Token(Arc::clone(entry)), template)?;
         let (kek, wrapped) =
             tightened.map_or((None, None), |(kek, wrapped)| (Some(kek), Some(wrapped)));
         let template = template.clone();
@@ -452,12 +452,13 @@ impl Token {
     }
 
     /// C_DestroyObject on a token object: a tombstone, and the wrapped key is erased.
-    pub(crate) fn destroy_resident(&self, entry: &Entry) -> Result {
-        let (id, erase) = (entry.object.id, [entry.object.born]);
+    pub(crate) fn destroy_token_object(&self, entry: &Entry) -> Result {
+        let (id, erase) = (entry.object.id, vec![entry.object.born]);
         let event = Event::Destroyed(id).into();
-        self.append_all(&[event], &erase)?;
+        self.append_all(vec![event], erase)?;
         self.erase_superseded_now(id);
         self.shelf.refresh()?;
+        self.unload_destroyed();
         self.catch_up();
         Ok(())
     }
@@ -481,9 +482,11 @@ impl Token {
         self.on_each(self.holders_in_turn(keys), &mut work)
     }
 
-    /// How many members hold an object and have proven it.
+    /// How many members hold an object and have proven it; of a key that is held on demand, how many would.
     pub(crate) fn replicas_of(&self, entry: &Entry) -> usize {
-        self.proven_on(entry.object.id, entry.object.born).len()
+        // They need not have come to it in the log: it is proven when they load it.
+        let since = if entry.object.is_on_demand() { 0 } else { entry.object.born };
+        self.proven_on(entry.object.id, since).len()
     }
 }
 

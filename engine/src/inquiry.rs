@@ -19,6 +19,11 @@ impl Inquiry {
         self.doubted.iter().any(|(doubted, _)| Arc::ptr_eq(doubted, station))
     }
 
+    /// A member is asked again.
+    pub(crate) fn forget(&mut self, station: &Arc<Station>) {
+        self.doubted.retain(|(doubted, _)| !Arc::ptr_eq(doubted, station));
+    }
+
     /// The members that answered ill and are well.
     pub(crate) fn well(&self) -> impl Iterator<Item = &Arc<Station>> {
         self.doubted.iter().map(|(station, _)| station)
@@ -55,7 +60,9 @@ impl Token {
         station: &Arc<Station>,
         fault: Fault,
     ) -> Class {
-        if fault.weight() != Weight::Either || !self.shows_well(station) {
+        // What was judged where it happened stays so.
+        let may_be_either = fault.class == Class::Ill && fault.weight() == Weight::Either;
+        if !may_be_either || !self.shows_well(station) {
             return station.judge(fault);
         }
         inquiry.doubted.push((Arc::clone(station), fault));

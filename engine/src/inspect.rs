@@ -175,7 +175,9 @@ impl Token {
                 let following = self.store.following(station.name())?;
                 let known = replica(station, &entry, &following);
                 let found = match known {
-                    Replica::Proven => self.prove_there(station, directory, &entry),
+                    Replica::Proven | Replica::OnDemand => {
+                        self.prove_there(station, directory, &entry)
+                    }
                     known => known,
                 };
                 replicas.push((station.name().to_owned(), found));
@@ -237,9 +239,12 @@ impl Token {
         if !station.is_ready() {
             return Replica::Away;
         }
+        if entry.object.is_on_demand() {
+            return self.prove_on_demand(station, entry);
+        }
         station.forget_replica(entry.object.id);
         let placed = station.lease().and_then(|lease| {
-            let handle = self.place(&lease, &Held::Resident(Arc::clone(entry)))?;
+            let handle = self.place(&lease, &Held::Token(Arc::clone(entry)))?;
             Ok((lease, handle))
         });
         let (lease, handle) = match placed {
@@ -258,6 +263,23 @@ impl Token {
         match self.prove_whole(&lease, handle, entry) {
             Ok(()) => Replica::Proven,
             Err(failure) => Replica::Failed(failure.to_string()),
+        }
+    }
+
+    /// Proves that a member can use a key that is held on demand.
+    fn prove_on_demand(&self, station: &Arc<Station>, entry: &Arc<Entry>) -> Replica {
+        match self
+            .retry_lost(station, &mut |lease| self.try_out_each(lease, std::slice::from_ref(entry)))
+        {
+            Ok(None) => Replica::Proven,
+            Ok(Some(failure)) => {
+                self.except(station, entry.object.id, &failure);
+                Replica::Failed(failure.to_string())
+            }
+            Err(fault) => {
+                station.judge(fault);
+                if station.is_up() { Replica::Failed(fault.to_string()) } else { Replica::Away }
+            }
         }
     }
 
@@ -294,7 +316,7 @@ pub(crate) fn directory(station: &Arc<Station>, progress: &dyn Progress) -> Dire
 }
 
 fn is_on(station: &Station, entry: &Entry, following: &Following) -> bool {
-    replica(station, entry, following) == Replica::Proven
+    matches!(replica(station, entry, following), Replica::Proven | Replica::OnDemand)
 }
 
 fn replica(station: &Station, entry: &Entry, following: &Following) -> Replica {
@@ -306,11 +328,12 @@ fn replica(station: &Station, entry: &Entry, following: &Following) -> Replica {
     if !held {
         return Replica::NotHeld;
     }
-    if following.position < entry.object.born {
+    if following.position < entry.object.born && !entry.object.is_on_demand() {
         return Replica::Behind;
     }
     match following.exceptions.iter().find(|(id, _)| *id == entry.object.id) {
         Some((_, reason)) => Replica::Failed(reason.clone()),
+        None if entry.object.is_on_demand() => Replica::OnDemand,
         None => Replica::Proven,
     }
 }
@@ -321,8 +344,9 @@ fn report(token: &Token, entry: &Arc<Entry>, replicas: Vec<(String, Replica)>) -
         id: entry.object.id,
         template: entry.object.template.clone(),
         adopted: entry.object.holders.is_some(),
+        hold: entry.object.hold,
         created_at_ms: entry.object.created_at_ms,
-        backed_up: token.backed_up(&Held::Resident(Arc::clone(entry))).is_some(),
+        backed_up: token.backed_up(&Held::Token(Arc::clone(entry))).is_some(),
         replicas,
     }
 }

@@ -117,14 +117,16 @@ impl Token {
         for entry in &entries {
             let (id, holders) = (entry.object.id, entry.object.holders.clone());
             let forms = self.forms_of(&entry.object)?;
-            known.push(Known { wanted: Wanted { id, alive: true, holders }, forms });
+            let resident = !entry.object.is_on_demand();
+            known.push(Known { wanted: Wanted { id, alive: true, resident, holders }, forms });
         }
         // Let go of before the forms are asked for, which are found by them.
         let ids = self.mentions.lock().all(&*self.store)?;
         for id in ids {
             if !alive.contains(&id) {
                 let forms = self.forms(id, u64::MAX)?;
-                known.push(Known { wanted: Wanted { id, alive: false, holders: None }, forms });
+                let wanted = Wanted { id, alive: false, resident: false, holders: None };
+                known.push(Known { wanted, forms });
             }
         }
         Ok(known)
@@ -161,7 +163,7 @@ impl Token {
                 inventory.found.insert(object.wanted.id, found);
             }
         }
-        for object in known.iter().filter(|object| object.wanted.alive) {
+        for object in known.iter().filter(|object| object.wanted.alive && object.wanted.resident) {
             if !inventory.found.contains_key(&object.wanted.id)
                 && let Some(form) = object.forms.first()
                 && bears_its_name(&desk, form, &others).map_err(ill)?

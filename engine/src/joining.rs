@@ -339,14 +339,17 @@ impl Token {
 
     /// Appends one event, and answers where.
     pub(crate) fn append(&self, event: Event) -> Result<Position> {
-        self.append_all(&[Entry::from(event)], &[])
+        self.append_all(vec![Entry::from(event)], Vec::new())
     }
 
     /// Appends events in one durable transaction, and erases wrapped bytes. Answers where the first is. Refused while the log
     /// is in doubt: what grew from an older copy would be a second history.
-    pub(crate) fn append_all(&self, entries: &[Entry], erase: &[Position]) -> Result<Position> {
+    pub(crate) fn append_all(&self, entries: Vec<Entry>, erase: Vec<Position>) -> Result<Position> {
         self.is_borne_out()?;
-        self.journal.append(&self.seal()?, self.site()?, entries, erase)
+        let (seal, site) = (self.seal()?, self.site()?);
+        self.batches.write(entries, erase, |entries, erase| {
+            self.journal.append(&seal, site, entries, erase)
+        })
     }
 
     /// Forgets all that was known of a member's token: where it was in the log, what it could not take, what was noted.

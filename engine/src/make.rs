@@ -15,7 +15,7 @@ use crate::found::Spot;
 use crate::inquiry::Inquiry;
 use crate::journal::Entry;
 use crate::lanes::Haste;
-use crate::object::{Kek, Object, ObjectId};
+use crate::object::{Hold, Kek, Object, ObjectId};
 use crate::point;
 use crate::prove::{self, Failure};
 use crate::session::Session;
@@ -41,13 +41,14 @@ impl Token {
     pub(crate) fn new_object(&self, template: Template) -> Object {
         Object {
             id: self.new_object_id(),
-            template,
             mate: None,
             public: None,
             kek: None,
             fingerprint: None,
             holders: None,
             found_on: None,
+            hold: Hold::Resident,
+            template,
             created_at_ms: self.clock.wall_ms(),
             born: 0,
         }
@@ -55,33 +56,44 @@ impl Token {
 
     /// Appends events, lets every member follow, and answers the handles when all members that are up have proven the
     /// objects. What a member that is up can't take is undone everywhere.
-    pub(crate) fn commit(&self, drafts: Vec<(Object, Option<Vec<u8>>)>) -> Result<Vec<Handle>> {
+    ///
+    /// `maker` is the member that made them, if one did.
+    pub(crate) fn commit(
+        &self,
+        drafts: Vec<(Object, Option<Vec<u8>>)>,
+        maker: Option<&str>,
+    ) -> Result<Vec<Handle>> {
         // What needs no maker has asked nobody yet: who is due is tried before it is undone for want of members.
         self.wake_all();
         let ids: Vec<_> = drafts.iter().map(|(object, _)| object.id).collect();
+        let on_demand = drafts.iter().all(|(object, _)| object.is_on_demand());
         let entries: Vec<_> = drafts
             .into_iter()
             .map(|(object, wrapped)| Entry { event: Event::Created(Box::new(object)), wrapped })
             .collect();
-        let first = self.append_all(&entries, &[])?;
+        let first = self.append_all(entries, Vec::new())?;
         self.shelf.refresh()?;
-        if let Some((member, exception)) = self.bring_everywhere(&ids, first) {
+        let (proven, refused) = if on_demand {
+            self.try_out_new(&ids, maker)?
+        } else {
+            let refused = self.bring_everywhere(&ids, first);
+            let proven = ids.iter().map(|id| self.proven_on(*id, first).len()).min();
+            (proven.unwrap_or(0), refused.map(|(member, exception)| (member, exception.failure)))
+        };
+        if let Some((member, failure)) = refused {
             self.undo(&ids, first)?;
-            return Err(refusal(&member, &exception));
+            return Err(refusal(&member, &failure));
         }
-        for id in &ids {
-            let proven = self.proven_on(*id, first).len();
-            if proven < self.settings.min_replicas.max(1) {
-                self.undo(&ids, first)?;
-                return Err(Error::new(
-                    CKR_DEVICE_ERROR,
-                    format!(
-                        "token {}: the new object was proven on {proven} members and min_replicas asks for {}; nothing was \
+        if proven < self.settings.min_replicas.max(1) {
+            self.undo(&ids, first)?;
+            return Err(Error::new(
+                CKR_DEVICE_ERROR,
+                format!(
+                    "token {}: the new object was proven on {proven} members and min_replicas asks for {}; nothing was \
                          made; see `tandem status`",
-                        self.settings.label, self.settings.min_replicas
-                    ),
-                ));
-            }
+                    self.settings.label, self.settings.min_replicas
+                ),
+            ));
         }
         ids.iter()
             .map(|id| {
@@ -120,7 +132,7 @@ impl Token {
             let now = self.shelf.by_id(*id)?.map(|entry| entry.object.born);
             born.extend(now.filter(|at| *at >= first.saturating_add(count)));
         }
-        self.append_all(&entries, &born)?;
+        self.append_all(entries, born)?;
         self.shelf.refresh()?;
         self.catch_up();
         Ok(())
@@ -210,16 +222,15 @@ pub(crate) fn kek_for(template: &Template) -> Kek {
     }
 }
 
-fn refusal(member: &str, exception: &Exception) -> Error {
+fn refusal(member: &str, failure: &Failure) -> Error {
     let remedy = "choose a key type that all members hold (`tandem doctor` lists them)";
-    let (rv, remedy) = match exception.failure.cause() {
+    let (rv, remedy) = match failure.cause() {
         Failure::Fault(fault) if fault.call == Call::Unwrap => (CKR_KEY_NOT_WRAPPABLE, remedy),
         Failure::Fault(fault) => (fault.rv.0, remedy),
         Failure::Different(_) | Failure::Left(..) => {
             (CKR_FUNCTION_FAILED, "something is wrong with that member: `tandem doctor`")
         }
     };
-    let failure = &exception.failure;
     Error::new(
         rv,
         format!(
@@ -423,7 +434,7 @@ impl Session {
         let mut made = if committed.is_empty() {
             Vec::new()
         } else {
-            match token.commit(committed) {
+            match token.commit(committed, Some(station.name())) {
                 Ok(made) => made,
                 Err(error) => {
                     for transient in handles
@@ -455,6 +466,8 @@ fn drafts_of_pair(
     Token::read_material(desk, pair.public, &mut public_object.template)?;
     let part = public_object.template.filtered(shown::is_public_part);
     let mut draft = draft_of_key(token, desk, station, private, pair.private, Some(part))?;
+    // Its rule is for both halves.
+    public_object.hold = draft.object.hold;
     draft.object.mate = Some(public_object.id);
     public_object.mate = Some(draft.object.id);
     Ok(vec![Draft { object: public_object, wrapped: None, scratch: desk.spot(pair.public) }, draft])
@@ -480,6 +493,7 @@ pub(crate) fn draft_of_key(
     let mut object = token.new_object(template.clone());
     Token::read_material(desk, handle, &mut object.template)?;
     if !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
+        object.hold = token.settings.hold_of(&object.template);
         return Ok(Draft { object, wrapped: None, scratch: desk.spot(handle) });
     }
     object.public = public.or_else(|| public_of(&object.template));
@@ -498,6 +512,7 @@ pub(crate) fn draft_of_key(
         let len = wrapped.len().saturating_sub(KWP_BYTES);
         object.template.set(CKA_VALUE_LEN, u64::try_from(len).unwrap_or(0));
     }
+    object.hold = token.settings.hold_of(&object.template);
     if object.is_token() {
         if let (Some(wrapped), Some(ring)) = (&wrapped, station.ring_in(desk.life))
             && let Some(kek) = object.kek

@@ -39,6 +39,19 @@ pub enum Kek {
     Data,
 }
 
+/// Where members keep an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Hold {
+    /// Every member has it as a token object.
+    #[default]
+    #[n(0)]
+    Resident,
+    /// It lives wrapped in the log, and visits a member as a session object when it is used there. Keys only.
+    #[n(1)]
+    OnDemand,
+}
+
 /// An object. What the application may read of it is in `template`; what it may not see is only in the
 /// log, wrapped.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -74,6 +87,10 @@ pub struct Object {
     /// Adopted objects: the members on which it stood before the log knew it. There a follower looks before it makes it.
     #[n(9)]
     pub found_on: Option<Vec<String>>,
+    /// Where members keep it.
+    #[n(10)]
+    #[cbor(default)]
+    pub hold: Hold,
 }
 
 impl Object {
@@ -90,6 +107,11 @@ impl Object {
     /// True if it stood on a member before the log knew it.
     pub fn stood_on(&self, member: &str) -> bool {
         self.found_on.as_ref().is_some_and(|names| names.iter().any(|name| name == member))
+    }
+
+    /// True if members hold it only while it is used.
+    pub fn is_on_demand(&self) -> bool {
+        self.hold == Hold::OnDemand
     }
 
     /// CKA_TOKEN.

@@ -7,7 +7,7 @@
 use crate::backup::is_gated;
 use crate::check;
 use crate::error::{Error, Result};
-use crate::fault::{Answer, Class};
+use crate::fault::{Answer, Call, Class, Fault};
 use crate::held::Held;
 use crate::import::with_keys;
 use crate::inquiry::Inquiry;
@@ -45,8 +45,7 @@ const BEGUN_MAX: usize = 16;
 impl Begun {
     /// Nothing that a member might still refuse: a parameter, a second login.
     fn of(step: &Step<Held>) -> Option<Beginning> {
-        let Step::Init { verb, mechanism, key: Some(Held::Resident(entry)), signature: None } =
-            step
+        let Step::Init { verb, mechanism, key: Some(Held::Token(entry)), signature: None } = step
         else {
             return None;
         };
@@ -471,12 +470,24 @@ impl Session {
                             activity.abandon();
                             self.token().bring_back(station);
                             for held in &activity.keys(step) {
-                                forget_place(station, held);
+                                forget_place(station, held, fault);
                             }
                         }
-                        Class::Unable | Class::Ill => {
+                        Class::Ill => {
                             activity.abandon();
                             return Ok(None);
+                        }
+                        Class::Unable => {
+                            activity.abandon();
+                            let keys = activity.keys(step);
+                            if !keys.iter().any(|held| self.token().has_moved(held)) {
+                                return Ok(None);
+                            }
+                            // What failed may be only that it was being moved.
+                            inquiry.forget(station);
+                            for held in &keys {
+                                forget_place(station, held, fault);
+                            }
                         }
                     }
                 }
@@ -516,9 +527,10 @@ fn concerns<K>(step: &Step<K>, verb: Verb) -> bool {
 }
 
 /// Forgets a handle that was not there any more.
-fn forget_place(station: &Station, held: &Held) {
+/// Forgets where an object is on a member that has answered so.
+fn forget_place(station: &Station, held: &Held, fault: Fault) {
     match held {
-        Held::Resident(entry) => station.forget_replica(entry.object.id),
+        Held::Token(entry) => station.lose_replica(entry.object.id, fault),
         Held::Transient(transient) => transient.forget_place(station),
     }
 }
@@ -540,10 +552,7 @@ fn replay(token: &Token, activity: &mut Activity, station: &Arc<Station>) -> Ans
                     "member {} answers an operation otherwise than the member before it; it does not go on there",
                     station.name()
                 );
-                return Err(crate::fault::Fault::new(
-                    crate::fault::Call::Step,
-                    CKR_FUNCTION_NOT_SUPPORTED,
-                ));
+                return Err(Fault::new(Call::Step, CKR_FUNCTION_NOT_SUPPORTED));
             }
             Err(fault) => {
                 place.spoil();
@@ -603,17 +612,14 @@ fn ask_on(place: &Lease, token: &Token, step: &Step<Held>, room: Room) -> Answer
 /// The same as part of a call that is counted already.
 fn ask_here(token: &Token, activity: &Activity, step: &Step<Held>, room: Room) -> Answer<Output> {
     let Some(place) = &activity.place else {
-        return Err(crate::fault::Fault::new(
-            crate::fault::Call::Session,
-            CKR_SESSION_HANDLE_INVALID,
-        ));
+        return Err(Fault::new(Call::Session, CKR_SESSION_HANDLE_INVALID));
     };
     ask_at(place, token, step, room)
 }
 
 fn ask_at(place: &Lease, token: &Token, step: &Step<Held>, room: Room) -> Answer<Output> {
     if !place.is_current() {
-        return Err(crate::fault::Fault::new(crate::fault::Call::Session, CKR_SESSION_CLOSED));
+        return Err(Fault::new(Call::Session, CKR_SESSION_CLOSED));
     }
     let real = real_step(token, place, step)?;
     place.station().timed(|member| member.step(place.session(), &real, room))
@@ -651,9 +657,8 @@ fn real_mechanism(token: &Token, place: &Lease, mechanism: &Mechanism) -> Answer
         if let tandem_values::Part::Key(handle) = part
             && *handle != CK_INVALID_HANDLE
         {
-            let held = token.held(*handle).map_err(|_| {
-                crate::fault::Fault::new(crate::fault::Call::Step, CKR_KEY_HANDLE_INVALID)
-            })?;
+            let held =
+                token.held(*handle).map_err(|_| Fault::new(Call::Step, CKR_KEY_HANDLE_INVALID))?;
             handles.push(token.place(place, &held)?);
         }
     }

@@ -11,6 +11,8 @@ pub struct Wanted {
     pub id: ObjectId,
     /// False once it is destroyed.
     pub alive: bool,
+    /// False if it is held on demand: then no member has it as a token object.
+    pub resident: bool,
     /// The members on which it was found before Tandem came, if it can't be copied; `None`: every member is to hold it.
     pub holders: Option<Vec<String>>,
 }
@@ -82,9 +84,14 @@ pub fn plan(wanted: &[Wanted], inventories: &[Inventory]) -> Vec<Step> {
 fn step(object: &Wanted, inventory: &Inventory) -> Option<(Action, &'static str)> {
     let found = inventory.found.get(&object.id);
     let excepted = inventory.exceptions.contains(&object.id);
-    if !object.alive {
+    if !object.alive || !object.resident {
         let there = matches!(found, Some(Found::Proven | Found::Stale));
-        return there.then_some((Action::Remove, "it was destroyed, and is still there"));
+        let why = if object.alive {
+            "it is held on demand, and stands there"
+        } else {
+            "it was destroyed, and is still there"
+        };
+        return there.then_some((Action::Remove, why));
     }
     if let Some(holders) = &object.holders {
         if !holders.contains(&inventory.member) {
@@ -121,7 +128,7 @@ mod tests {
     }
 
     fn wanted(number: u8) -> Wanted {
-        Wanted { id: id(number), alive: true, holders: None }
+        Wanted { id: id(number), alive: true, resident: true, holders: None }
     }
 
     fn holding(found: &[(u8, Found)], exceptions: &[u8]) -> Inventory {
@@ -153,13 +160,22 @@ mod tests {
             wanted(4),
             Wanted { alive: false, ..wanted(5) },
             Wanted { holders: Some(vec!["a".into()]), ..wanted(6) },
+            Wanted { resident: false, ..wanted(7) },
+            Wanted { resident: false, ..wanted(8) },
         ];
-        let found = [(2, Found::Another), (3, Found::Stale), (4, Found::Proven), (5, Found::Stale)];
+        let found = [
+            (2, Found::Another),
+            (3, Found::Stale),
+            (4, Found::Proven),
+            (5, Found::Stale),
+            (7, Found::Proven),
+        ];
         let expected = [
             (Action::Bring, id(1)),
             (Action::Prove, id(3)),
             (Action::Prove, id(4)),
             (Action::Remove, id(5)),
+            (Action::Remove, id(7)),
             (Action::Look, id(2)),
             (Action::Look, id(6)),
         ];

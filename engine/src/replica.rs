@@ -8,7 +8,7 @@ use crate::fault::{Answer, Call, Class, Fault};
 use crate::held::{Held, Transient};
 use crate::inquiry::Inquiry;
 use crate::log::Position;
-use crate::object::{Kek, Object, ObjectId};
+use crate::object::{Hold, Kek, Object, ObjectId};
 use crate::pair;
 use crate::prove::{self, Failure, Proof};
 use crate::shelf::Entry;
@@ -24,10 +24,14 @@ impl Token {
     /// The handle, on a member, of what an application's handle names.
     pub(crate) fn place(&self, lease: &Lease, held: &Held) -> Answer<Handle> {
         match held {
-            Held::Resident(entry) => {
+            Held::Token(entry) => {
                 // It may have been renamed since the operation began.
                 let now = self.shelf.by_id(entry.object.id).ok().flatten();
-                self.place_resident(lease, now.as_ref().unwrap_or(entry))
+                let entry = now.as_ref().unwrap_or(entry);
+                match entry.object.hold {
+                    Hold::Resident => self.place_resident(lease, entry),
+                    Hold::OnDemand => self.place_on_demand(lease, entry),
+                }
             }
             Held::Transient(transient) => self.place_transient(lease.station(), transient),
         }
@@ -38,8 +42,17 @@ impl Token {
         if let Some(handle) = station.replica(lease.life(), object.id) {
             return Ok(handle);
         }
+        let following = self.store.following(station.name());
+        if let Ok(following) = &following
+            && following.position < entry.position
+            && let Ok(Some(form)) = self.last_known(object.id, following.position.saturating_add(1))
+            && form.is_on_demand()
+        {
+            // It is resident from now on, and this member has not come to that yet.
+            return self.place_on_demand(lease, entry);
+        }
         // When the store can't be asked, the member itself is: what it holds and proves still serves.
-        if let Ok(following) = self.store.following(station.name())
+        if let Ok(following) = following
             && object.holders.is_none()
             && (following.exceptions.iter().any(|(id, _)| *id == object.id)
                 || !self.has_taken(object, following.position))
@@ -57,10 +70,15 @@ impl Token {
             station.set_replica(lease.life(), object.id, handle);
             return Ok(handle);
         }
-        // Another process may have destroyed it meanwhile, which is no loss of the member's.
-        if self.shelf.refresh().is_ok() && matches!(self.shelf.by_id(object.id), Ok(None)) {
-            let gone = Fault::new(Call::Find, CKR_KEY_HANDLE_INVALID);
-            return Err(Fault { class: Class::Refused, ..gone });
+        // Another process may have destroyed it meanwhile, which is no loss of the member's, or holds it on demand by now.
+        if self.shelf.refresh().is_ok() {
+            match self.shelf.by_id(object.id) {
+                Ok(None) => return Err(destroyed()),
+                Ok(Some(now)) if now.object.is_on_demand() => {
+                    return self.place_on_demand(lease, &now);
+                }
+                _ => {}
+            }
         }
         self.suspect(station);
         station.health(|health| {
@@ -344,7 +362,7 @@ impl Token {
     pub(crate) fn read_secret(&self, held: &Held, kinds: &[AttributeType]) -> Result<Vec<Reading>> {
         let object = held.object();
         let wrapped = match held {
-            Held::Resident(_) => self.wrapped(object)?,
+            Held::Token(_) => self.wrapped(object)?,
             Held::Transient(transient) => transient.wrapped.clone().ok_or(CKR_KEY_UNEXTRACTABLE)?,
         };
         let twin = carry::twin(object, &[(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)]);
@@ -399,8 +417,9 @@ impl Token {
         self.surely(station, || {
             let lease = station.lease()?;
             let answer = work(&lease);
-            if answer.is_err() {
+            if let Err(fault) = &answer {
                 lease.spoil();
+                lease.forget_kept(*fault);
             }
             answer
         })
@@ -425,6 +444,11 @@ impl Token {
         }
         work()
     }
+}
+
+/// What an operation hears whose key was destroyed meanwhile.
+pub(crate) fn destroyed() -> Fault {
+    Fault { class: Class::Refused, ..Fault::new(Call::Find, CKR_KEY_HANDLE_INVALID) }
 }
 
 /// Unwraps a twin, works with it and destroys it again.

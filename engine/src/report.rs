@@ -2,7 +2,7 @@
 
 use crate::backup::{BackupId, Moment};
 use crate::heads::Doubt;
-use crate::object::ObjectId;
+use crate::object::{Hold, ObjectId};
 use crate::reconcile::Step;
 use crate::ring::{Paired, Ring, Route};
 use std::collections::BTreeMap;
@@ -105,6 +105,8 @@ pub struct BackupToken {
 pub enum Replica {
     /// It is there and is the same key, proven.
     Proven,
+    /// It is held on demand: the member proves it when it is used there.
+    OnDemand,
     /// The member has not come so far in the log.
     Behind,
     /// The member could not take it, or the proof failed: why.
@@ -126,6 +128,8 @@ pub struct ObjectReport {
     pub template: tandem_values::Template,
     /// True if it was found on members and can't be copied.
     pub adopted: bool,
+    /// Where members keep it.
+    pub hold: Hold,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_at_ms: u64,
     /// True if a committed backup holds it.

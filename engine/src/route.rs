@@ -118,7 +118,7 @@ impl Token {
         stations.retain(|station| can_use(station, keys));
         stations.sort_by_key(|station| {
             !keys.iter().all(|held| match held {
-                Held::Resident(_) => true,
+                Held::Token(_) => true,
                 Held::Transient(transient) => transient.place(station).is_some(),
             })
         });
@@ -177,7 +177,7 @@ impl Token {
 /// True if all of these can be used there, or be brought there.
 fn can_use(station: &Arc<Station>, keys: &[Held]) -> bool {
     keys.iter().all(|held| match held {
-        Held::Resident(entry) => {
+        Held::Token(entry) => {
             let named = entry.object.holders.as_ref();
             named.is_none_or(|holders| holders.iter().any(|name| name == station.name()))
         }

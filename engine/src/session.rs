@@ -234,7 +234,7 @@ impl Session {
             tandem::CKA_TANDEM_CREATED_AT => rfc3339(object.created_at_ms).as_str().into(),
             tandem::CKA_TANDEM_OBJECT_ID => object.id.0.as_slice().into(),
             tandem::CKA_TANDEM_REPLICAS => match held {
-                Held::Resident(entry) => {
+                Held::Token(entry) => {
                     u64::try_from(self.token.replicas_of(entry)).unwrap_or(0).into()
                 }
                 Held::Transient(_) => Value::Number(0),
@@ -258,7 +258,7 @@ impl Session {
             return Err(CKR_ACTION_PROHIBITED.into());
         }
         match held {
-            Held::Resident(entry) => self.token.destroy_resident(&entry),
+            Held::Token(entry) => self.token.destroy_token_object(&entry),
             Held::Transient(transient) => {
                 if let Some(transient) = self.token.transients.remove(transient.handle) {
                     self.token.destroy_places(&transient);
@@ -290,7 +290,7 @@ impl Session {
         }
         check_changes(shown, template, false)?;
         match &held {
-            Held::Resident(entry) => self.token.change_resident(entry, template),
+            Held::Token(entry) => self.token.change_token_object(entry, template),
             Held::Transient(transient) => {
                 let mut object = transient.object.clone();
                 let wrapped = self.token.tightened(&held, template)?;

@@ -1,17 +1,10 @@
 //! What the operator decided about a virtual token, as the engine needs it.
 
+pub use crate::object::Hold;
 use std::sync::Arc;
-use tandem_values::Secret;
-
-/// Where keys live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Hold {
-    /// Every member has every key as a token object.
-    #[default]
-    Resident,
-    /// Keys live wrapped in the log and visit a member when used.
-    OnDemand,
-}
+use tandem_values::keytype::{self, KeyType};
+use tandem_values::pattern::is_like;
+use tandem_values::{Secret, Template, ck::*};
 
 /// Which member does the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +49,27 @@ pub struct MemberSettings {
     pub label: Option<String>,
     /// How many calls it works on at a time, if the operator knows.
     pub lanes: Option<usize>,
+    /// The most keys held on demand that it is given at a time.
+    pub loaded_max: usize,
+}
+
+/// Where keys of some kind live.
+#[derive(Clone)]
+pub struct HoldRule {
+    /// Their type; `None`: any.
+    pub kind: Option<KeyType>,
+    /// A pattern of CKA_LABEL ([`is_like`]); `None`: any.
+    pub label: Option<String>,
+    /// Where they live.
+    pub hold: Hold,
+}
+
+impl HoldRule {
+    fn is_for(&self, template: &Template) -> bool {
+        let label = String::from_utf8_lossy(template.bytes(CKA_LABEL).unwrap_or_default());
+        self.kind.as_ref().is_none_or(|kind| keytype::of(template) == Some(kind.to_string()))
+            && self.label.as_ref().is_none_or(|pattern| is_like(&label, pattern))
+    }
 }
 
 /// The rule about keys that are not backed up.
@@ -94,8 +108,10 @@ pub enum SessionObjects {
 pub struct Settings {
     /// The token's label until C_InitToken gives it another.
     pub label: String,
-    /// Where keys made from now on live.
+    /// Where keys made from now on live that no rule is for.
     pub hold: Hold,
+    /// Where others do: the first rule that is for a key.
+    pub rules: Vec<HoldRule>,
     /// Which member does the work.
     pub balance: Balance,
     /// What becomes of session objects when their member fails.
@@ -112,4 +128,17 @@ pub struct Settings {
     pub replay_bytes_max: usize,
     /// How long a maker waits for another process that is writing to a member, in milliseconds.
     pub lease_wait_ms: u64,
+}
+
+impl Settings {
+    /// Where a token key with these attributes lives; every other object is resident.
+    pub(crate) fn hold_of(&self, template: &Template) -> Hold {
+        let is_key =
+            matches!(template.class(), Some(CKO_PRIVATE_KEY | CKO_SECRET_KEY | CKO_PUBLIC_KEY));
+        if !is_key || !template.is(CKA_TOKEN) {
+            return Hold::Resident;
+        }
+        let rule = self.rules.iter().find(|rule| rule.is_for(template));
+        rule.map_or(self.hold, |rule| rule.hold)
+    }
 }

@@ -8,6 +8,7 @@ use crate::found::{Found, Life, Spot};
 use crate::heads::Seen;
 use crate::health::Health;
 use crate::load::Load;
+use crate::loaded::{Loaded, LoadedKey};
 use crate::member::{Member, SessionId, User};
 use crate::object::ObjectId;
 use crate::ports::{Clock, Entropy};
@@ -17,6 +18,7 @@ use crate::ring::RingHandles;
 use crate::settings::MemberSettings;
 use crate::standing::{Standing, outside};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use tandem_values::{Handle, Secret, ck::*};
@@ -39,6 +41,8 @@ pub struct Station {
     era: AtomicU64,
     /// How busy and how quick it is, for balance.
     pub(crate) load: Load,
+    /// Keys held on demand that are there just now.
+    pub(crate) loaded: Loaded,
     /// Keys being made there, changed by `Makers` alone.
     pub(crate) making: AtomicUsize,
     /// When what lies idle there was last used, on the steady clock.
@@ -69,6 +73,14 @@ const SUSPECT: u8 = 1;
 /// It may.
 const FIT: u8 = 2;
 
+/// True of an answer by which a handle names nothing: it must not be used again, not even to destroy what it named.
+const fn names_nothing(fault: Fault) -> bool {
+    matches!(fault.rv.0, CKR_KEY_HANDLE_INVALID | CKR_OBJECT_HANDLE_INVALID)
+}
+
+/// A key held on demand that is used in a session.
+type KeptKey = (ObjectId, Arc<LoadedKey>);
+
 /// Sessions kept for the next operation; more than this are closed.
 const IDLE_SESSIONS_MAX: usize = 32;
 
@@ -81,6 +93,7 @@ impl Station {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         Self {
+            loaded: Loaded::new(settings.loaded_max),
             member,
             settings,
             clock,
@@ -265,6 +278,7 @@ impl Station {
         *self.post.lock() = Post::default();
         self.found.lock().clear();
         self.idle.lock().clear();
+        self.loaded.clear();
     }
 
     /// Starts the module and opens the anchor session.
@@ -337,6 +351,7 @@ impl Station {
             post.anchor
         };
         self.found.lock().clear();
+        self.unload();
         self.close_idle();
         if let Some(anchor) = anchor
             && let Err(fault) = self.member.logout(anchor)
@@ -354,7 +369,7 @@ impl Station {
         }
     }
 
-    /// Asks every session that waits for work, and the anchor, how it is. One that is gone is no longer kept; a member that
+    /// Asks every session that waits for work or for keys, and the anchor, how it is. One that is gone is no longer kept; a member that
     /// has lost the anchor has lost the login.
     pub(crate) fn use_idle(&self) -> Answer {
         let anchor = self.post.lock().anchor;
@@ -370,6 +385,7 @@ impl Station {
                 Ok(_) | Err(_) => {}
             }
         }
+        self.use_homes();
         Ok(())
     }
 
@@ -411,7 +427,13 @@ impl Station {
             life = self.life();
             self.member.open(true)?
         };
-        Ok(Lease { station: Arc::clone(self), session, life, spoilt: AtomicBool::new(false) })
+        Ok(Lease {
+            station: Arc::clone(self),
+            session,
+            life,
+            spoilt: AtomicBool::new(false),
+            kept: Mutex::default(),
+        })
     }
 
     /// Where an object's replica is, for a session of this life, if it was found before.
@@ -424,9 +446,18 @@ impl Station {
         self.remember(life, |found| found.set_replica(id, handle));
     }
 
-    /// Forgets where an object's replica is.
+    /// Forgets where an object's replica is, and lets go of it where it is there only while it is used.
     pub fn forget_replica(&self, id: ObjectId) {
         self.found.lock().forget_replica(id);
+        self.loaded.evict(id);
+    }
+
+    /// Forgets where an object's replica was, after an answer of the member's.
+    pub(crate) fn lose_replica(&self, id: ObjectId, fault: Fault) {
+        self.found.lock().forget_replica(id);
+        if names_nothing(fault) {
+            self.loaded.forget(id);
+        }
     }
 
     /// True of an answer that a member gives which has forgotten us, and also of one about a session that was lost before we
@@ -438,6 +469,9 @@ impl Station {
                 | CKR_SESSION_CLOSED
                 | CKR_USER_NOT_LOGGED_IN
                 | CKR_CRYPTOKI_NOT_INITIALIZED
+                // The ring's keys are seen only while we are logged in.
+                | CKR_WRAPPING_KEY_HANDLE_INVALID
+                | CKR_UNWRAPPING_KEY_HANDLE_INVALID
         );
         gone && self.logged_in().is_some()
     }
@@ -530,6 +564,8 @@ pub struct Lease {
     life: Life,
     /// Something is left in the session.
     spoilt: AtomicBool,
+    /// Keys held on demand that are used in it.
+    kept: Mutex<SmallVec<[KeptKey; 1]>>,
 }
 
 impl Lease {
@@ -562,6 +598,20 @@ impl Lease {
     /// Asks whether the user is logged in there ([`Desk::check_login`]).
     pub fn check_login(&self) -> Answer {
         self.desk().check_login()
+    }
+
+    /// A key stays loaded as long as this lease. Answers where it is.
+    pub(crate) fn keep(&self, id: ObjectId, key: Arc<LoadedKey>) -> Handle {
+        let handle = key.handle;
+        self.kept.lock().push((id, key));
+        handle
+    }
+
+    /// After an answer of the member's by which a handle names nothing any more, keys that were used here are loaded anew.
+    pub(crate) fn forget_kept(&self, fault: Fault) {
+        for (id, _) in self.kept.lock().drain(..).filter(|_| names_nothing(fault)) {
+            self.station.loaded.forget(id);
+        }
     }
 
     /// True while its session may still be there.

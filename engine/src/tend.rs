@@ -34,6 +34,7 @@ impl Token {
         self.wake_all();
         let now = self.clock.steady_ms();
         for station in self.stations.iter().filter(|station| station.is_up()) {
+            station.destroy_evicted();
             if let Err(fault) = station.keep_awake(now)
                 && station.judge(fault) == Class::Lost
             {
@@ -60,6 +61,7 @@ impl Token {
         }
         self.heed_roster();
         self.heed_doubt();
+        self.unload_destroyed();
         for station in &self.stations {
             self.heed_fence(station);
             self.heed_enabling(station);

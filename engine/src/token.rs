@@ -1,6 +1,7 @@
 //! A virtual token: members, log and catalogue under one label. The other files of this crate add its methods by what
 //! they are about: `login`, `make`, `follow`, `replica`, `admin`, `inspect`.
 
+use crate::batch::Batches;
 use crate::error::{Error, Result};
 use crate::held::{Held, Transients};
 use crate::journal::Journal;
@@ -92,6 +93,10 @@ pub struct Token {
     pub(crate) tended: AtomicBool,
     /// The store's generation at which the operator's notes were last read.
     pub(crate) heeded: AtomicU64,
+    /// Changes on their way to the log.
+    pub(crate) batches: Batches,
+    /// What the shelf had lost when keys held on demand were last evicted for it.
+    pub(crate) unloaded: AtomicU64,
     pub(crate) common: Mutex<Option<(u64, Arc<crate::abilities::Mechanisms>)>>,
 }
 
@@ -194,6 +199,8 @@ impl Token {
             waking: Waking::default(),
             tended: AtomicBool::new(false),
             heeded: AtomicU64::new(0),
+            unloaded: AtomicU64::new(0),
+            batches: Batches::default(),
             common: Mutex::new(None),
         })
     }
@@ -381,7 +388,7 @@ impl Token {
                 self.settings.label
             );
         }
-        Ok(self.shelf.get(handle)?.map(Held::Resident))
+        Ok(self.shelf.get(handle)?.map(Held::Token))
     }
 
     /// The seal on the log, which a login opens.

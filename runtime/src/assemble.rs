@@ -14,10 +14,8 @@ use tandem_vendor as vendor;
 pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
     settings::Settings {
         label: token.label.clone(),
-        hold: match token.hold {
-            Hold::Resident => settings::Hold::Resident,
-            Hold::OnDemand => settings::Hold::OnDemand,
-        },
+        hold: hold(token.hold),
+        rules: token.rules.iter().map(rule).collect(),
         balance: match token.balance {
             Balance::LeastLoaded => settings::Balance::LeastLoaded,
             Balance::RoundRobin => settings::Balance::RoundRobin,
@@ -43,6 +41,17 @@ pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
     }
 }
 
+const fn hold(hold: Hold) -> settings::Hold {
+    match hold {
+        Hold::Resident => settings::Hold::Resident,
+        Hold::OnDemand => settings::Hold::OnDemand,
+    }
+}
+
+fn rule(rule: &meant::Rule) -> settings::HoldRule {
+    settings::HoldRule { kind: rule.kind.clone(), label: rule.label.clone(), hold: hold(rule.hold) }
+}
+
 /// What the engine needs to know of a member.
 pub(crate) fn member_settings(
     token: &meant::Token,
@@ -66,6 +75,7 @@ pub(crate) fn member_settings(
             Selector::Serial(_) | Selector::Slot(_) => None,
         },
         lanes: member.lanes,
+        loaded_max: member.loaded_max,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::setup::{Options, Snapshot};
 use crate::trouble::Trouble;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tandem_engine::object::Hold;
 
 /// A short script: what went before without trouble, what is tried, and what another process does in the middle.
 pub struct Script {
@@ -22,6 +23,8 @@ pub struct Script {
     pub aside: &'static [Action],
     /// How many HSMs the configuration names beside the two members.
     pub spares: usize,
+    /// Where its keys live.
+    pub hold: Hold,
 }
 
 impl Script {
@@ -39,6 +42,10 @@ impl Script {
     const fn with_spares(self, spares: usize) -> Self {
         Self { spares, ..self }
     }
+
+    const fn on_demand(self) -> Self {
+        Self { hold: Hold::OnDemand, ..self }
+    }
 }
 
 use Action::{
@@ -53,7 +60,7 @@ const fn script(
     tried: &'static [Action],
     aside: &'static [Action],
 ) -> Script {
-    Script { name, before, tried, aside, spares: 0 }
+    Script { name, before, tried, aside, spares: 0, hold: Hold::Resident }
 }
 
 /// Every short script.
@@ -159,6 +166,32 @@ pub const SCRIPTS: &[Script] = &[
         &[Make(KeyKind::Hmac)],
         &[Remove(1)],
     ),
+    script("sign on demand", &[Make(KeyKind::Ec)], &[Sign(0)], &[]).on_demand(),
+    // There is room for two.
+    script(
+        "sign with more keys than there is room for",
+        &[Make(KeyKind::Ec), Make(KeyKind::Ec), Make(KeyKind::Ec)],
+        &[Sign(0), Sign(1), Sign(2), Sign(0)],
+        &[],
+    )
+    .on_demand(),
+    script(
+        "sign on demand while another destroys",
+        &[Make(KeyKind::Ec)],
+        &[Sign(0)],
+        &[Destroy(0)],
+    )
+    .on_demand(),
+    script("MAC in parts on demand", &[Make(KeyKind::Hmac)], &[BeginMac(0), Feed(16), End], &[])
+        .on_demand(),
+    script("make a pair on demand", &[Random], &[Make(KeyKind::Ec)], &[]).on_demand(),
+    script(
+        "make on demand while another destroys",
+        &[Make(KeyKind::Hmac)],
+        &[Make(KeyKind::Aes)],
+        &[Destroy(0)],
+    )
+    .on_demand(),
     script("make while another wipes", &[Make(KeyKind::Hmac)], &[Make(KeyKind::Hmac)], &[Wipe(1)]),
 ];
 
@@ -332,7 +365,7 @@ pub fn once(
     if record {
         world.record();
     }
-    let options = Options { members: snapshot.hsms.len(), ..Options::default() };
+    let options = Options { members: snapshot.hsms.len(), hold: script.hold, ..Options::default() };
     let processes = if script.aside.is_empty() { 1 } else { 2 };
     let mut lines = Line::of(FIRST, 0, script.tried);
     let next = FIRST + u32::try_from(lines.len()).unwrap_or(0);

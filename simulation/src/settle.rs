@@ -173,7 +173,7 @@ impl Run {
         }
     }
 
-    /// Every member holds every living object once, and nothing else.
+    /// Every member holds every living object that is resident once, and nothing else.
     fn members_hold_the_truth(&self) -> Judgement {
         let oracle = self.oracle.lock();
         let books = self.world.books.lock();
@@ -189,7 +189,8 @@ impl Run {
             let mut held: Vec<&Thing> =
                 hsm.token_objects().filter(|thing| !thing.is_of_ring()).collect();
             let (_, excepted) = books.follower(&name);
-            for real in oracle.truth.living() {
+            // What is held on demand is on no member: left over from its use it would be an orphan.
+            for real in oracle.truth.living().filter(|real| !real.object.is_on_demand()) {
                 let secret = oracle.truth.secret(&books, real);
                 let at = held.iter().position(|thing| is_replica(thing, real, secret.as_deref()));
                 match at {

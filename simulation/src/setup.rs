@@ -42,6 +42,10 @@ pub struct Options {
     pub replay_bytes_max: usize,
     /// How many calls each member is said to work on at a time.
     pub lanes: Option<usize>,
+    /// Where keys live.
+    pub hold: Hold,
+    /// The most keys held on demand that each member is given at a time.
+    pub loaded_max: usize,
 }
 
 impl Default for Options {
@@ -52,18 +56,27 @@ impl Default for Options {
             min_replicas: 1,
             replay_bytes_max: 4_096,
             lanes: None,
+            hold: Hold::Resident,
+            loaded_max: 2,
         }
     }
 }
 
 /// A process's token over the world's members and store.
 pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
-    let plain = MemberSettings { role: Role::Active, pin: None, label: None, lanes: options.lanes };
+    let plain = MemberSettings {
+        role: Role::Active,
+        pin: None,
+        label: None,
+        lanes: options.lanes,
+        loaded_max: options.loaded_max,
+    };
     let member = |number| Arc::new(Toy::new(world, number, life)) as Arc<dyn Member>;
     Token::new(Parts {
         settings: Settings {
             label: "simulated".into(),
-            hold: Hold::Resident,
+            hold: options.hold,
+            rules: Vec::new(),
             balance: options.balance,
             session_objects: SessionObjects::Mirrored,
             require_backup: RequireBackup::Off,

@@ -13,7 +13,7 @@ use crate::world::Event;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_engine::error::Result;
-use tandem_engine::settings::Balance;
+use tandem_engine::settings::{Balance, Hold};
 
 /// How many lanes members are said to have.
 const LANES: [Option<usize>; 4] = [None, Some(1), Some(2), Some(4)];
@@ -72,8 +72,11 @@ impl Case {
         let mut chance = Chance::new(drawn_from(&[seed, 1]));
         let members = 2 + chance.index(3);
         let balances = [Balance::Primary, Balance::RoundRobin, Balance::LeastLoaded];
+        let mut of_keys = Chance::new(drawn_from(&[seed, 5]));
         let options = Options {
             members,
+            hold: if of_keys.per_mille(300) { Hold::OnDemand } else { Hold::Resident },
+            loaded_max: 1 + of_keys.index(3),
             balance: balances.get(chance.index(3)).copied().unwrap_or_default(),
             min_replicas: if chance.per_mille(150) { 2 } else { 1 },
             replay_bytes_max: if chance.per_mille(200) { 100 } else { 4_096 },

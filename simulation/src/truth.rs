@@ -82,6 +82,11 @@ impl Truth {
                     real.wrapped_at.push(record.position);
                 }
             }
+            Some(Event::Held { id, hold }) => {
+                if let Some(real) = self.objects.get_mut(&id) {
+                    real.object.hold = hold;
+                }
+            }
             Some(Event::Destroyed(id)) => {
                 // A second tombstone does no harm: a creation is undone that another process has undone.
                 let Some(real) = self.objects.get_mut(&id) else {

@@ -8,8 +8,10 @@
 
 pub mod attribute;
 pub mod info;
+pub mod keytype;
 pub mod mechanism;
 pub mod names;
+pub mod pattern;
 pub mod rv;
 pub mod secret;
 pub mod template;

@@ -1,15 +1,15 @@
-//! `tandem keys`: lists objects with their replicas, and makes keys.
+//! `tandem keys`: lists objects with their replicas, makes keys, and says where they live.
+
+mod generate;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::keytype::{KeyType, Recipe};
 use crate::progress::Bar;
-use crate::report::{GeneratedReport, KeysReport, MadeLine, ObjectLine, hex};
-use tandem_engine::report::Progress;
-use tandem_engine::session::Session;
-
-/// Bytes of a new key's CKA_ID: enough that chance never makes two alike.
-const ID_BYTES: usize = 16;
+use crate::report::{HeldReport, KeysReport, ObjectLine, hex};
+use tandem_engine::object::{Hold, Object};
+use tandem_values::ck::{CKA_ID, CKA_LABEL};
+use tandem_values::keytype::{self, KeyType};
+use tandem_values::pattern::is_like;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -23,20 +23,59 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Make keys, which every member then holds
-    Generate(Generate),
+    Generate(generate::Args),
+    /// Say where keys live: on every member, or in the log, from which they are loaded when they are used
+    Hold(Holding),
 }
 
 #[derive(clap::Args)]
-struct Generate {
-    /// How many
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
-    /// ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, aes:128|192|256 or generic:BYTES
-    #[arg(long = "type", value_name = "TYPE")]
-    kind: KeyType,
-    /// CKA_LABEL of the key; of more than one, each with its number
-    #[arg(long, default_value = "")]
-    label: String,
+#[command(group(clap::ArgGroup::new("which").required(true).multiple(true)))]
+struct Holding {
+    /// Where the keys live from now on
+    #[arg(long)]
+    to: Place,
+    /// Keys of this type: ec:p256, rsa:2048, …
+    #[arg(long = "type", value_name = "TYPE", group = "which")]
+    kind: Option<KeyType>,
+    /// Keys with this CKA_LABEL, in which * stands for anything
+    #[arg(long, group = "which")]
+    label: Option<String>,
+    /// Keys with this CKA_ID, in hexadecimal
+    #[arg(long, value_name = "HEX", group = "which")]
+    id: Option<String>,
+    /// All keys
+    #[arg(long, group = "which", conflicts_with_all = ["kind", "label", "id"])]
+    all: bool,
+}
+
+/// Where keys live.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Place {
+    /// Every member has them as token objects
+    Resident,
+    /// Wrapped in the log; a member has them while they are used
+    OnDemand,
+}
+
+impl From<Place> for Hold {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Resident => Self::Resident,
+            Place::OnDemand => Self::OnDemand,
+        }
+    }
+}
+
+impl Holding {
+    /// True of a key that all of what was said is true of.
+    fn is_for(&self, object: &Object) -> bool {
+        let template = &object.template;
+        let label = String::from_utf8_lossy(template.bytes(CKA_LABEL).unwrap_or_default());
+        let id = hex(template.bytes(CKA_ID).unwrap_or_default());
+        self.kind.as_ref().is_none_or(|kind| keytype::of(template) == Some(kind.to_string()))
+            && self.label.as_ref().is_none_or(|pattern| is_like(&label, pattern))
+            && self.id.as_ref().is_none_or(|wanted| id.eq_ignore_ascii_case(wanted))
+    }
 }
 
 pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
@@ -45,7 +84,11 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
         Some(Command::Generate(_)) if args.public => {
             Err(Error::usage("--public is for listing; a key can't be made without a login"))
         }
-        Some(Command::Generate(wanted)) => generate(context, wanted),
+        Some(Command::Generate(wanted)) => generate::run(context, wanted),
+        Some(Command::Hold(_)) if args.public => {
+            Err(Error::usage("--public is for listing; keys can't be moved without a login"))
+        }
+        Some(Command::Hold(wanted)) => hold(context, wanted),
     }
 }
 
@@ -66,51 +109,17 @@ fn list(context: &mut Context<'_>, public: bool) -> Result<bool> {
     Ok(true)
 }
 
-fn generate(context: &mut Context<'_>, wanted: &Generate) -> Result<bool> {
+fn hold(context: &mut Context<'_>, wanted: &Holding) -> Result<bool> {
     let runtime = context.look()?;
     let live = context.token(&runtime)?;
     let session = context.login(live)?;
-
     let bar = Bar::new(context.screen.json());
-    bar.stage(&format!("making {}", wanted.kind), wanted.count);
-    let mut made = Vec::new();
-    let mut error = None;
-    for number in 1..=wanted.count {
-        let label = match wanted.count {
-            1 => wanted.label.clone(),
-            _ if wanted.label.is_empty() => String::new(),
-            _ => format!("{}-{number}", wanted.label),
-        };
-        // What was made before stays made, so it is reported however this ends.
-        match make(&session, &wanted.kind, label) {
-            Ok(key) => made.push(key),
-            Err(failed) => {
-                error = Some(failed.to_string());
-                break;
-            }
-        }
-        bar.step();
-    }
+    let moved = live.token.hold(wanted.to.into(), &|object| wanted.is_for(object), &bar);
     bar.clear();
     session.close();
-
-    let report = GeneratedReport { token: live.token.label(), count: wanted.count, made, error };
+    let report = moved.map(|moved| HeldReport::of(live.token.label(), &moved));
     runtime.stop();
+    let report = report?;
     context.screen.report(&report)?;
-    Ok(report.error.is_none())
-}
-
-fn make(session: &Session, kind: &KeyType, label: String) -> Result<MadeLine> {
-    let mut id = [0; ID_BYTES];
-    getrandom::fill(&mut id).map_err(|error| {
-        Error::failed(format!("the operating system gives no random bytes ({error})"))
-    })?;
-    let (handle, public_handle) = match kind.recipe(&id, &label) {
-        Recipe::Secret(mechanism, template) => (session.generate(&mechanism, &template)?, None),
-        Recipe::Pair(mechanism, public, private) => {
-            let pair = session.generate_pair(&mechanism, &public, &private)?;
-            (pair.private, Some(pair.public))
-        }
-    };
-    Ok(MadeLine { key_type: kind.to_string(), id: hex(&id), label, handle, public_handle })
+    Ok(report.is_done())
 }

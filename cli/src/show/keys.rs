@@ -2,7 +2,7 @@
 
 use super::{Judgement, Show, count, judged, table};
 use crate::error::Result;
-use crate::report::{GeneratedReport, KeysReport, ObjectLine, VerifyReport};
+use crate::report::{GeneratedReport, HeldReport, KeysReport, ObjectLine, VerifyReport};
 use crate::screen::Screen;
 use comfy_table::Cell;
 
@@ -65,7 +65,7 @@ fn row(object: &ObjectLine) -> Vec<Cell> {
     ];
     cells.extend(object.replicas.iter().map(|replica| {
         let judgement = match replica.state {
-            "proven" => Judgement::Good,
+            "proven" | "on-demand" => Judgement::Good,
             "failed" => Judgement::Bad,
             _ => Judgement::Fair,
         };
@@ -85,11 +85,28 @@ impl Show for GeneratedReport {
                 if key.label.is_empty() { String::new() } else { format!(" {}", key.label) };
             screen.line(format!("{} {}{label}", key.key_type, key.id))?;
         }
+        if self.there > 0 {
+            screen.line(format!("{} of {} were there", self.there, self.count))?;
+        }
         let made = count(self.made.len(), "key", "keys");
         match &self.error {
             None => screen.line(format!("made {made} on {}", self.token)),
             Some(error) => screen
                 .line(format!("made {made} of {} on {}, then: {error}", self.count, self.token)),
         }
+    }
+}
+
+impl Show for HeldReport {
+    fn show(&self, screen: &mut Screen) -> Result {
+        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        for id in &self.kept {
+            screen.line(format!("{id} stays: a member holds it that can't give it away"))?;
+        }
+        for left in &self.left {
+            screen.line(format!("{} on {}: {}", left.object_id, left.member, left.reason))?;
+        }
+        let moved = count(number(self.moved), "object", "objects");
+        screen.line(format!("moved {moved} on {}; {} were there already", self.token, self.there))
     }
 }

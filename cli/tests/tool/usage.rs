@@ -83,7 +83,6 @@ fn a_demo_with_a_wrong_setting_makes_nothing() {
             "member.deadline=0",
             "--set: token.member.deadline: this key is unknown; did you mean deadline_ms?",
         ),
-        ("hold=on-demand", "--set: token.hold: \"on-demand\" is not served by this version"),
         ("policy.require_backup=always", "unknown variant `always`"),
     ] {
         let error = run(&["demo", "--dir", dir, "--members", "softhsm,softhsm", "--set", setting]);

@@ -16,7 +16,7 @@ const LONGEST_S: i64 = 100 * 366 * 86_400;
 /// The most keys of one kind.
 const KEYS_MAX: u64 = 1_000_000;
 /// Most bytes of a name or a label.
-const TEXT_BYTES_MAX: usize = 255;
+pub(super) const TEXT_BYTES_MAX: usize = 255;
 
 /// How intervals are written, for whoever wrote something else.
 const INTERVALS: &str = "write, for example, \"6mo\" (months), \"180d\", \"26w\" or \"P6M\"";

@@ -75,7 +75,7 @@ impl Token {
 
     /// The backup that holds an object: its identity, and when it was committed, in milliseconds since the Unix epoch.
     pub(crate) fn backed_up(&self, held: &Held) -> Option<(BackupId, u64)> {
-        let Held::Resident(entry) = held else { return None };
+        let Held::Token(entry) = held else { return None };
         let cover = self.cover();
         let standing = Self::covers(&cover, entry)?;
         Some((standing.id, standing.committed.at_ms))
@@ -88,7 +88,7 @@ impl Token {
     /// May this key be used, as far as backups go? CKR_KEY_FUNCTION_NOT_PERMITTED if it must be backed up first.
     pub(crate) fn admit(&self, held: &Held) -> Result {
         let rule = self.settings.require_backup;
-        let Held::Resident(entry) = held else { return Ok(()) };
+        let Held::Token(entry) = held else { return Ok(()) };
         if rule == RequireBackup::Off || Self::covers(&self.cover(), entry).is_some() {
             return Ok(());
         }

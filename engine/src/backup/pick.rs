@@ -139,7 +139,7 @@ impl Token {
         }
         picked.restored = entries.iter().filter_map(|entry| entry.event.about()).collect();
         if !entries.is_empty() {
-            self.append_all(&entries, &[])?;
+            self.append_all(entries, Vec::new())?;
             self.shelf.refresh()?;
             for (member, exception) in self.catch_up() {
                 picked.left.push((exception.id, format!("member {member}: {}", exception.failure)));

@@ -171,7 +171,7 @@ impl Token {
                     _ => Err(Failure::Different("its value comes out as another".into())),
                 }
             }
-            Some(kek) => self.prove_wrapped(&desk, object, ring.kek(kek), wrapped),
+            Some(kek) => self.prove_wrapped((&desk, &desk), object, ring.kek(kek), wrapped),
             None => Err(Failure::Different("nothing says what it is wrapped with".into())),
         }
     }

@@ -68,12 +68,15 @@ impl Shelf {
             let there = placed.into_iter().filter_map(|(handle, slot)| Some((handle, slot?)));
             books.slots = Slots::of(there.collect());
             self.cache.clear();
+            self.gone.fetch_add(1, Ordering::AcqRel);
         } else {
             for (handle, slot) in placed {
                 self.cache.remove(&handle);
-                match slot {
-                    Some(slot) => books.slots.put(handle, slot),
-                    None => books.slots.take(handle),
+                if let Some(slot) = slot {
+                    books.slots.put(handle, slot);
+                } else {
+                    books.slots.take(handle);
+                    self.gone.fetch_add(1, Ordering::AcqRel);
                 }
             }
         }

@@ -63,6 +63,8 @@ pub struct Shelf {
     /// Objects as they were read, each of the row that its slot speaks of.
     cache: Cache<Handle, Arc<Entry>>,
     seen: AtomicU64,
+    /// How often objects went.
+    gone: AtomicU64,
     /// Every row that was taken in was held against the sealed log.
     checked: AtomicBool,
     /// One refresh at a time; the others wait for it rather than do it again.
@@ -83,6 +85,7 @@ impl Shelf {
             names: Names::default(),
             cache: Cache::new(CACHED_MAX),
             seen: AtomicU64::new(u64::MAX),
+            gone: AtomicU64::new(0),
             checked: AtomicBool::new(false),
             turn: Mutex::new(()),
             broken: RwLock::default(),
@@ -109,6 +112,11 @@ impl Shelf {
     /// The store's generation when the shelf was last brought up.
     pub(crate) fn seen(&self) -> u64 {
         self.seen.load(Ordering::Acquire)
+    }
+
+    /// A number that is another whenever objects have gone since.
+    pub(crate) fn gone(&self) -> u64 {
+        self.gone.load(Ordering::Acquire)
     }
 
     /// True if nothing is here that was not held against the sealed log.

@@ -212,6 +212,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::Hold;
 
     fn object(number: u8, template: Template) -> Object {
         Object {
@@ -225,6 +226,7 @@ mod tests {
             created_at_ms: 0,
             born: 1,
             found_on: None,
+            hold: Hold::Resident,
         }
     }
 

@@ -1,11 +1,11 @@
 //! The token's keys, as far as they are unused or in use.
 
-use crate::keytype;
 use crate::report::hex;
 use crate::show::count;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_engine::report::ObjectReport;
 use tandem_values::ck::{CKA_ID, CKA_LABEL, CKO_PRIVATE_KEY, CKO_SECRET_KEY};
+use tandem_values::keytype;
 
 /// A key of the token: the private half of a pair, or a secret key.
 pub(super) struct Key {

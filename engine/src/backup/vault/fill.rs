@@ -100,9 +100,9 @@ impl Vault {
             let id = entry.object.id;
             if let Some((_, reason)) = exceptions.iter().find(|(other, _)| *other == id) {
                 lacking.push((id, format!("{name} does not hold it: {reason}")));
-            } else if entry.object.born <= before {
+            } else if entry.object.born <= before || entry.object.is_on_demand() {
                 match self.token.prove_there(&self.station, &directory, entry) {
-                    Replica::Proven => {}
+                    Replica::Proven | Replica::OnDemand => {}
                     Replica::Failed(reason) => {
                         lacking.push((id, format!("{name} does not hold it: {reason}")));
                     }

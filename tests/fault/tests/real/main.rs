@@ -16,6 +16,7 @@ mod faults;
 mod kills;
 mod limits;
 mod logins;
+mod on_demand;
 mod operator;
 mod remote;
 mod storm;

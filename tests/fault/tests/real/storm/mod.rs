@@ -46,6 +46,13 @@ fn nor_where_both_are_softhsm() {
 }
 
 #[test]
+fn nor_where_keys_are_held_on_demand() {
+    alone(&Wanted::mixed().with("hold=on-demand"), |demo| {
+        storm(&World::around(again(demo)), weather::NEAR);
+    });
+}
+
+#[test]
 fn nor_where_both_are_remote_and_killed_or_stopped() {
     alone(&Wanted::mixed(), |demo| {
         dies_of_sigpipe();

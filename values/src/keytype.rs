@@ -1,19 +1,19 @@
 //! Types of keys as the operator writes them: `ec:p256`, `rsa:2048`, `aes:256`, `generic:32`, `ed25519`.
 
+use crate::ck::{
+    CKA_DECRYPT, CKA_EC_PARAMS, CKA_ENCRYPT, CKA_EXTRACTABLE, CKA_ID, CKA_KEY_TYPE, CKA_LABEL,
+    CKA_MODULUS, CKA_MODULUS_BITS, CKA_PRIVATE, CKA_PUBLIC_EXPONENT, CKA_SENSITIVE, CKA_SIGN,
+    CKA_TOKEN, CKA_VALUE_LEN, CKA_VERIFY, CKK_AES, CKK_EC, CKK_EC_EDWARDS, CKK_GENERIC_SECRET,
+    CKK_RSA, CKM_AES_KEY_GEN, CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN,
+    CKM_GENERIC_SECRET_KEY_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN,
+};
+use crate::{Mechanism, Template, names};
 use std::fmt;
 use std::str::FromStr;
-use tandem_values::ck::{
-    CKA_DECRYPT, CKA_EC_PARAMS, CKA_ENCRYPT, CKA_EXTRACTABLE, CKA_ID, CKA_LABEL, CKA_MODULUS,
-    CKA_MODULUS_BITS, CKA_PRIVATE, CKA_PUBLIC_EXPONENT, CKA_SENSITIVE, CKA_SIGN, CKA_TOKEN,
-    CKA_VALUE_LEN, CKA_VERIFY, CKK_AES, CKK_EC, CKK_EC_EDWARDS, CKK_GENERIC_SECRET, CKK_RSA,
-    CKM_AES_KEY_GEN, CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN, CKM_GENERIC_SECRET_KEY_GEN,
-    CKM_RSA_PKCS_KEY_PAIR_GEN,
-};
-use tandem_values::{Mechanism, Template, names};
 
 /// A type of key that can be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum KeyType {
+pub enum KeyType {
     /// An RSA key pair of so many bits.
     Rsa(u64),
     /// A key pair on this curve.
@@ -26,7 +26,7 @@ pub(crate) enum KeyType {
 
 /// A curve, and how it is named.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Curve {
+pub struct Curve {
     /// As the operator writes it.
     name: &'static str,
     /// CKK_…
@@ -72,7 +72,7 @@ static CURVES: [Curve; 5] = [
 ];
 
 /// The forms, for whoever wrote none of them.
-pub(crate) const FORMS: &str =
+pub const FORMS: &str =
     "ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, aes:128|192|256 or generic:BYTES";
 
 /// The public exponent of new RSA keys: 65537.
@@ -113,7 +113,7 @@ impl fmt::Display for KeyType {
 }
 
 /// How a key is made.
-pub(crate) enum Recipe {
+pub enum Recipe {
     /// C_GenerateKey.
     Secret(Mechanism, Template),
     /// C_GenerateKeyPair: public, private.
@@ -123,7 +123,7 @@ pub(crate) enum Recipe {
 impl KeyType {
     /// How a token key of this type is made. What an application needs it for is not known, so it may do what keys of
     /// its type are commonly for, and never leave.
-    pub(crate) fn recipe(&self, id: &[u8], label: &str) -> Recipe {
+    pub fn recipe(&self, id: &[u8], label: &str) -> Recipe {
         let mut named = Template::new().with(CKA_TOKEN, true).with(CKA_ID, id);
         if !label.is_empty() {
             named.set(CKA_LABEL, label);
@@ -165,8 +165,11 @@ impl KeyType {
     }
 }
 
+/// What tells the type of a key, for [`of`].
+pub const TOLD_BY: [u64; 4] = [CKA_KEY_TYPE, CKA_EC_PARAMS, CKA_MODULUS, CKA_VALUE_LEN];
+
 /// The type of a key as the operator writes it; as PKCS #11 names it where it is none of ours. `None` if it is no key.
-pub(crate) fn of(template: &Template) -> Option<String> {
+pub fn of(template: &Template) -> Option<String> {
     let key_type = template.key_type()?;
     let curve = || {
         let params = template.bytes(CKA_EC_PARAMS)?;
@@ -202,7 +205,6 @@ fn bits_of_modulus(template: &Template) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tandem_values::ck::CKA_KEY_TYPE;
 
     #[test]
     fn types_are_read_as_they_are_written() {
