@@ -1,5 +1,6 @@
 //! Tokens with so many keys on them: made once, kept from run to run.
 
+use crate::drawer::Drawer;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -84,8 +85,16 @@ impl Fixture {
         let dir = self.dir.display().to_string();
         let names = vec![vendor; members].join(",");
         self.tool(&["demo", "--dir", &dir, "--members", &names])?;
-        let count = keys.to_string();
-        self.tool(&["keys", "generate", "--type", "ec:p256", "--count", &count, "--label", FILL])
+        let mut drawer = Drawer::new(&self.dir)?;
+        let mut made = 0_usize;
+        while made < keys {
+            made = made.saturating_add(drawer.lot()).min(keys);
+            let count = made.to_string();
+            let fill = ["--type", "ec:p256", "--label", FILL, "--resume", "--count", &count];
+            self.tool(&[&["keys", "generate"], &fill[..]].concat())?;
+            drawer.put_aside()?;
+        }
+        drawer.put_back()
     }
 
     /// Takes everything from another folder, whose place some files name.

@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "a stopwatch reads the clock")]
 
 mod chart;
+mod drawer;
 mod fixture;
 mod machine;
 mod measured;
