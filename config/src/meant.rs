@@ -566,16 +566,7 @@ impl Check<'_> {
             pin_source,
             init,
             environment: typed.environment,
-            quirks: Quirks {
-                kwp: quirks.kwp,
-                wraps_multiples_of_eight: quirks.wraps_multiples_of_eight,
-                heals_by_restart: quirks.heals_by_restart,
-                private_copy: quirks.private_copy,
-                leaves_half_made: quirks.leaves_half_made,
-                logs_in_alone: quirks.logs_in_alone,
-                searches_alone: quirks.searches_alone,
-                after_fork: quirks.after_fork,
-            },
+            quirks: Quirks::stated(&quirks),
         })
     }
 
@@ -728,6 +719,21 @@ impl Check<'_> {
                 format!("the host's groups can't be read ({error})"),
                 "check /etc/nsswitch.conf and the services that it names",
             )),
+        }
+    }
+}
+
+impl Quirks {
+    fn stated(typed: &typed::Quirks) -> Self {
+        Self {
+            kwp: typed.kwp,
+            wraps_multiples_of_eight: typed.wraps_multiples_of_eight,
+            heals_by_restart: typed.heals_by_restart,
+            private_copy: typed.private_copy,
+            leaves_half_made: typed.leaves_half_made,
+            logs_in_alone: typed.logs_in_alone,
+            searches_alone: typed.searches_alone,
+            after_fork: typed.after_fork,
         }
     }
 }

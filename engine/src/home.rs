@@ -56,12 +56,11 @@ impl Station {
     /// A session for bringing keys to the member in a life of it.
     pub(crate) fn home(&self, life: Life) -> Answer<Home<'_>> {
         let taken = self.loaded.take_home(life);
-        let session = match taken.session {
-            Some(session) => session,
-            None => {
-                self.close_left();
-                self.member.open(true)?
-            }
+        let session = if let Some(session) = taken.session {
+            session
+        } else {
+            self.close_left();
+            self.member.open(true)?
         };
         Ok(Home { station: self, life, taken, session, lost: AtomicBool::new(false) })
     }
