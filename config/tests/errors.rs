@@ -63,7 +63,7 @@ fn unknown_keys() {
     );
     assert_eq!(
         token("colour = \"blue\""),
-        "/t.toml:4: token.colour: this key is unknown; known here are label, state, group, hold, balance, session_objects, \
+        "/t.toml:4: token.colour: this key is unknown; known here are label, state, group, hold, rule, balance, session_objects, \
          allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
     );
     assert_eq!(
@@ -85,7 +85,7 @@ fn unknown_keys() {
 fn keys_of_later_versions_are_unknown() {
     assert_eq!(
         token("[token.stock]\nkinds = []"),
-        "/t.toml:4: token.stock: this key is unknown; known here are label, state, group, hold, balance, session_objects, \
+        "/t.toml:4: token.stock: this key is unknown; known here are label, state, group, hold, rule, balance, session_objects, \
          allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
     );
 }
@@ -161,7 +161,7 @@ fn rules_for_keys() {
     );
     assert_eq!(
         member("loaded_max = 0"),
-        "/t.toml:9: token.member.loaded_max: 0 is not between 1 and 10000000; the default is 1000"
+        "/t.toml:9: token.member.loaded_max: 0 is out of bounds; write a number from 1 to 10000000"
     );
 }
 

@@ -118,7 +118,8 @@ impl Token {
 
     /// The wrapped bytes of a key that is wanted now. That they can't be had is no fault of the member's.
     fn wrapped_to_load(&self, object: &Object) -> Answer<Vec<u8>> {
-        self.wrapped(object).map_err(|error| {
+        // Once more where it fails: signing waits for nobody else.
+        self.wrapped(object).or_else(|_| self.wrapped(object)).map_err(|error| {
             if self.is_destroyed(object.id) {
                 return destroyed();
             }
