@@ -136,8 +136,11 @@ impl Token {
     /// that it is well; where nobody else is, the member is its own judge.
     fn judged(&self, lease: &Lease, prove: impl Fn(&Desk<'_>) -> Proof) -> Proof {
         let mut told: Option<Fault> = None;
-        for doubtful in [false, true] {
-            let judge = self.judge_for(lease.station(), doubtful);
+        for attempt in [Judging::ByAnother, Judging::ByOneThatIsWell, Judging::ByItself] {
+            let judge = match attempt {
+                Judging::ByItself => None,
+                _ => self.judge_for(lease.station(), attempt == Judging::ByOneThatIsWell),
+            };
             let proof = prove(&judge.as_ref().map_or_else(|| lease.desk(), Lease::desk));
             let Err(Failure::Fault(fault)) = proof else { return proof };
             // Something may be half-way in either session.
@@ -145,6 +148,9 @@ impl Token {
             judge.iter().for_each(Lease::spoil);
             // That the session is gone after the first time says nothing new.
             told = told.filter(|_| fault.class == Class::Lost).or(Some(fault));
+            if judge.is_none() {
+                break;
+            }
         }
         told.map_or(Ok(()), |fault| Err(fault.into()))
     }
@@ -353,6 +359,15 @@ fn unwrap_visitor(
     let kek = object.kek.ok_or_else(|| Failure::Different("it has no secret part".into()))?;
     let template = visiting(&carry::locked(object));
     Ok(carry::unwrap(desk, lease.ring()?.kek(kek), wrapped, &template)?)
+}
+
+/// Who judges what a member has made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judging {
+    ByAnother,
+    /// Another that failed, or a further one, and now shows that it is well.
+    ByOneThatIsWell,
+    ByItself,
 }
 
 /// The template of a key that stays as long as it is used. Nobody looks for it by its name.
