@@ -30,6 +30,7 @@ use tandem_engine::report::{
     PairReport, Reconciliation, Replica, Status,
 };
 use tandem_engine::ring::{self, Ring};
+use tandem_engine::settings::Role;
 use tandem_engine::token::show_uuid;
 use tandem_runtime::Live;
 use tandem_values::ck::{
@@ -128,11 +129,13 @@ pub(crate) struct RingLine {
 pub(crate) struct MemberState {
     /// Its name.
     pub(crate) name: String,
+    /// `active`, `standby` or `generator`.
+    pub(crate) role: &'static str,
     /// `up`, `down`, `wrong-pin` or `fenced`.
     pub(crate) condition: &'static str,
     /// Why, if it isn't up; otherwise empty.
     pub(crate) reason: String,
-    /// Its position in the log.
+    /// Its position in the log; a generator's is the log's end.
     pub(crate) position: u64,
     /// Records of the log that it has not followed yet.
     pub(crate) behind: u64,
@@ -217,6 +220,7 @@ impl MemberState {
         };
         Self {
             name: status.name.clone(),
+            role: role(status.role),
             condition: condition(status.condition),
             reason: status.reason.clone(),
             position: status.position,
@@ -235,6 +239,15 @@ impl MemberState {
                 model: token.model.clone(),
             }),
         }
+    }
+}
+
+const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Active => "active",
+        Role::Standby => "standby",
+        Role::Backup => "backup",
+        Role::Generator => "generator",
     }
 }
 
@@ -661,6 +674,9 @@ pub(crate) struct LeftReport {
     pub(crate) configured: bool,
     /// How many objects and keys of the ring were destroyed there; null if it was not to be wiped.
     pub(crate) wiped: Option<u64>,
+    /// How many of the members that are left hold keys.
+    #[serde(skip)]
+    pub(crate) keepers: usize,
 }
 
 impl LeftReport {
@@ -673,6 +689,11 @@ impl LeftReport {
             min_replicas: live.config.min_replicas,
             configured,
             wiped: report.wiped,
+            keepers: live
+                .config
+                .keepers()
+                .filter(|keeper| report.members.contains(&keeper.name))
+                .count(),
         }
     }
 }
@@ -783,7 +804,7 @@ pub(crate) struct MemberLine {
     pub(crate) module: PathBuf,
     /// Which of the module's tokens: `label=a`, `serial=12`, `slot=0`.
     pub(crate) selector: String,
-    /// `active`, `standby` or `backup`.
+    /// `active`, `standby`, `backup` or `generator`.
     pub(crate) role: &'static str,
     /// How long a call may take; 0: as long as it likes.
     pub(crate) deadline_ms: u64,

@@ -136,9 +136,14 @@ pub struct Token {
 }
 
 impl Token {
-    /// The members that hold keys all the time: all but the backup tokens.
+    /// The members that are there all the time: all but the backup tokens.
     pub fn working(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.is_working())
+    }
+
+    /// Those of them that hold keys: all but the generators.
+    pub fn keepers(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.keeps_keys())
     }
 }
 
@@ -146,6 +151,11 @@ impl Member {
     /// False for a backup token, which is connected only while a backup runs.
     pub fn is_working(&self) -> bool {
         self.role != Role::Backup
+    }
+
+    /// True if it holds keys all the time, and works with them.
+    pub fn keeps_keys(&self) -> bool {
+        matches!(self.role, Role::Active | Role::Standby)
     }
 }
 
@@ -408,7 +418,7 @@ impl Check<'_> {
             &at_policy.key("min_replicas"),
             policy.min_replicas,
             1,
-            1..=members.iter().filter(|member| member.is_working()).count() as u64,
+            1..=members.iter().filter(|member| member.keeps_keys()).count() as u64,
         )?;
         let require_backup = policy.require_backup.unwrap_or_default();
 
@@ -478,12 +488,12 @@ impl Check<'_> {
                 "give at least one member role = \"active\"",
             ));
         }
-        // A backup token is not there when an application logs in.
-        if members.iter().filter(|it| it.is_working()).all(|member| member.pin_source.is_some()) {
+        // A backup token is not there when an application logs in, and a generator need not be.
+        if members.iter().filter(|it| it.keeps_keys()).all(|member| member.pin_source.is_some()) {
             return Err(self.error(
                 at,
-                "every member has a pin_source, so nothing would check the application's PIN",
-                "leave pin_source out of at least one member",
+                "every member that holds keys has a pin_source, so nothing would check the application's PIN",
+                "leave pin_source out of at least one of them",
             ));
         }
         Ok(())
@@ -515,7 +525,6 @@ impl Check<'_> {
         )?;
         let module = self.absolute(&at.key("module"), &module)?;
         let token = self.selector(&at.key("token"), &name, typed.token)?;
-        let role = self.role(&at.key("role"), typed.role.unwrap_or_default())?;
         let deadline_ms = self.number(
             &at.key("deadline_ms"),
             typed.deadline_ms,
@@ -561,7 +570,7 @@ impl Check<'_> {
             stuck_max: usize::try_from(stuck_max).unwrap_or(usize::MAX),
             lanes: lanes.and_then(|lanes| usize::try_from(lanes).ok()),
             loaded_max: usize::try_from(loaded_max).unwrap_or(usize::MAX),
-            role,
+            role: typed.role.unwrap_or_default(),
             serialize: typed.serialize.unwrap_or(false),
             pin_source,
             init,
@@ -592,17 +601,6 @@ impl Check<'_> {
             return Err(self.error(at, "it says for no key what it is for", remedy));
         }
         Ok(Rule { kind, label: typed.label, hold })
-    }
-
-    fn role(&mut self, at: &Path, role: Role) -> Result<Role, Error> {
-        match role {
-            Role::Active | Role::Standby | Role::Backup => Ok(role),
-            Role::Generator => Err(self.not_served(
-                at,
-                "\"generator\"",
-                "write \"active\", \"standby\" or \"backup\"",
-            )),
-        }
     }
 
     fn selector(

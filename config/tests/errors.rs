@@ -168,11 +168,6 @@ fn rules_for_keys() {
 #[test]
 fn what_this_version_does_not_serve() {
     assert_eq!(
-        member("role = \"generator\""),
-        "/t.toml:9: token.member.role: \"generator\" is not served by this version of Tandem; \
-         write \"active\", \"standby\" or \"backup\""
-    );
-    assert_eq!(
         token("allow_host_keygen = true"),
         "/t.toml:4: token.allow_host_keygen: true is not served by this version of Tandem; write false"
     );
@@ -245,32 +240,41 @@ fn members_together() {
     );
     assert_eq!(
         member("pin_source = \"env:PIN\""),
-        "/t.toml:5: token.member: every member has a pin_source, so nothing would check the application's PIN; \
-         leave pin_source out of at least one member"
+        "/t.toml:5: token.member: every member that holds keys has a pin_source, so nothing would check the \
+         application's PIN; leave pin_source out of at least one of them"
     );
     assert_eq!(
         member("role = \"backup\""),
         "/t.toml:5: token.member: no member is active; give at least one member role = \"active\""
     );
+    assert_eq!(
+        member("role = \"generator\""),
+        "/t.toml:5: token.member: no member is active; give at least one member role = \"active\""
+    );
 }
 
-/// A backup token is not there when a key is made, or an application logs in.
+/// A backup token is not there when a key is made, or an application logs in; a generator holds no key, and need not be there.
 #[test]
-fn backup_tokens_do_no_work() {
-    let safe = "[[token.member]]\nname = \"safe\"\nmodule = \"/lib/s.so\"\ntoken = { label = \"safe\" }\nrole = \"backup\"";
-    let text = |more: &str| format!("{SOUND}\n{more}\n{safe}");
-    let config = tandem_config::parse(Path::new("/t.toml"), &text("")).unwrap();
-    let token = &config.tokens[0];
-    assert_eq!((token.members.len(), token.working().count()), (2, 1));
-    let told =
-        |text: &str| tandem_config::parse(Path::new("/t.toml"), text).err().unwrap().to_string();
-    assert!(told(&text("pin_source = \"env:PIN\"")).contains("every member has a pin_source"));
-    let two = text("").replacen(
-        "[[token.member]]",
-        "[token.policy]\nmin_replicas = 2\n[[token.member]]",
-        1,
-    );
-    assert!(told(&two).contains("write a number from 1 to 1"));
+fn backup_tokens_and_generators_hold_no_keys() {
+    for (role, working) in [("backup", 1), ("generator", 2)] {
+        let other = format!(
+            "[[token.member]]\nname = \"other\"\nmodule = \"/lib/s.so\"\ntoken = {{ label = \"other\" }}\nrole = \"{role}\""
+        );
+        let text = |more: &str| format!("{SOUND}\n{more}\n{other}");
+        let config = tandem_config::parse(Path::new("/t.toml"), &text("")).unwrap();
+        let token = &config.tokens[0];
+        assert_eq!((token.working().count(), token.keepers().count()), (working, 1));
+        let told = |text: &str| {
+            tandem_config::parse(Path::new("/t.toml"), text).err().unwrap().to_string()
+        };
+        assert!(told(&text("pin_source = \"env:PIN\"")).contains("has a pin_source"));
+        let two = text("").replacen(
+            "[[token.member]]",
+            "[token.policy]\nmin_replicas = 2\n[[token.member]]",
+            1,
+        );
+        assert!(told(&two).contains("write a number from 1 to 1"));
+    }
 }
 
 #[test]

@@ -1,17 +1,18 @@
 //! What the virtual token can do: what all its members can, remembered, so that it stays the same while members come
 //! and go.
 
+use crate::check;
 use crate::error::Result;
 use crate::fault::Answer;
 use crate::log::StoreError;
-use crate::settings::Role;
+use crate::settings::Duty;
 use crate::station::Station;
 use crate::token::{Token, note};
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_values::info::MechanismInfo;
-use tandem_values::{MechanismType, ck::*, mechanism};
+use tandem_values::{MechanismType, Template, ck::*, mechanism};
 
 /// Mechanisms and what is said of them.
 pub(crate) type Mechanisms = BTreeMap<u64, MechanismInfo>;
@@ -62,6 +63,9 @@ const FUNCTIONS: u64 = CKF_ENCRYPT
     | CKF_MESSAGE_VERIFY
     | CKF_ENCAPSULATE
     | CKF_DECAPSULATE;
+
+/// Flags of what makes keys.
+const MAKES: u64 = CKF_GENERATE | CKF_GENERATE_KEY_PAIR;
 
 impl Token {
     /// Asks a member what it can do and remembers it. A token that lists what it did before, in the versions of before,
@@ -120,12 +124,38 @@ impl Token {
         common
     }
 
-    /// What all members can do whose notes can be read, and why some can't.
+    /// What the members can do: all of them that hold keys, but new keys are the generators' to make, where there are any.
+    /// And why some of it can't be read.
     fn intersect(&self) -> (Mechanisms, Option<StoreError>) {
+        let (common, unread) = self.intersect_of(self.keepers());
+        if self.duty_to_make() == Duty::Keys {
+            return (common, unread);
+        }
+        let (made, unread_too) = self.intersect_of(self.generators());
+        if made.is_empty() {
+            // None of them has answered yet.
+            return (common, unread.or(unread_too));
+        }
+        let (own, mut all): (Mechanisms, _) =
+            common.into_iter().partition(|(_, info)| info.flags & MAKES != 0);
+        let carried = |kind: &u64| self.can_be_carried(&made_by(*kind), Duty::Making).is_ok();
+        let made = made.into_iter().filter(|(kind, info)| info.flags & MAKES != 0 && carried(kind));
+        // A member that makes such keys itself says how long they may be to be held there.
+        all.extend(
+            made.map(|(kind, info)| {
+                (kind, own.get(&kind).map_or(info, |own| narrower(own, &info)))
+            }),
+        );
+        (all, unread.or(unread_too))
+    }
+
+    /// What all of these can do whose notes can be read, and why some can't.
+    fn intersect_of<'a>(
+        &self,
+        stations: impl Iterator<Item = &'a Arc<Station>>,
+    ) -> (Mechanisms, Option<StoreError>) {
         let (mut members, mut unread) = (Vec::new(), None);
-        for station in
-            self.members().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby))
-        {
+        for station in stations {
             match self.store.note(&note::member(station.name(), note::ABILITIES)) {
                 Ok(bytes) => {
                     members.extend(bytes.and_then(|b| minicbor::decode::<Abilities>(&b).ok()));
@@ -185,6 +215,15 @@ fn ask(station: &Station, noted: Option<&Abilities>) -> Answer<Abilities> {
     };
     let (pin_len_min, pin_len_max) = (token.pin_len_min, token.pin_len_max);
     Ok(Abilities { mechanisms, pin_len_min, pin_len_max, told })
+}
+
+/// A token key as a mechanism makes it, as far as that tells.
+fn made_by(kind: u64) -> Template {
+    let key = Template::new().with(CKA_TOKEN, true);
+    match check::generated(kind) {
+        Some((class, key_type)) => key.with(CKA_CLASS, class).with(CKA_KEY_TYPE, key_type),
+        None => key,
+    }
 }
 
 fn narrower(a: &MechanismInfo, b: &MechanismInfo) -> MechanismInfo {

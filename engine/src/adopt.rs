@@ -13,6 +13,7 @@ use crate::object::{Kek, Object, ObjectId};
 use crate::prove::{self, Failure};
 use crate::replica::is_hidden;
 use crate::report::Progress;
+use crate::settings::Duty;
 use crate::shown::{self, Origin};
 use crate::station::Station;
 use crate::token::Token;
@@ -98,7 +99,9 @@ impl Token {
     pub(crate) fn adopt_from(&self, names: &[String], progress: &dyn Progress) -> Result<Adopted> {
         let mut foundlings: Vec<Foundling> = Vec::new();
         let is_meant = |station: &&Arc<Station>| {
-            station.is_ready() && names.iter().any(|name| name == station.name())
+            station.is_ready()
+                && station.does(Duty::Keys)
+                && names.iter().any(|name| name == station.name())
         };
         for station in self.stations.iter().filter(is_meant) {
             let lease = station.lease()?;
@@ -276,7 +279,7 @@ impl Token {
         if !copied {
             object.holders = Some(names.clone());
         }
-        let whole = copied || on.len() == self.members().count();
+        let whole = copied || on.len() == self.keepers().count();
         if !whole {
             log::warn!(
                 "object {} ({:?}) is on {} only and can't be copied: it is used there, and lost with that member",

@@ -7,13 +7,14 @@ use crate::error::Result;
 use crate::event::{Event, Record};
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::journal::{BROKEN, damaged};
-use crate::log::{Lease as Writing, Position};
+use crate::log::{Following, Lease as Writing, Position};
 use crate::object::{Hold, Kek, Object, ObjectId};
 use crate::prove::Failure;
 use crate::replica::is_hidden;
 use crate::report::{Progress, Quiet};
 use crate::ring::RingHandles;
 use crate::seal::Seal;
+use crate::settings::Duty;
 use crate::station::{Lease, Station};
 use crate::token::{Token, note};
 use parking_lot::Mutex;
@@ -100,8 +101,17 @@ impl Token {
     /// True if a member has something to follow, or to try again.
     fn is_behind(&self, station: &Station) -> Result<bool> {
         let head = self.store.head()?.position;
-        let following = self.store.following(station.name())?;
+        let following = self.following(station)?;
         Ok(following.position < head || self.is_due(station, &following))
+    }
+
+    /// How far a member has come. A generator takes nothing over, and so is where the log is.
+    pub(crate) fn following(&self, station: &Station) -> Result<Following> {
+        if station.does(Duty::Making) {
+            let position = self.store.head()?.position;
+            return Ok(Following { position, ..Following::default() });
+        }
+        Ok(self.store.following(station.name())?)
     }
 
     /// Lets one member catch up. A member that fails meanwhile is down, and goes on from its position when it is back.
@@ -200,6 +210,7 @@ impl Token {
         self.stations
             .iter()
             .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
+            .filter(|other| other.does(Duty::Keys))
             .filter_map(|other| other.lease().ok())
             .find_map(|lease| {
                 if !doubtful || self.is_well(&lease.desk()) {
@@ -666,7 +677,7 @@ impl Token {
 
     /// Members on which an object is, as their positions and exceptions tell.
     pub(crate) fn proven_on(&self, id: ObjectId, born: Position) -> Vec<String> {
-        self.members()
+        self.keepers()
             .filter(|station| {
                 self.store.following(station.name()).is_ok_and(|following| {
                     following.position >= born

@@ -10,13 +10,13 @@ use crate::event::Event;
 use crate::fault::{Answer, Call, Fault};
 use crate::held::Held;
 use crate::journal::Entry as Appended;
-use crate::lanes::Haste;
-use crate::make::kek_for;
+use crate::make::{Source, kek_for};
 use crate::object::{Kek, Object};
 use crate::point;
 use crate::prove::{self, Failure};
 use crate::replica::with_twin;
 use crate::session::{Session, check_changes};
+use crate::settings::Duty;
 use crate::shelf::Entry;
 use crate::shown::{self, Origin};
 use crate::station::Lease;
@@ -52,7 +52,7 @@ impl Session {
         shown_template.remove(CKA_VALUE_LEN);
         shown::complete(&mut shown_template, Origin::Imported);
         self.may_make(&shown_template)?;
-        self.make_one(&shown_template, Haste::Now, |desk, scratch| {
+        self.make_one(&shown_template, Source::Brought, |desk, scratch| {
             let mut full = scratch.clone();
             full.merge(&value);
             desk.member.create(desk.session, &full)
@@ -64,7 +64,7 @@ impl Session {
         let token = self.token();
         if template.class() == Some(CKO_PUBLIC_KEY) {
             // A member judges whether this is a key at all.
-            return self.make_one(&template, Haste::Now, |desk, scratch| {
+            return self.make_one(&template, Source::Brought, |desk, scratch| {
                 desk.member.create(desk.session, scratch)
             });
         }
@@ -166,7 +166,7 @@ impl Session {
         let token = self.token();
         let holders: Vec<_> =
             token.holders(keys).iter().map(|station| station.name().to_owned()).collect();
-        self.make_one(template, Haste::Now, |desk, scratch| {
+        self.make_one(template, Source::Brought, |desk, scratch| {
             if !holders.iter().any(|name| name == desk.name()) {
                 return Err(Fault::new(Call::Find, CKR_FUNCTION_NOT_SUPPORTED));
             }
@@ -468,9 +468,13 @@ impl Token {
         self.stations.iter().find(|station| station.name() == name)
     }
 
-    /// Does something that has no effect on the first member that is able to.
-    pub(crate) fn on_any<T>(&self, work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
-        self.on_holders(&[], work)
+    /// Does something with random numbers: on a generator, or else on the first other member that is able to.
+    pub(crate) fn on_random<T>(&self, mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
+        let others = self.holders_in_turn(&[]);
+        let generators = self.up(Duty::Making);
+        // One that hangs leaves them some of the time.
+        generators.iter().for_each(|station| station.set_others(1));
+        self.on_each(generators.into_iter().chain(others), &mut work)
     }
 
     /// Does something that has no effect on the first member where these keys are.

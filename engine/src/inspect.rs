@@ -11,6 +11,7 @@ use crate::report::{
     BackupToken, Condition, MemberStatus, ObjectReport, Progress, Replica, Status,
 };
 use crate::session::Session;
+use crate::settings::Duty;
 use crate::shelf::Entry;
 use crate::station::Station;
 use crate::token::Token;
@@ -69,12 +70,10 @@ impl Token {
     }
 
     pub(crate) fn member_status(&self, station: &Arc<Station>) -> Result<MemberStatus> {
+        let head = self.store.head()?.position;
         // What was known of a token that has left says nothing of the one that is there now.
-        let following = if station.counts() {
-            self.store.following(station.name())?
-        } else {
-            Following::default()
-        };
+        let following =
+            if station.counts() { self.following(station)? } else { Following::default() };
         // Asked anew: a member that has gone since is not shown as if it were there.
         let (mut condition, mut reason) = station.condition();
         let token = match station.is_up().then(|| station.member.token()) {
@@ -86,7 +85,7 @@ impl Token {
             }
             None => None,
         };
-        if condition == Condition::Up && following.position < self.store.head()?.position {
+        if condition == Condition::Up && following.position < head {
             condition = Condition::Recovering;
         }
         if let Some(token) = &token
@@ -102,6 +101,7 @@ impl Token {
             .count();
         Ok(MemberStatus {
             name: station.name().to_owned(),
+            role: station.settings.role,
             condition,
             reason,
             position: following.position,
@@ -136,7 +136,7 @@ impl Token {
         self.shelf.refresh()?;
         let user = self.login.read().is_user();
         let followings = self
-            .members()
+            .keepers()
             .map(|station| Ok((station, self.store.following(station.name())?)))
             .collect::<Result<Vec<_>>>()?;
         let entries = self.shelf.find(&Template::new())?;
@@ -163,7 +163,7 @@ impl Token {
         self.catch_up();
         let entries = self.shelf.find(&Template::new())?;
         let members: Vec<_> = self
-            .members()
+            .keepers()
             .map(|station| (Arc::clone(station), directory(station, progress)))
             .collect();
         let steps = entries.len().saturating_mul(members.len());
@@ -325,7 +325,7 @@ fn replica(station: &Station, entry: &Entry, following: &Following) -> Replica {
         .holders
         .as_ref()
         .is_none_or(|holders| holders.iter().any(|name| name == station.name()));
-    if !held {
+    if !held || station.does(Duty::Making) {
         return Replica::NotHeld;
     }
     if following.position < entry.object.born && !entry.object.is_on_demand() {

@@ -34,12 +34,12 @@ impl Token {
         self.try_again();
         self.catch_up();
         let mut away = Vec::new();
-        for station in self.members().filter(|station| !station.is_ready()) {
+        for station in self.keepers().filter(|station| !station.is_ready()) {
             away.push((station.name().to_owned(), self.is_only_away(station)?));
         }
         let known = self.known_objects()?;
         let (mut inventories, mut strangers) = (Vec::new(), Vec::new());
-        for station in self.members().filter(|station| station.is_ready()) {
+        for station in self.keepers().filter(|station| station.is_ready()) {
             let lease = station.lease().map_err(|fault| unwell(station.name(), fault))?;
             let (inventory, others) = self.look_over(&lease, &known, progress)?;
             inventories.push(inventory);

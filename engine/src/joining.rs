@@ -17,6 +17,7 @@ use crate::pair;
 use crate::report::{JoinReport, Progress};
 use crate::ring::{Joined, Paired, Ring, RingHandles};
 use crate::roll::Roster;
+use crate::settings::Duty;
 use crate::standing::Standing;
 use crate::station::{Lease, Station};
 use crate::token::{Token, note};
@@ -265,7 +266,8 @@ impl Token {
         pair::tidy(&desk, Some(&ring.id), &[])?;
         let sealed = self.seal.read().is_some();
         let mut ours = sealed && self.examine(lease, bringing)?;
-        let counted = sealed && roster.since.contains_key(name);
+        // A generator counts all the while: nothing is taken for held there, and keys are not to be made elsewhere meanwhile.
+        let counted = sealed && !station.does(Duty::Making) && roster.since.contains_key(name);
         // What it was told of the log it was told as somebody else's, or before it left.
         heads::remove(&desk, &ring.id).map_err(|fault| unwell(name, fault))?;
         self.give_ring(&desk, ring, (holds, counted), bringing)?;
@@ -367,7 +369,7 @@ impl Token {
     /// Has a member take over everything that the log holds. Answers false if another process did it.
     fn bring_up(&self, station: &Arc<Station>, progress: &dyn Progress) -> Result<bool> {
         let name = station.name();
-        let mut at = self.store.following(name)?.position;
+        let mut at = self.following(station)?.position;
         let mut still = 0_usize;
         let missed = self.store.head()?.position.saturating_sub(at);
         progress.stage(&format!("bringing {name} what the token holds"), missed);
@@ -375,7 +377,7 @@ impl Token {
         loop {
             let followed = self.follow(station, &mut Vec::new(), progress);
             followed.map_err(|error| stopped(name, &error.to_string()))?;
-            let reached = self.store.following(name)?.position;
+            let reached = self.following(station)?.position;
             if reached >= self.store.head()?.position {
                 return Ok(still == 0);
             }

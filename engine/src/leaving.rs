@@ -47,7 +47,7 @@ impl Token {
             self.unlock_with(&roster.ring)?;
             let station = self.any_station(name).map(Arc::clone);
             let works = counted && !self.is_vault(name);
-            if works {
+            if works && self.keeps_keys(name) {
                 self.leaves_others(name, station.as_ref())?;
                 self.is_not_alone_with(name)?;
             }
@@ -77,9 +77,9 @@ impl Token {
 
     /// True names of members, and not the last one's.
     fn may_go(&self, name: &str, roster: &Roster) -> Result {
-        // A backup token does no work in its place.
-        let others = roster.since.keys().any(|other| other != name && !self.is_vault(other));
-        if roster.since.contains_key(name) && !others && !self.is_vault(name) {
+        // A backup token or a generator does no work in its place.
+        let others = roster.since.keys().any(|other| other != name && self.keeps_keys(other));
+        if roster.since.contains_key(name) && !others && self.keeps_keys(name) {
             let message = format!(
                 "token {}: {name} is its last member: without it nothing holds its keys. Bring in another first with \
                  `tandem member add`",

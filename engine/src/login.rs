@@ -9,6 +9,7 @@ use crate::member::User;
 use crate::pair;
 use crate::ring::Ring;
 use crate::seal::Seal;
+use crate::settings::Duty;
 use crate::station::{Lease, Station};
 use crate::token::{Token, note};
 use crate::waking::LOST_MAX;
@@ -156,8 +157,10 @@ impl Token {
     fn enter_first(&self, user: User, pin: Option<&Secret>) -> Result<First<'_>> {
         let mut last = Fault::new(Call::Login, CKR_DEVICE_REMOVED);
         let mut order: Vec<_> = self.stations.iter().collect();
-        // A member that has refused a PIN which the others took is not the one to judge the next.
-        order.sort_by_key(|station| self.has_refused_some_pin(station));
+        // A member that has refused a PIN which the others took is not the one to judge the next. A generator that has locked its
+        // PIN would keep keys from being made.
+        order
+            .sort_by_key(|station| (self.has_refused_some_pin(station), !station.does(Duty::Keys)));
         for station in order {
             if !station.is_up() || (user == User::User && station.settings.pin.is_some()) {
                 continue;
@@ -442,12 +445,12 @@ impl Token {
         // One session was lost, or all of them.
         station.close_idle();
         self.wake(station);
-        self.wait_for_anybody();
+        station.settings.role.duty().into_iter().for_each(|duty| self.wait_for_anybody(duty));
     }
 
-    /// Waits while nobody is up and somebody is being brought back.
-    pub(crate) fn wait_for_anybody(&self) {
-        self.waking.wait_until(|| !self.up().is_empty());
+    /// Waits while nobody is up who does this and somebody is being brought back.
+    pub(crate) fn wait_for_anybody(&self, duty: Duty) {
+        self.waking.wait_until(|| !self.up(duty).is_empty());
     }
 
     /// A member that forgets us again while it is being brought back is tried again at once.

@@ -19,7 +19,7 @@ use crate::object::{Hold, Kek, Object, ObjectId};
 use crate::point;
 use crate::prove::{self, Failure};
 use crate::session::Session;
-use crate::settings::SessionObjects;
+use crate::settings::{Duty, SessionObjects};
 use crate::shown::{self, Origin};
 use crate::station::Station;
 use crate::token::Token;
@@ -34,6 +34,15 @@ pub(crate) struct Draft {
     pub(crate) wrapped: Option<Vec<u8>>,
     /// Where it stands on its maker.
     pub(crate) scratch: Spot,
+}
+
+/// Where the secret of a new key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A member draws it at random: a generator, where the token has one.
+    Drawn,
+    /// Somebody brings it, or it is made of other keys. So is what has no secret.
+    Brought,
 }
 
 impl Token {
@@ -117,7 +126,7 @@ impl Token {
                 return refused;
             }
             self.wake_all();
-            self.wait_for_anybody();
+            self.wait_for_anybody(Duty::Keys);
         }
         follow()
     }
@@ -327,7 +336,7 @@ impl Session {
             self.may_make(template)?;
         }
         let (public, private) = (public, private);
-        self.make(&private, haste(&private), |token, station| {
+        self.make(&private, Source::Drawn, |token, station| {
             let desk = self.bench(station)?;
             let working = !private.is(CKA_TOKEN);
             let pair = desk.member.generate_pair(
@@ -368,7 +377,7 @@ impl Session {
         check::lengths(&template)?;
         shown::complete(&mut template, Origin::Generated(mechanism.kind));
         self.may_make(&template)?;
-        self.make_one(&template, haste(&template), |desk, scratch| {
+        self.make_one(&template, Source::Drawn, |desk, scratch| {
             desk.member.generate(desk.session, mechanism, scratch)
         })
     }
@@ -377,10 +386,10 @@ impl Session {
     pub(crate) fn make_one(
         &self,
         template: &Template,
-        haste: Haste,
+        source: Source,
         work: impl Fn(&Desk<'_>, &Template) -> Answer<Handle>,
     ) -> Result<Handle> {
-        self.make(template, haste, |token, station| {
+        self.make(template, source, |token, station| {
             let desk = self.bench(station)?;
             let handle = work(&desk, &scratch(template, !template.is(CKA_TOKEN)))?;
             let draft = draft_of_key(token, &desk, station, template, handle, None);
@@ -397,12 +406,18 @@ impl Session {
     pub(crate) fn make(
         &self,
         template: &Template,
-        haste: Haste,
+        source: Source,
         work: impl Fn(&Token, &Arc<Station>) -> Answer<Vec<Draft>>,
     ) -> Result<Vec<Handle>> {
         let token = self.token();
-        token.can_be_carried(template)?;
-        let (station, drafts) = token.on_bench(template, haste, |station| work(token, station))?;
+        let duty = match source {
+            Source::Drawn => token.duty_to_make(),
+            Source::Brought => Duty::Keys,
+        };
+        token.can_be_carried(template, duty)?;
+        let haste = haste(template, source);
+        let (station, drafts) =
+            token.on_bench(template, (duty, haste), |station| work(token, station))?;
         self.take_in(&station, drafts)
     }
 
@@ -416,18 +431,23 @@ impl Session {
         let mut committed = Vec::new();
         let mut handles = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            if draft.object.is_token() {
+            let is_token = draft.object.is_token();
+            if is_token || station.does(Duty::Making) {
                 let home = token.transients.home(self.number(), station);
                 if let Ok(desk) = home
                     && let Some(scratch) = draft.scratch.within(desk.life)
                 {
                     desk.discard(scratch);
                 }
+            }
+            if is_token {
                 handles.push(None);
                 committed.push((draft.object, draft.wrapped));
             } else {
                 let transient = token.transients.add(self.number(), draft.object, draft.wrapped);
-                transient.set_place(station, draft.scratch);
+                if station.does(Duty::Keys) {
+                    transient.set_place(station, draft.scratch);
+                }
                 handles.push(Some(transient.handle));
             }
         }
@@ -473,9 +493,10 @@ fn drafts_of_pair(
     Ok(vec![Draft { object: public_object, wrapped: None, scratch: desk.spot(pair.public) }, draft])
 }
 
-/// A key that stays can wait; one of a session is wanted now.
-fn haste(template: &Template) -> Haste {
-    if template.is(CKA_TOKEN) { Haste::Background } else { Haste::Now }
+/// A key that is drawn and stays can wait; one of a session is wanted now, and so is what somebody brings.
+fn haste(template: &Template, source: Source) -> Haste {
+    let waits = source == Source::Drawn && template.is(CKA_TOKEN);
+    if waits { Haste::Background } else { Haste::Now }
 }
 
 /// How much longer a key is when it is wrapped by RFC 5649, but for what fills it up to eight bytes.
@@ -497,14 +518,16 @@ pub(crate) fn draft_of_key(
         return Ok(Draft { object, wrapped: None, scratch: desk.spot(handle) });
     }
     object.public = public.or_else(|| public_of(&object.template));
-    if !object.is_token() && token.settings.session_objects == SessionObjects::Pinned {
+    // No work is done on a generator: what is made there must leave it.
+    let may_stay = !object.is_token() && station.does(Duty::Keys);
+    if may_stay && token.settings.session_objects == SessionObjects::Pinned {
         return Ok(Draft { object, wrapped: None, scratch: desk.spot(handle) });
     }
     let wrapped = match Token::wrap_fresh(desk, station, &mut object, handle) {
         Ok(wrapped) => Some(wrapped),
-        Err(_) if !object.is_token() && station.ring_in(desk.life).is_none() => None,
+        Err(_) if may_stay && station.ring_in(desk.life).is_none() => None,
         // A session object that can't be wrapped may still work where it is; a token object may not be so.
-        Err(fault) if !object.is_token() && prove::is_refusal(fault) => None,
+        Err(fault) if may_stay && prove::is_refusal(fault) => None,
         Err(fault) => return Err(fault),
     };
     if let (Some(0), Some(wrapped)) = (object.template.number(CKA_VALUE_LEN), &wrapped) {
@@ -546,11 +569,15 @@ impl Token {
     pub(crate) fn on_bench<T>(
         &self,
         template: &Template,
-        haste: Haste,
+        (duty, haste): (Duty, Haste),
         work: impl Fn(&Arc<Station>) -> Answer<T>,
     ) -> Result<(Arc<Station>, T)> {
         let is_user = self.login.read().is_user();
-        let mut stations = if is_user { self.makers()? } else { self.candidates() };
+        // Whoever makes it, somebody must be there to hold it.
+        let mut stations = if is_user { self.makers()? } else { self.candidates(Duty::Keys) };
+        if duty == Duty::Making {
+            stations = self.generators_up()?;
+        }
         let is_best = |station: &Arc<Station>| self.carries_everywhere(station.name(), template);
         stations.sort_by_key(|station| !is_best(station));
         let mut begun = None;
@@ -562,7 +589,7 @@ impl Token {
             stations
                 .sort_by_key(|station| !begun.as_ref().is_some_and(|begun| begun.is_on(station)));
         }
-        let stations = self.in_turn(stations, |station| !is_user || station.is_ready());
+        let stations = self.in_turn(duty, stations, |station| !is_user || station.is_ready());
         let mut inquiry = Inquiry::default();
         let mut last: Option<(String, Fault)> = None;
         for station in stations {

@@ -1,7 +1,6 @@
 //! What the operator decides about members while they are at work: notes beside the log, which every process heeds.
 
 use crate::error::{Error, Result};
-use crate::settings::Role;
 use crate::station::Station;
 use crate::token::{Token, note};
 use std::sync::Arc;
@@ -57,12 +56,9 @@ impl Token {
         Ok(changed)
     }
 
-    /// True if there is a member but this one that may do work.
+    /// True if there is a member but this one that may do work with keys.
     pub(crate) fn others_may_work(&self, name: &str) -> Result<bool> {
-        let works = |other: &&Arc<Station>| {
-            other.name() != name && matches!(other.settings.role, Role::Active | Role::Standby)
-        };
-        let mut others = self.members().filter(works);
+        let mut others = self.keepers().filter(|other| other.name() != name);
         others.try_fold(false, |any, other| Ok(any || !self.is_drained(other)?))
     }
 

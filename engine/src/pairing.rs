@@ -10,6 +10,7 @@ use crate::pair::{self, Pairing};
 use crate::report::{PairReport, Progress, Quiet};
 use crate::ring::Ring;
 use crate::seal::Seal;
+use crate::settings::Duty;
 use crate::shares::Share;
 use crate::station::Lease;
 use crate::token::{Token, note};
@@ -110,8 +111,11 @@ impl Token {
                 ),
             )
         };
-        self.stations
-            .iter()
+        let mut stations: Vec<_> = self.stations.iter().collect();
+        // The first one makes the ring: a generator, where there is one.
+        stations.sort_by_key(|station| !station.does(Duty::Making));
+        stations
+            .into_iter()
             .map(|station| {
                 if station.logged_in() != Some(User::User) {
                     return Err(away(station.name(), station.condition().1));

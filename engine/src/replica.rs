@@ -11,6 +11,7 @@ use crate::log::Position;
 use crate::object::{Hold, Kek, Object, ObjectId};
 use crate::pair;
 use crate::prove::{self, Failure, Proof};
+use crate::settings::Duty;
 use crate::shelf::Entry;
 use crate::signature::Signature;
 use crate::station::{Lease, Station};
@@ -379,7 +380,7 @@ impl Token {
     /// Does something on the first member that can hold keys and is able to do it. Only for what leaves no effect, so that
     /// trying again elsewhere is safe.
     pub(crate) fn on_makers<T>(&self, mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
-        let makers = self.in_turn(self.makers()?, |station| station.is_ready());
+        let makers = self.in_turn(Duty::Keys, self.makers()?, |station| station.is_ready());
         self.on_each(makers, &mut work)
     }
 }

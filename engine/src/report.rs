@@ -5,6 +5,7 @@ use crate::heads::Doubt;
 use crate::object::{Hold, ObjectId};
 use crate::reconcile::Step;
 use crate::ring::{Paired, Ring, Route};
+use crate::settings::Role;
 use std::collections::BTreeMap;
 use tandem_values::Handle;
 use tandem_values::info::{LibraryInfo, TokenInfo};
@@ -50,11 +51,13 @@ pub enum Condition {
 pub struct MemberStatus {
     /// Its name.
     pub name: String,
+    /// What it is for.
+    pub role: Role,
     /// How it is.
     pub condition: Condition,
     /// The last fault, or the reason for its condition; empty if there is none.
     pub reason: String,
-    /// Its position in the log.
+    /// Its position in the log; a generator's is the log's end.
     pub position: u64,
     /// Objects it could not take, with the reason.
     pub exceptions: Vec<(ObjectId, String)>,

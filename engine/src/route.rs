@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::held::Held;
 use crate::load::{Choice, choose};
-use crate::settings::{Balance, Role};
+use crate::settings::{Balance, Duty, Role};
 use crate::station::Station;
 use crate::token::Token;
 use smallvec::SmallVec;
@@ -16,18 +16,18 @@ pub(crate) type Stations = SmallVec<[Arc<Station>; 4]>;
 
 impl Token {
     /// Members to try for work, best first: those that are up, active before standby.
-    pub(crate) fn candidates(&self) -> Stations {
+    pub(crate) fn candidates(&self, duty: Duty) -> Stations {
         if !self.is_tended() {
             self.end_long_rest();
             self.heed();
             self.wake_all();
         }
-        let mut up = self.up();
+        let mut up = self.up(duty);
         if up.is_empty() {
             // Whoever tends them may just not have come round.
             self.wake_all();
-            self.wait_for_anybody();
-            up = self.up();
+            self.wait_for_anybody(duty);
+            up = self.up(duty);
         }
         for station in &up {
             station.set_others(up.len().saturating_sub(1));
@@ -83,16 +83,14 @@ impl Token {
     }
 
     /// Members to which work may be given.
-    pub(crate) fn up(&self) -> Stations {
-        let working = self.stations.iter().filter(|station| {
-            matches!(station.settings.role, Role::Active | Role::Standby) && station.is_up()
-        });
+    pub(crate) fn up(&self, duty: Duty) -> Stations {
+        let working = self.stations.iter().filter(|s| s.does(duty) && s.is_up());
         working.cloned().collect()
     }
 
     /// Members that can hold keys, best first: logged in, with the ring found.
     pub(crate) fn makers(&self) -> Result<Stations> {
-        let mut makers = self.candidates();
+        let mut makers = self.candidates(Duty::Keys);
         makers.retain(|station| station.is_ready());
         if makers.is_empty() {
             return Err(self.nobody());
@@ -112,9 +110,52 @@ impl Token {
         Ok(makers)
     }
 
+    /// Whose duty it is to make new keys: the generators', where there are any.
+    pub(crate) fn duty_to_make(&self) -> Duty {
+        if self.stations.iter().all(|station| station.does(Duty::Keys)) {
+            return Duty::Keys;
+        }
+        // Another process may just have taken one out, or let it in.
+        self.heed_roster();
+        if self.generators().next().is_some() { Duty::Making } else { Duty::Keys }
+    }
+
+    /// Generators that can make keys for others, best first. Where none can, no other member does it instead.
+    pub(crate) fn generators_up(&self) -> Result<Stations> {
+        if !self.login.read().is_user() {
+            // It couldn't leave the generator: the ring is there for who is logged in.
+            return Err(CKR_USER_NOT_LOGGED_IN.into());
+        }
+        let mut generators = self.candidates(Duty::Making);
+        generators.retain(|station| station.is_ready());
+        if generators.is_empty() {
+            return Err(self.no_generator());
+        }
+        Ok(generators)
+    }
+
+    /// The error when no generator can make a key.
+    fn no_generator(&self) -> Error {
+        let (mut conditions, mut names) = (Vec::new(), Vec::new());
+        for station in self.generators() {
+            conditions.push(condition(station));
+            names.push(station.name());
+        }
+        Error::new(
+            CKR_DEVICE_REMOVED,
+            format!(
+                "token {}: new keys are left to its generator, which can't make any now ({}): bring it back, or have the other \
+                 members make keys until it is enabled again, with `tandem member drain {}`",
+                self.settings.label,
+                conditions.join("; "),
+                names.join("` and `tandem member drain ")
+            ),
+        )
+    }
+
     /// Members on which an object can be used, best first. What is there already comes before what must be brought.
     pub(crate) fn holders(&self, keys: &[Held]) -> Stations {
-        let mut stations = self.candidates();
+        let mut stations = self.candidates(Duty::Keys);
         stations.retain(|station| can_use(station, keys));
         stations.sort_by_key(|station| {
             !keys.iter().all(|held| match held {
@@ -131,12 +172,13 @@ impl Token {
         &'a self,
         keys: &'a [Held],
     ) -> impl Iterator<Item = Arc<Station>> + 'a {
-        self.in_turn(self.holders(keys), |station| can_use(station, keys))
+        self.in_turn(Duty::Keys, self.holders(keys), |station| can_use(station, keys))
     }
 
     /// These members, and then whoever has come up since and is fit.
     pub(crate) fn in_turn<'a>(
         &'a self,
+        duty: Duty,
         first: Stations,
         is_fit: impl Fn(&Arc<Station>) -> bool + 'a,
     ) -> impl Iterator<Item = Arc<Station>> + 'a {
@@ -146,7 +188,7 @@ impl Token {
             let has_come = |station: &Arc<Station>| {
                 is_fit(station) && !asked.iter().any(|asked| Arc::ptr_eq(asked, station))
             };
-            let next = first.next().or_else(|| self.up().into_iter().find(has_come))?;
+            let next = first.next().or_else(|| self.up(duty).into_iter().find(has_come))?;
             asked.push(Arc::clone(&next));
             Some(next)
         })
@@ -166,12 +208,14 @@ impl Token {
 
     /// How each member is, and why.
     pub(crate) fn conditions(&self) -> String {
-        let condition = |station: &Arc<Station>| {
-            let (condition, reason) = station.condition();
-            format!("{}: {condition:?} {reason}", station.name())
-        };
         self.stations.iter().map(condition).collect::<Vec<_>>().join("; ")
     }
+}
+
+/// How a member is, and why.
+fn condition(station: &Arc<Station>) -> String {
+    let (condition, reason) = station.condition();
+    format!("{}: {condition:?} {reason}", station.name())
 }
 
 /// True if all of these can be used there, or be brought there.

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::ring::{Ring, Route};
-use crate::settings::Role;
+use crate::settings::Duty;
 use crate::token::Token;
 use tandem_values::{Template, ck::*};
 
@@ -29,30 +29,32 @@ fn tried<'a>(ring: &'a Ring, prefix: &'static str, odd: bool) -> impl Iterator<I
 }
 
 impl Token {
-    /// The same between members that work: a backup token neither makes keys nor keeps any from being made.
+    /// The same to members that hold keys: what can't go to a backup token or a generator need not.
     fn tried_at_work<'a>(
         &'a self,
         ring: &'a Ring,
         prefix: &'static str,
         odd: bool,
     ) -> impl Iterator<Item = &'a Route> {
-        tried(ring, prefix, odd)
-            .filter(|route| !self.is_vault(&route.from) && !self.is_vault(&route.to))
+        tried(ring, prefix, odd).filter(|route| self.keeps_keys(&route.to))
     }
 
-    /// Refuses a token object that some member could never take, and says which and why.
-    pub(crate) fn can_be_carried(&self, template: &Template) -> Result {
+    /// Refuses a token object that some member could never take from those whose duty it is to make it, and says which and why.
+    pub(crate) fn can_be_carried(&self, template: &Template, duty: Duty) -> Result {
         let (Some((prefix, odd)), Some(ring)) = (kind(template), self.ring.read().clone()) else {
             return Ok(());
         };
         if !template.is(CKA_TOKEN) {
             return Ok(());
         }
-        for station in
-            self.members().filter(|s| matches!(s.settings.role, Role::Active | Role::Standby))
-        {
-            let failures =
-                self.tried_at_work(&ring, prefix, odd).filter(|route| route.to == station.name());
+        let makes = |name: &str| match duty {
+            Duty::Keys => self.keeps_keys(name),
+            Duty::Making => self.generators().any(|station| station.name() == name),
+        };
+        for station in self.keepers() {
+            let failures = self
+                .tried_at_work(&ring, prefix, odd)
+                .filter(|route| route.to == station.name() && makes(&route.from));
             let mut failures = failures.peekable();
             if failures.peek().is_none() {
                 continue;

@@ -308,12 +308,12 @@ impl Session {
 
     /// C_GenerateRandom.
     pub fn random(&self, len: usize) -> Result<Vec<u8>> {
-        self.token.on_any(|lease| lease.station().member.random(lease.session(), len))
+        self.token.on_random(|lease| lease.station().member.random(lease.session(), len))
     }
 
     /// C_SeedRandom: given to every member that takes it; one that takes seeds is enough.
     pub fn seed(&self, seed: &[u8]) -> Result {
-        self.token.on_any(|lease| lease.station().member.seed(lease.session(), seed))
+        self.token.on_random(|lease| lease.station().member.seed(lease.session(), seed))
     }
 }
 

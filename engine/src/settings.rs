@@ -32,6 +32,26 @@ pub enum Role {
     Generator,
 }
 
+/// What a member does for applications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// It holds keys, and does all work with them.
+    Keys,
+    /// It makes keys, and holds none.
+    Making,
+}
+
+impl Role {
+    /// What a member in this role does for applications; nothing, if it is a backup token.
+    pub const fn duty(self) -> Option<Duty> {
+        match self {
+            Self::Active | Self::Standby => Some(Duty::Keys),
+            Self::Generator => Some(Duty::Making),
+            Self::Backup => None,
+        }
+    }
+}
+
 /// Where a member's own PIN comes from, when it is not the application's.
 pub trait PinSource: Send + Sync {
     /// The PIN; an error says where it was looked for and what to do.

@@ -5,6 +5,7 @@
 use crate::error::Result;
 use crate::log::Position;
 use crate::report::Condition;
+use crate::settings::Duty;
 use crate::station::Station;
 use crate::token::Token;
 use std::sync::Arc;
@@ -35,6 +36,24 @@ impl Token {
     /// The members: those of the configuration that the log counts.
     pub(crate) fn members(&self) -> impl Iterator<Item = &Arc<Station>> {
         self.stations.iter().filter(|station| !station.health(|health| health.is_outside()))
+    }
+
+    /// Those of them that hold keys: all but the generators.
+    pub(crate) fn keepers(&self) -> impl Iterator<Item = &Arc<Station>> {
+        self.members().filter(|station| station.does(Duty::Keys))
+    }
+
+    /// True for the name of a member that holds keys, as far as the configuration tells.
+    pub(crate) fn keeps_keys(&self, name: &str) -> bool {
+        self.any_station(name).is_none_or(|station| station.does(Duty::Keys))
+    }
+
+    /// The generators to which new keys are left. One that is down is one all the same: a key made elsewhere would not have
+    /// what it is there for. One that the operator has drained or taken out is none.
+    pub(crate) fn generators(&self) -> impl Iterator<Item = &Arc<Station>> {
+        self.members().filter(|station| {
+            station.does(Duty::Making) && !self.is_drained(station).unwrap_or(false)
+        })
     }
 
     /// Takes in who holds the ring now, unless the store can't be read: nothing changes then of what was known.

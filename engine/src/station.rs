@@ -15,7 +15,7 @@ use crate::ports::{Clock, Entropy};
 use crate::report::Condition;
 use crate::retry::Patience;
 use crate::ring::RingHandles;
-use crate::settings::MemberSettings;
+use crate::settings::{Duty, MemberSettings};
 use crate::standing::{Standing, outside};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -118,6 +118,11 @@ impl Station {
     /// The name the operator gave it.
     pub fn name(&self) -> &str {
         self.member.name()
+    }
+
+    /// True if this is what it is for.
+    pub(crate) fn does(&self, duty: Duty) -> bool {
+        self.settings.role.duty() == Some(duty)
     }
 
     /// True if work may be given to it.

@@ -48,7 +48,10 @@ impl Show for MembersReport {
                         (false, Some(_)) => Cell::new("no"),
                         (false, None) => judged("no", Judgement::Fair),
                     },
-                    Cell::new(member.position),
+                    match member.role {
+                        "generator" => Cell::new(""),
+                        _ => Cell::new(member.position),
+                    },
                     Cell::new(member.serial.as_deref().unwrap_or_default()),
                     Cell::new(member.pin),
                     Cell::new(deadline),
@@ -128,11 +131,11 @@ impl Show for LeftReport {
         if self.configured {
             screen.line(format!("Delete the section of {member} from the configuration."))?;
         }
-        if self.members.len() < self.min_replicas {
+        if self.keepers < self.min_replicas {
             screen.line(format!(
                 "min_replicas = {}, and {} left: no key can be made until you add a member or lower it",
                 self.min_replicas,
-                count(self.members.len(), "member is", "members are")
+                count(self.keepers, "member is", "members are")
             ))?;
         }
         Ok(())

@@ -72,7 +72,9 @@ impl MemberState {
             other if self.reason.is_empty() => judged(other, Judgement::Bad),
             other => judged(format!("{other}: {}", self.reason), Judgement::Bad),
         };
+        let holds_keys = self.role != "generator";
         let follows = match self.behind {
+            _ if !holds_keys => Cell::new("makes keys"),
             0 => Cell::new(self.position),
             behind => judged(format!("{} ({behind} behind)", self.position), Judgement::Fair),
         };
@@ -91,7 +93,7 @@ impl MemberState {
             Cell::new(&self.name),
             condition,
             follows,
-            Cell::new(self.proven),
+            if holds_keys { Cell::new(self.proven) } else { Cell::new("") },
             exceptions,
             Cell::new(module),
             Cell::new(token),

@@ -14,7 +14,7 @@ use crate::joining::Bringing;
 use crate::log::{Append, Position, StoreError};
 use crate::object::ObjectId;
 use crate::pair;
-use crate::recovery::{Lost, holds_keys};
+use crate::recovery::Lost;
 use crate::report::JoinReport;
 use crate::seal::Seal;
 use crate::token::{Token, note};
@@ -186,7 +186,7 @@ impl Token {
                 self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
             }
         }
-        for station in self.stations.iter().filter(|station| holds_keys(station)) {
+        for station in &self.stations {
             let known = self.paired()?;
             let name = station.name();
             let is_known = known.since.contains_key(name) || known.left.contains(name);

@@ -9,7 +9,6 @@ use crate::joining::Bringing;
 use crate::pair;
 use crate::ring::{Ring, RingHandles};
 use crate::seal::Seal;
-use crate::settings::Role;
 use crate::station::{Lease, Station};
 use crate::token::Token;
 use std::sync::Arc;
@@ -33,10 +32,10 @@ pub(crate) struct Reached {
 type Answering = (Vec<Reached>, Vec<(String, Error)>);
 
 impl Token {
-    /// Reaches every member of the configuration that is to hold keys.
+    /// Reaches every member of the configuration that is to hold the ring all the time.
     pub(crate) fn reach_all(&self, pin: &Secret) -> Answering {
         let (mut reached, mut away) = (Vec::new(), Vec::new());
-        for station in self.stations.iter().filter(|station| holds_keys(station)) {
+        for station in &self.stations {
             match self.reach(station, pin) {
                 Ok(lease) => reached.push(Reached { station: Arc::clone(station), lease }),
                 Err(error) => away.push((station.name().to_owned(), error)),
@@ -114,11 +113,6 @@ impl Token {
             self.settings.label
         )))
     }
-}
-
-/// True for members that hold keys all the time.
-pub(crate) fn holds_keys(station: &Station) -> bool {
-    matches!(station.settings.role, Role::Active | Role::Standby)
 }
 
 /// Opens the ring by the shares in a member that lacks it, with nothing left behind.

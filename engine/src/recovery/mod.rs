@@ -12,7 +12,7 @@ pub use crate::roll::Splitting;
 pub use combine::{Carried, Combined, Told};
 pub use split::Dealt;
 
-pub(crate) use carry::{Lost, Reached, holds_keys};
+pub(crate) use carry::{Lost, Reached};
 
 use crate::backup::{Backup, needs_recovery};
 use crate::error::Result;

@@ -50,7 +50,7 @@ pub(super) fn of(context: &mut Context<'_>, module: Option<PathBuf>) -> Result<F
     let contender = Contender { name: "Tandem".into(), reach, environment };
     let mut contenders = vec![Entry { member: None, one_call_at_a_time: false, contender }];
     let mut left_out = Vec::new();
-    for member in live.config.working() {
+    for member in live.config.keepers() {
         let state = status.members.iter().find(|state| state.name == member.name);
         match entry(live.config, member, state, &pin) {
             Ok(entry) => contenders.push(entry),

@@ -50,7 +50,7 @@ pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut
     match live.token.objects() {
         Ok(objects) => {
             let objects: Vec<_> = objects.iter().map(ObjectLine::of).collect();
-            judge(around, live.config.working().count(), &objects, findings);
+            judge(around, live.config.keepers().count(), &objects, findings);
         }
         Err(error) => findings.wrong(around, error.to_string(), "mend what the message names"),
     }

@@ -6,6 +6,7 @@ use crate::report::time;
 use tandem_config::Config;
 use tandem_engine::member::Member;
 use tandem_engine::report::{BackupToken, Condition, MemberStatus, Status};
+use tandem_engine::settings::Role;
 use tandem_runtime::{Live, member_config};
 use tandem_values::ck::CKM_AES_KEY_WRAP_PAD;
 use tandem_vendor::VendorMember;
@@ -35,11 +36,13 @@ pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut
     for backup_token in &status.backup_tokens {
         look_at_backup_token(&subject(around, &backup_token.name), backup_token, findings);
     }
-    let up = status.members.iter().filter(|member| member.condition == Condition::Up).count();
-    if status.members.len() == 1 {
+    look_at_generators(around, status, findings);
+    let keepers = status.members.iter().filter(|member| member.role != Role::Generator);
+    let up = keepers.clone().filter(|member| member.condition == Condition::Up).count();
+    if keepers.count() == 1 {
         findings.note(
             around,
-            "it has one member only: nothing can take over",
+            "one member only holds its keys: nothing can take over",
             "add a second member",
         );
     } else if up < live.config.min_replicas {
@@ -52,6 +55,28 @@ pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut
             "bring members back, or lower min_replicas",
         );
     }
+}
+
+/// Keys are made by generators that count, and by nobody else while there are any.
+fn look_at_generators(around: &str, status: &Status, findings: &mut Findings) {
+    let is_left_to = |member: &&MemberStatus| {
+        let counts = !matches!(member.condition, Condition::Drained | Condition::Outside);
+        member.role == Role::Generator && counts
+    };
+    let (up, down): (Vec<_>, Vec<_>) = status
+        .members
+        .iter()
+        .filter(is_left_to)
+        .partition(|member| matches!(member.condition, Condition::Up | Condition::Suspect));
+    let Some(first) = down.first().filter(|_| up.is_empty()) else { return };
+    findings.wrong(
+        around,
+        "new keys are left to its generator, which is not up: no key can be made",
+        format!(
+            "bring it back; or `tandem member drain {}`: then the other members make keys",
+            first.name
+        ),
+    );
 }
 
 /// A backup token is not asked: it lies in a safe.

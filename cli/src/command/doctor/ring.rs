@@ -4,6 +4,7 @@ use super::Findings;
 use crate::report::NotConfigured;
 use tandem_engine::report::Status;
 use tandem_engine::ring::Ring;
+use tandem_engine::settings::Role;
 
 pub(super) fn look(around: &str, status: &Status, findings: &mut Findings) {
     let Some(ring) = &status.ring else {
@@ -31,7 +32,7 @@ pub(super) fn look(around: &str, status: &Status, findings: &mut Findings) {
         ),
     }
     look_at_attacks(around, ring, findings);
-    look_at_routes(around, ring, findings);
+    look_at_routes(around, ring, status, findings);
 }
 
 fn look_at_attacks(around: &str, ring: &Ring, findings: &mut Findings) {
@@ -55,11 +56,15 @@ fn look_at_attacks(around: &str, ring: &Ring, findings: &mut Findings) {
 }
 
 /// One finding for each type of key that can't go everywhere.
-fn look_at_routes(around: &str, ring: &Ring, findings: &mut Findings) {
+fn look_at_routes(around: &str, ring: &Ring, status: &Status, findings: &mut Findings) {
+    let generators: Vec<_> =
+        status.members.iter().filter(|member| member.role == Role::Generator).collect();
     let mut told: Vec<&str> = Vec::new();
     for route in &ring.routes {
         let Some(failure) = &route.failure else { continue };
-        if told.contains(&route.kind.as_str()) {
+        // No key is to go to a generator.
+        let in_vain = generators.iter().any(|generator| generator.name == route.to);
+        if in_vain || told.contains(&route.kind.as_str()) {
             continue;
         }
         told.push(&route.kind);
