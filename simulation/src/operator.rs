@@ -102,7 +102,14 @@ impl Run {
             Action::Add(_) => holds || !counts,
             Action::Replace(_) => truth.known.contains(&name),
             _ => {
-                let mut others = truth.members.iter().filter(|other| **other != name);
+                let generator = self.generator(truth);
+                if generator == Some(number) {
+                    return true;
+                }
+                let generator = generator.map(member_name);
+                let is_other =
+                    |other: &&String| **other != name && generator.as_ref() != Some(other);
+                let mut others = truth.members.iter().filter(is_other);
                 let holds_all = |other: &String| {
                     let (position, excepted) = books.follower(other);
                     excepted.is_empty() && truth.living().all(|real| position >= real.object.born)
@@ -156,7 +163,8 @@ impl Run {
         let (truth, name) = (&oracle.truth, member_name(number));
         let Some(hsm) = self.world.hsms.get(number).map(|hsm| hsm.lock()) else { return Ok(None) };
         let lost = truth.members.contains(&name) && !hsm.holds_ring();
-        let last = truth.members.contains(&name) && truth.members.len() == 1;
+        let keeps = self.options.keeps_keys(number);
+        let last = keeps && truth.members.contains(&name) && self.keepers(truth) == 1;
         Ok(match open {
             // It stays, whatever was asked.
             Some(Action::Remove(_) | Action::Wipe(_)) if last => {

@@ -223,6 +223,7 @@ impl Judge<'_> {
 
     fn judge(&self) -> Judgement {
         self.one_effect()?;
+        self.drawn_where_it_should()?;
         self.members_as_commanded()?;
         match &self.report.said {
             Outcome::Answered(Ok(said)) => self.answered(said),
@@ -265,6 +266,24 @@ impl Judge<'_> {
             "made {made}, changed {}, destroyed {gone}, undone {undone}; wanted {wanted:?}",
             effects.changed.len()
         ))
+    }
+
+    /// While the log counts a generator no other member draws a key.
+    fn drawn_where_it_should(&self) -> Judgement {
+        let made = matches!(self.report.line.action, Action::Make(_));
+        let Some(generator) = self.report.asked.generator.filter(|_| made && !self.disturbed())
+        else {
+            return Ok(());
+        };
+        for (number, (hsm, before)) in
+            self.run.world.hsms.iter().zip(&self.report.asked.drawn).enumerate()
+        {
+            if number != generator && hsm.lock().drawn != *before {
+                let (other, name) = (member_name(number), member_name(generator));
+                return Err(format!("{other} drew a key, and {name} is the generator"));
+            }
+        }
+        Ok(())
     }
 
     fn answered(&self, said: &Said) -> Judgement {
@@ -316,7 +335,7 @@ impl Judge<'_> {
         if self.truth.members.contains(&name) != brings {
             return Err(format!("members are {:?} now", self.truth.members));
         }
-        if brings && !self.lied() {
+        if brings && !self.lied() && self.run.options.keeps_keys(number) {
             let books = self.run.world.books.lock();
             let (position, excepted) = books.follower(&name);
             let excused = !self.hits.is_empty() || self.is_bad(number);
@@ -472,7 +491,7 @@ impl Judge<'_> {
             _ => {
                 self.store_failed()
                     // Operators took out more than new keys can do without.
-                    || self.truth.members.len() < self.run.options.min_replicas
+                    || self.run.keepers(self.truth) < self.run.options.min_replicas
                     || !self.hits.is_empty()
                     || self.anything_wrong()
                     || self.comes_between()
@@ -538,7 +557,9 @@ impl Judge<'_> {
         let sound = self.run.sound();
         let works = self.report.asked.works.iter().zip(sound).enumerate();
         let counts = |number| self.truth.members.contains(&member_name(number));
-        works.into_iter().any(|(number, (worked, works))| *worked && works && counts(number))
+        works.into_iter().any(|(number, (worked, works))| {
+            *worked && works && counts(number) && self.run.options.keeps_keys(number)
+        })
     }
 
     /// The member that is asked first has another PIN: what it refuses is tried nowhere else.

@@ -64,6 +64,10 @@ pub struct Asked {
     pub secret: Option<Vec<u8>>,
     /// Members at which nothing was wrong, and on which the object was proven.
     pub works: Vec<bool>,
+    /// The generator, if the log counts it.
+    pub generator: Option<usize>,
+    /// How many keys each HSM had drawn.
+    pub drawn: Vec<u64>,
     /// An operator's command that can be done as things stand.
     pub sensible: bool,
 }

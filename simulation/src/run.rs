@@ -7,7 +7,7 @@ use crate::process::{Asked, Process, Running};
 use crate::script::{Action, Line};
 use crate::setup::{self, Options, Snapshot};
 use crate::trouble::member_name;
-use crate::truth::handle_of;
+use crate::truth::{Truth, handle_of};
 use crate::world::{Crash, World};
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -242,6 +242,16 @@ impl Run {
         Some(running)
     }
 
+    /// The generator, if the log counts it.
+    pub fn generator(&self, truth: &Truth) -> Option<usize> {
+        self.options.generator.filter(|number| truth.members.contains(&member_name(*number)))
+    }
+
+    /// How many of the members hold keys.
+    pub fn keepers(&self, truth: &Truth) -> usize {
+        truth.members.len() - usize::from(self.generator(truth).is_some())
+    }
+
     /// HSMs at which nothing is wrong, and which hold the ring.
     pub fn sound(&self) -> Vec<bool> {
         self.world
@@ -271,17 +281,21 @@ impl Run {
         let proven = |number: usize| {
             let name = member_name(number);
             let counts = oracle.truth.members.contains(&name);
+            // A generator lacks nothing, and can be used for none.
             counts
-                && object.as_ref().is_none_or(|real| {
-                    let (position, exceptions) = books.follower(&name);
-                    position >= real.object.born && !exceptions.contains(&real.object.id)
-                })
+                && (!self.options.keeps_keys(number)
+                    || object.as_ref().is_none_or(|real| {
+                        let (position, exceptions) = books.follower(&name);
+                        position >= real.object.born && !exceptions.contains(&real.object.id)
+                    }))
         };
         let proven: Vec<_> = (0..self.options.members).map(proven).collect();
         let sensible = self.is_sensible(line.action, &oracle.truth, &books);
+        let generator = self.generator(&oracle.truth);
+        let drawn = self.world.hsms.iter().map(|hsm| hsm.lock().drawn).collect();
         drop((oracle, books));
         let works = self.sound().into_iter().zip(proven).map(|(sound, proven)| sound && proven);
-        Asked { object, secret, works: works.collect(), sensible }
+        Asked { object, secret, works: works.collect(), generator, drawn, sensible }
     }
 
     /// The handle of an object that a line is about.

@@ -70,7 +70,8 @@ impl Run {
             return Err(format!("{living} objects live and {} are known", reports.len()));
         }
         let mut settled = Settled::default();
-        let members = self.oracle.lock().truth.members.clone();
+        let mut members = self.oracle.lock().truth.members.clone();
+        members.retain(|name| !self.is_generator(name));
         for report in reports {
             let on: BTreeSet<_> = report.replicas.iter().map(|(name, _)| name.clone()).collect();
             if on != members {
@@ -127,6 +128,11 @@ impl Run {
         self.oracle.lock().truth.members.contains(&member_name(number))
     }
 
+    /// True for the name of the member that makes the others' keys.
+    fn is_generator(&self, name: &str) -> bool {
+        self.options.generator.is_some_and(|number| member_name(number) == name)
+    }
+
     fn plug_in_only(&self, alone: Option<usize>) {
         for (number, hsm) in self.world.hsms.iter().enumerate() {
             hsm.lock().away = alone.is_some_and(|alone| alone != number);
@@ -134,8 +140,9 @@ impl Run {
         self.world.pass(QUIET_MS);
     }
 
-    /// A process uses every key that is proven on a member, while no other is there.
+    /// A process uses every key that is proven on a member, while no other is there: none, on a generator.
     fn works(&self, running: &Running, alone: usize) -> Judgement {
+        let keeps = self.options.keeps_keys(alone);
         let keys: Vec<_> = {
             let oracle = self.oracle.lock();
             let books = self.world.books.lock();
@@ -143,7 +150,7 @@ impl Run {
             oracle
                 .truth
                 .living()
-                .filter(|real| real.object.class() == CKO_PRIVATE_KEY)
+                .filter(|real| keeps && real.object.class() == CKO_PRIVATE_KEY)
                 .filter(|real| position >= real.object.born && !excepted.contains(&real.object.id))
                 .filter_map(|real| Some((real.clone(), handle_of(&books, real.object.id)?)))
                 .collect()
@@ -173,7 +180,7 @@ impl Run {
         }
     }
 
-    /// Every member holds every living object that is resident once, and nothing else.
+    /// Every member holds every living object that is resident once, and nothing else; a generator holds none.
     fn members_hold_the_truth(&self) -> Judgement {
         let oracle = self.oracle.lock();
         let books = self.world.books.lock();
@@ -190,7 +197,8 @@ impl Run {
                 hsm.token_objects().filter(|thing| !thing.is_of_ring()).collect();
             let (_, excepted) = books.follower(&name);
             // What is held on demand is on no member: left over from its use it would be an orphan.
-            for real in oracle.truth.living().filter(|real| !real.object.is_on_demand()) {
+            let keeps = !self.is_generator(&name);
+            for real in oracle.truth.living().filter(|real| keeps && !real.object.is_on_demand()) {
                 let secret = oracle.truth.secret(&books, real);
                 let at = held.iter().position(|thing| is_replica(thing, real, secret.as_deref()));
                 match at {

@@ -34,6 +34,8 @@ fn toy(number: usize) -> Hsm {
 pub struct Options {
     /// How many members it has.
     pub members: usize,
+    /// Which of them makes the others' keys.
+    pub generator: Option<usize>,
     /// Which of them does the work.
     pub balance: Balance,
     /// How many of them must have proven a new key.
@@ -52,6 +54,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             members: 2,
+            generator: None,
             balance: Balance::Primary,
             min_replicas: 1,
             replay_bytes_max: 4_096,
@@ -62,10 +65,21 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// True for a member that holds keys.
+    pub fn keeps_keys(&self, number: usize) -> bool {
+        self.generator != Some(number)
+    }
+
+    fn role(&self, number: usize) -> Role {
+        if self.keeps_keys(number) { Role::Active } else { Role::Generator }
+    }
+}
+
 /// A process's token over the world's members and store.
 pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
-    let plain = MemberSettings {
-        role: Role::Active,
+    let settings = |number| MemberSettings {
+        role: options.role(number),
         pin: None,
         label: None,
         lanes: options.lanes,
@@ -86,7 +100,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             replay_bytes_max: options.replay_bytes_max,
             lease_wait_ms: 50,
         },
-        members: (0..options.members).map(|number| (member(number), plain.clone())).collect(),
+        members: (0..options.members).map(|number| (member(number), settings(number))).collect(),
         store: Arc::new(Hand::new(world, life)),
         clock: Arc::clone(world) as Arc<_>,
         entropy: Arc::clone(world) as Arc<_>,

@@ -75,6 +75,7 @@ impl Case {
         let mut of_keys = Chance::new(drawn_from(&[seed, 5]));
         let options = Options {
             members,
+            generator: None,
             hold: if of_keys.per_mille(300) { Hold::OnDemand } else { Hold::Resident },
             loaded_max: 1 + of_keys.index(3),
             balance: balances.get(chance.index(3)).copied().unwrap_or_default(),
@@ -88,7 +89,11 @@ impl Case {
         let processes = 1 + chance.index(3);
         let paired = members;
         let members = paired + chance.index(2);
-        let options = Options { members, ..options };
+        let mut of_roles = Chance::new(drawn_from(&[seed, 6]));
+        let generator = of_roles.per_mille(250).then(|| of_roles.index(members));
+        let keepers = members - usize::from(generator.is_some());
+        let min_replicas = options.min_replicas.min(keepers);
+        let options = Options { members, generator, min_replicas, ..options };
         let plan = Plan::Chance(drawn_from(&[seed, 2]), rates(&mut chance));
         let script = script(&mut chance, members, processes);
         Self { seed, paired, options, processes, script, plan }

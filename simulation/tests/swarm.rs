@@ -13,7 +13,11 @@ fn seeds_do_no_harm() {
     let nests = Nests::new().unwrap();
     let mut failed = 0;
     for seed in (1..=seeds).chain(FOUND) {
-        let case = Case::of(seed);
+        let mut case = Case::of(seed);
+        if FOUND.contains(&seed) {
+            // What they found they found without.
+            case.options.generator = None;
+        }
         let played = case.play(&nests, None, false).unwrap();
         if let Err(what) = played.verdict {
             failed += 1;

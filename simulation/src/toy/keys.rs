@@ -38,6 +38,7 @@ impl Hsm {
         let len = shown.number(CKA_VALUE_LEN).and_then(|len| usize::try_from(len).ok());
         let len = len.ok_or_else(|| refuse(CKR_TEMPLATE_INCOMPLETE))?;
         fits(key_type, len).map_err(refuse)?;
+        self.drawn += 1;
         let mut value = vec![0; len];
         chance.fill(&mut value);
         self.put(life, session, shown, value, Call::Generate)
@@ -61,6 +62,7 @@ impl Hsm {
             _ => return Err(refuse(CKR_MECHANISM_INVALID)),
         };
         let part = fresh_public(key_type, &public, chance).map_err(refuse)?;
+        self.drawn += 1;
         for (half, class) in [(&mut public, CKO_PUBLIC_KEY), (&mut private, CKO_PRIVATE_KEY)] {
             let demanded = Template::new().with(CKA_CLASS, class).with(CKA_KEY_TYPE, key_type);
             template::impose(half, &demanded).map_err(refuse)?;

@@ -77,6 +77,8 @@ pub struct Hsm {
     objects_made: u64,
     /// How often something on the token itself was made, changed or destroyed.
     pub written: u64,
+    /// How often it has drawn a key.
+    pub drawn: u64,
     sittings: BTreeMap<u64, Sitting>,
     sittings_made: u64,
     logins: BTreeMap<Life, User>,
@@ -97,6 +99,7 @@ impl Hsm {
             objects: BTreeMap::new(),
             objects_made: 0,
             written: 0,
+            drawn: 0,
             sittings: BTreeMap::new(),
             sittings_made: 0,
             logins: BTreeMap::new(),
