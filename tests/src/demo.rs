@@ -51,13 +51,14 @@ pub struct Wanted {
     /// Its members, `a`, `b`, …
     pub members: Vec<Vendor>,
     backup: Option<Vendor>,
+    generator: Option<&'static str>,
     settings: Vec<String>,
 }
 
 impl Wanted {
     /// A token over these members.
     pub fn over(members: &[Vendor]) -> Self {
-        Self { members: members.to_vec(), backup: None, settings: Vec::new() }
+        Self { members: members.to_vec(), backup: None, generator: None, settings: Vec::new() }
     }
 
     /// A member of each vendor: SoftHSM as `a`, Kryoptic as `b`.
@@ -69,6 +70,13 @@ impl Wanted {
     #[must_use]
     pub fn with_backup_token(mut self, vendor: Vendor) -> Self {
         self.backup = Some(vendor);
+        self
+    }
+
+    /// The same, paired with this member as a generator.
+    #[must_use]
+    pub fn with_generator(mut self, name: &'static str) -> Self {
+        self.generator = Some(name);
         self
     }
 
@@ -142,6 +150,12 @@ impl Demo {
     pub fn configure(&self, change: impl FnOnce(String) -> String) {
         let text = fs::read_to_string(self.config()).expect("tandem.toml");
         fs::write(self.config(), change(text)).expect("tandem.toml can be written");
+    }
+
+    /// Gives a member a role.
+    pub fn give_role(&self, member: &str, role: &str) {
+        let name = format!("name = \"{member}\"\n");
+        self.configure(|text| text.replacen(&name, &format!("{name}role = \"{role}\"\n"), 1));
     }
 
     /// Its members' names and vendors.
@@ -287,7 +301,7 @@ fn names_folder(file: &Path) -> bool {
 /// A demo that is copied and never used: making one takes seconds, copying it milliseconds.
 fn template(wanted: &Wanted) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    (&wanted.members, wanted.backup).hash(&mut hasher);
+    (&wanted.members, wanted.backup, wanted.generator).hash(&mut hasher);
     for file in [artefacts::tool(), artefacts::kryoptic()] {
         let metadata = file.metadata().expect("a file that was built");
         (metadata.mtime(), metadata.mtime_nsec(), metadata.len(), file).hash(&mut hasher);
@@ -306,9 +320,15 @@ fn template(wanted: &Wanted) -> PathBuf {
 fn make_template(wanted: &Wanted, template: &Path) {
     let dir = tempfile::Builder::new().prefix("tandem-").tempdir().expect("a temporary folder");
     let dir = dir.path();
-    Demo::make_with(wanted, dir, |command| {
-        command.env("TANDEM_KRYOPTIC", artefacts::kryoptic());
-    });
+    let make = |unpaired: &[&str]| {
+        Demo::make_with(wanted, dir, |command| {
+            command.env("TANDEM_KRYOPTIC", artefacts::kryoptic()).args(unpaired);
+        })
+    };
+    if let Some(generator) = wanted.generator {
+        make(&["--unpaired"]).give_role(generator, "generator");
+    }
+    make(&[]);
     let _ = fs::remove_file(dir.join("tandem.log"));
     let unfinished = template.with_extension("new");
     let _ = fs::remove_dir_all(&unfinished);
