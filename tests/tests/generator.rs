@@ -168,6 +168,10 @@ fn only_the_generator_makes_keys() {
         done(demo, &["verify"]);
         done(demo, &["member", "remove", "c", "--wipe"]);
         ODD.make(&session, "odd").expect("a key that Kryoptic makes");
+        done(demo, &["member", "add", "c", "--shares", &shares(demo)]);
+        assert!(ODD.make(&session, "odd").is_err(), "it counts from now on");
+        in_time("the one that was added makes keys", || Kind::P256.make(&session, "added").ok());
+        done(demo, &["verify"]);
     });
 }
 
@@ -279,5 +283,25 @@ fn a_generator_is_replaced_by_an_empty_token() {
         done(demo, &["member", "remove", "b"]);
         let (_application, session) = application();
         works(&session, ODD, make(&session, ODD));
+    });
+}
+
+#[test]
+fn everything_is_restored_onto_new_tokens_the_generator_among_them() {
+    const MEMBERS: [Vendor; 2] = [SoftHsm, Kryoptic];
+    alone(&Wanted::over(&MEMBERS).with_generator("b"), |demo| {
+        done(demo, &["keys", "generate", "--count", "2", "--type", "ec:p256", "--label", "old"]);
+        let bundle = demo.dir().join("one.bundle").display().to_string();
+        done(demo, &["backup", "run", "--commit", "--out", &bundle]);
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let new = Demo::unpaired(&Wanted::over(&MEMBERS), dir.path());
+        new.give_role("b", "generator");
+        let restored = new.report(&["restore", &bundle, "--shares", &shares(demo)]);
+        assert_eq!(restored["members"].as_array().map(Vec::len), Some(2), "{restored}");
+        done(&new, &["keys", "generate", "--count", "1", "--type", "ec:p256", "--label", "new"]);
+        assert_eq!(new.report(&["verify"])["verified"], true);
+        let private = [Attribute::Class(ObjectClass::PRIVATE_KEY)];
+        let on = |member| new.direct(member).find_objects(&private).expect("a search").len();
+        assert_eq!((on("a"), on("b")), (3, 0));
     });
 }
