@@ -25,6 +25,8 @@ pub struct Script {
     pub spares: usize,
     /// Where its keys live.
     pub hold: Hold,
+    /// Which member makes them for the others.
+    pub generator: Option<usize>,
 }
 
 impl Script {
@@ -46,6 +48,10 @@ impl Script {
     const fn on_demand(self) -> Self {
         Self { hold: Hold::OnDemand, ..self }
     }
+
+    const fn with_generator(self, number: usize) -> Self {
+        Self { generator: Some(number), ..self }
+    }
 }
 
 use Action::{
@@ -60,7 +66,7 @@ const fn script(
     tried: &'static [Action],
     aside: &'static [Action],
 ) -> Script {
-    Script { name, before, tried, aside, spares: 0, hold: Hold::Resident }
+    Script { name, before, tried, aside, spares: 0, hold: Hold::Resident, generator: None }
 }
 
 /// Every short script.
@@ -144,6 +150,22 @@ pub const SCRIPTS: &[Script] = &[
         &[Sign(0)],
         &[Destroy(2)],
     ),
+    script("make a pair on a generator", &[Random], &[Make(KeyKind::Ec), Sign(0)], &[])
+        .with_generator(1),
+    script(
+        "make on a generator while another makes",
+        &[Make(KeyKind::Hmac)],
+        &[Make(KeyKind::Aes)],
+        &[Make(KeyKind::Hmac)],
+    )
+    .with_generator(0),
+    script(
+        "replace a generator",
+        &[Make(KeyKind::Hmac), Swap(1)],
+        &[Replace(1), Make(KeyKind::Aes)],
+        &[Make(KeyKind::Hmac)],
+    )
+    .with_generator(1),
     script("add a member", &[Make(KeyKind::Hmac)], &[Add(2)], &[]).with_spares(1),
     script("replace a member", &[Make(KeyKind::Hmac), Destroy(0), Swap(1)], &[Replace(1)], &[]),
     script("remove a member", &[Make(KeyKind::Hmac)], &[Remove(1), Make(KeyKind::Hmac)], &[]),
@@ -365,7 +387,12 @@ pub fn once(
     if record {
         world.record();
     }
-    let options = Options { members: snapshot.hsms.len(), hold: script.hold, ..Options::default() };
+    let options = Options {
+        members: snapshot.hsms.len(),
+        generator: script.generator,
+        hold: script.hold,
+        ..Options::default()
+    };
     let processes = if script.aside.is_empty() { 1 } else { 2 };
     let mut lines = Line::of(FIRST, 0, script.tried);
     let next = FIRST + u32::try_from(lines.len()).unwrap_or(0);
