@@ -624,6 +624,8 @@ pub(crate) struct JoinedReport {
     pub(crate) changed: bool,
     /// Its token's serial number.
     pub(crate) serial: String,
+    /// `active`, `standby`, `backup` or `generator`.
+    pub(crate) role: &'static str,
     /// Its position in the log.
     pub(crate) position: u64,
     /// Objects that it holds and has proven.
@@ -648,6 +650,7 @@ impl JoinedReport {
             done,
             changed: report.changed,
             serial: report.member.serial.clone(),
+            role: role(report.status.role),
             position: report.status.position,
             proven: report.status.proven,
             exceptions: report.status.exceptions.iter().map(exception).collect(),

@@ -124,8 +124,8 @@ impl Token {
         common
     }
 
-    /// What the members can do: all of them that hold keys, but new keys are the generators' to make, where there are any.
-    /// And why some of it can't be read.
+    /// What the token can do, and why some of it can't be read: what all members can do that hold keys, and make such keys as all
+    /// generators can where there are any, and can bring to the others.
     fn intersect(&self) -> (Mechanisms, Option<StoreError>) {
         let (common, unread) = self.intersect_of(self.keepers());
         if self.duty_to_make() == Duty::Keys {

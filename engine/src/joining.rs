@@ -17,7 +17,7 @@ use crate::pair;
 use crate::report::{JoinReport, Progress};
 use crate::ring::{Joined, Paired, Ring, RingHandles};
 use crate::roll::Roster;
-use crate::settings::Duty;
+use crate::settings::{Duty, Role};
 use crate::standing::Standing;
 use crate::station::{Lease, Station};
 use crate::token::{Token, note};
@@ -400,11 +400,16 @@ impl Token {
         (changed, alone): (bool, bool),
     ) -> Result<JoinReport> {
         let status = self.member_status(station)?;
-        log::info!(
-            "member {} holds the key ring and {} objects, proven",
-            station.name(),
-            status.proven
-        );
+        match status.role {
+            Role::Generator => {
+                log::info!("member {} holds the key ring and makes keys", station.name());
+            }
+            _ => log::info!(
+                "member {} holds the key ring and {} objects, proven",
+                station.name(),
+                status.proven
+            ),
+        }
         Ok(JoinReport { member, routes, changed, alone, status })
     }
 }

@@ -47,9 +47,13 @@ impl Token {
         if !template.is(CKA_TOKEN) {
             return Ok(());
         }
+        let generators: Vec<_> = match duty {
+            Duty::Keys => Vec::new(),
+            Duty::Making => self.generators().map(|station| station.name()).collect(),
+        };
         let makes = |name: &str| match duty {
             Duty::Keys => self.keeps_keys(name),
-            Duty::Making => self.generators().any(|station| station.name() == name),
+            Duty::Making => generators.contains(&name),
         };
         for station in self.keepers() {
             let failures = self

@@ -90,8 +90,12 @@ impl Show for JoinedReport {
             count(usize::try_from(self.proven).unwrap_or(usize::MAX), "object", "objects");
         if self.changed {
             show_attacks(std::slice::from_ref(member), &self.attacks, screen)?;
+            let for_what = match self.role {
+                "generator" => "makes keys for the others".to_owned(),
+                _ => format!("holds {objects}, each proven"),
+            };
             screen.line(format!(
-                "member {member} of {token} is {} (token {serial}) and holds {objects}, each proven",
+                "member {member} of {token} is {} (token {serial}) and {for_what}",
                 self.done
             ))?;
         } else {
