@@ -136,10 +136,10 @@ impl Token {
     /// that it is well; where nobody else is, the member is its own judge.
     fn judged(&self, lease: &Lease, prove: impl Fn(&Desk<'_>) -> Proof) -> Proof {
         let mut told: Option<Fault> = None;
-        for attempt in [Judging::ByAnother, Judging::ByOneThatIsWell, Judging::ByItself] {
+        for attempt in [Judging::Another, Judging::OneThatIsWell, Judging::Itself] {
             let judge = match attempt {
-                Judging::ByItself => None,
-                _ => self.judge_for(lease.station(), attempt == Judging::ByOneThatIsWell),
+                Judging::Itself => None,
+                _ => self.judge_for(lease.station(), attempt == Judging::OneThatIsWell),
             };
             let proof = prove(&judge.as_ref().map_or_else(|| lease.desk(), Lease::desk));
             let Err(Failure::Fault(fault)) = proof else { return proof };
@@ -364,10 +364,10 @@ fn unwrap_visitor(
 /// Who judges what a member has made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Judging {
-    ByAnother,
+    Another,
     /// Another that failed, or a further one, and now shows that it is well.
-    ByOneThatIsWell,
-    ByItself,
+    OneThatIsWell,
+    Itself,
 }
 
 /// The template of a key that stays as long as it is used. Nobody looks for it by its name.
