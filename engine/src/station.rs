@@ -361,8 +361,13 @@ impl Station {
         if let Some(anchor) = anchor
             && let Err(fault) = self.member.logout(anchor)
         {
-            // A member that can't log out may still let somebody in: it is started anew before it serves again.
-            self.fail(fault);
+            // A member that can't log out may still let somebody in: it is started anew before it serves again. One that has
+            // forgotten our sessions has ended the login with them.
+            if fault.class == Class::Lost {
+                self.lose(fault);
+            } else {
+                self.fail(fault);
+            }
         }
     }
 

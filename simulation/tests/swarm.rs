@@ -4,8 +4,9 @@ use tandem_simulation::shrink::{show, shrink};
 use tandem_simulation::swarm::{Case, Nests};
 
 /// Seeds by which bugs were found: a change that came while the shelf was looked at, replicas under an older name, wrapped bytes
-/// that stayed, what a wiped member kept, what a member that had come back could do, a seal that a member had made wrong twice.
-const FOUND: [u64; 10] = [698, 1908, 2519, 2776, 3271, 4255, 4706, 6255, 6963, 9356];
+/// that stayed, what a wiped member kept, what a member that had come back could do, a seal that a member had made wrong twice,
+/// a logout that came to a member which had been restarted.
+const FOUND: [u64; 11] = [698, 1908, 2519, 2776, 3271, 4255, 4706, 6255, 6963, 9356, 29007];
 
 #[test]
 fn seeds_do_no_harm() {
