@@ -679,10 +679,9 @@ impl Token {
     pub(crate) fn proven_on(&self, id: ObjectId, born: Position) -> Vec<String> {
         self.keepers()
             .filter(|station| {
-                self.store.following(station.name()).is_ok_and(|following| {
-                    following.position >= born
-                        && !following.exceptions.iter().any(|(except, _)| *except == id)
-                })
+                self.store
+                    .following(station.name())
+                    .is_ok_and(|following| following.position >= born && !following.excepts(id))
             })
             .map(|station| station.name().to_owned())
             .collect()

@@ -123,15 +123,18 @@ impl Loaded {
         }
     }
 
-    /// True if a key is known to be another there.
+    /// True if a key was found to be another there in this life.
     pub(crate) fn is_unfit(&self, life: Life, id: ObjectId) -> bool {
         let room = self.room.lock();
         room.life == life && room.unfit.contains(&id)
     }
 
-    /// Notes that a key is another there: it is not tried again in this life.
+    /// Notes that a key was found to be another there in this life.
     pub(crate) fn refuse(&self, life: Life, id: ObjectId) {
-        self.room_of(life).unfit.insert(id);
+        let mut room = self.room_of(life);
+        if room.life == life {
+            room.unfit.insert(id);
+        }
     }
 
     /// A key turned out not to be there any more.

@@ -60,6 +60,13 @@ pub struct Following {
     pub exceptions: Vec<(ObjectId, String)>,
 }
 
+impl Following {
+    /// True if this object is one that the member could not take.
+    pub fn excepts(&self, id: ObjectId) -> bool {
+        self.exceptions.iter().any(|(excepted, _)| *excepted == id)
+    }
+}
+
 /// The right to write for one follower. Dropping it hands it on.
 pub trait Lease: Send {
     /// Grows by one each time the lease is taken, by whichever process.

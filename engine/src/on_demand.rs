@@ -304,7 +304,7 @@ impl Token {
     fn is_unfit(&self, station: &Station, life: Life, id: ObjectId) -> bool {
         let is_noted = || {
             let following = self.store.following(station.name());
-            following.is_ok_and(|following| following.exceptions.iter().any(|(it, _)| *it == id))
+            following.is_ok_and(|following| following.excepts(id))
         };
         // When the store can't be asked the proof still is.
         station.loaded.is_unfit(life, id) && is_noted()

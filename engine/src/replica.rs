@@ -55,8 +55,7 @@ impl Token {
         // When the store can't be asked, the member itself is: what it holds and proves still serves.
         if let Ok(following) = following
             && object.holders.is_none()
-            && (following.exceptions.iter().any(|(id, _)| *id == object.id)
-                || !self.has_taken(object, following.position))
+            && (following.excepts(object.id) || !self.has_taken(object, following.position))
         {
             return Err(Fault::new(Call::Find, CKR_TOKEN_WRITE_PROTECTED));
         }

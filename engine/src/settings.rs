@@ -2,7 +2,7 @@
 
 pub use crate::object::Hold;
 use std::sync::Arc;
-use tandem_values::keytype::{self, KeyType};
+use tandem_values::keytype::KeyType;
 use tandem_values::pattern::is_like;
 use tandem_values::{Secret, Template, ck::*};
 
@@ -85,9 +85,10 @@ pub struct HoldRule {
 }
 
 impl HoldRule {
-    fn is_for(&self, template: &Template) -> bool {
+    /// True of a key with these attributes.
+    pub fn is_for(&self, template: &Template) -> bool {
         let label = String::from_utf8_lossy(template.bytes(CKA_LABEL).unwrap_or_default());
-        self.kind.as_ref().is_none_or(|kind| keytype::of(template) == Some(kind.to_string()))
+        self.kind.as_ref().is_none_or(|kind| kind.is_of(template))
             && self.label.as_ref().is_none_or(|pattern| is_like(&label, pattern))
     }
 }

@@ -165,6 +165,13 @@ impl KeyType {
     }
 }
 
+impl KeyType {
+    /// True if this is the type of a key with these attributes.
+    pub fn is_of(&self, template: &Template) -> bool {
+        of(template).is_some_and(|name| name == self.to_string())
+    }
+}
+
 /// What tells the type of a key, for [`of`].
 pub const TOLD_BY: [u64; 4] = [CKA_KEY_TYPE, CKA_EC_PARAMS, CKA_MODULUS, CKA_VALUE_LEN];
 

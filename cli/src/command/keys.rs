@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::progress::Bar;
 use crate::report::{HeldReport, KeysReport, ObjectLine, hex};
 use tandem_engine::object::{Hold, Object};
-use tandem_values::ck::{CKA_ID, CKA_LABEL};
-use tandem_values::keytype::{self, KeyType};
-use tandem_values::pattern::is_like;
+use tandem_engine::settings::HoldRule;
+use tandem_values::ck::CKA_ID;
+use tandem_values::keytype::KeyType;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -70,10 +70,9 @@ impl Holding {
     /// True of a key that all of what was said is true of.
     fn is_for(&self, object: &Object) -> bool {
         let template = &object.template;
-        let label = String::from_utf8_lossy(template.bytes(CKA_LABEL).unwrap_or_default());
         let id = hex(template.bytes(CKA_ID).unwrap_or_default());
-        self.kind.as_ref().is_none_or(|kind| keytype::of(template) == Some(kind.to_string()))
-            && self.label.as_ref().is_none_or(|pattern| is_like(&label, pattern))
+        let (kind, label) = (self.kind.clone(), self.label.clone());
+        HoldRule { kind, label, hold: self.to.into() }.is_for(template)
             && self.id.as_ref().is_none_or(|wanted| id.eq_ignore_ascii_case(wanted))
     }
 }

@@ -169,22 +169,22 @@ fn is_there(session: &Session, kind: &KeyType, label: &str) -> Result<bool> {
     let found = session.find_next(usize::MAX);
     session.find_final()?;
     for key in found? {
-        if type_of(session, key)?.as_ref() == Some(kind) {
+        if kind.is_of(&told_by(session, key)?) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// The type of a key, if it is one that this tool makes.
-fn type_of(session: &Session, key: Handle) -> Result<Option<KeyType>> {
+/// What tells the type of a key.
+fn told_by(session: &Session, key: Handle) -> Result<Template> {
     let mut template = Template::new();
     for (kind, reading) in keytype::TOLD_BY.iter().zip(session.read(key, &keytype::TOLD_BY)?) {
         if let Reading::Value(value) = reading {
             template.set(*kind, value);
         }
     }
-    Ok(keytype::of(&template).and_then(|name| name.parse().ok()))
+    Ok(template)
 }
 
 fn make(session: &Session, kind: &KeyType, label: String) -> Result<MadeLine> {
