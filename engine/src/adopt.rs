@@ -9,7 +9,7 @@ use crate::fault::{Answer, Call, Fault};
 use crate::found::Spot;
 use crate::journal::Entry;
 use crate::make::kek_for;
-use crate::object::{Kek, Object, ObjectId};
+use crate::object::{Kek, Object, ObjectId, Under};
 use crate::prove::{self, Failure};
 use crate::replica::is_hidden;
 use crate::report::Progress;
@@ -313,15 +313,18 @@ impl Token {
             let Some(handle) = spot.within(lease.life()) else {
                 return Err(Fault::new(Call::Find, CKR_OBJECT_HANDLE_INVALID).into());
             };
-            let Ok(ring) = lease.ring() else { continue };
+            if lease.ring().is_err() {
+                continue;
+            }
+            let keks = self.newest_at(&lease.desk(), station)?;
             let kek = kek_for(&object.template);
             let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
             if odd && station.member.quirks().wraps_multiples_of_eight {
                 continue;
             }
-            match carry::wrap(&lease.desk(), ring.kek(kek), handle) {
+            match carry::wrap(&lease.desk(), keks.get(kek), handle) {
                 Ok(wrapped) => {
-                    object.kek = Some(kek);
+                    object.set_under(Some(Under { kek, generation: keks.generation }));
                     return Ok(Some(wrapped));
                 }
                 Err(fault) if prove::is_refusal(fault) => {}
@@ -341,13 +344,14 @@ impl Token {
         };
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
-        let sealed = self.on_makers(|lease| {
-            let ring = lease.ring()?;
-            data::seal(&lease.desk(), ring.data, object.id, &nonce, &value)
+        let (generation, sealed) = self.on_makers(|lease| {
+            let keks = self.newest_at(&lease.desk(), lease.station())?;
+            let sealed = data::seal(&lease.desk(), keks.data, object.id, &nonce, &value)?;
+            Ok((keks.generation, sealed))
         })?;
         object.fingerprint = Some(self.seal()?.fingerprint(&value));
         object.template.remove(CKA_VALUE);
-        object.kek = Some(Kek::Data);
+        object.set_under(Some(Under { kek: Kek::Data, generation }));
         Ok(Some(sealed))
     }
 }

@@ -90,15 +90,7 @@ pub fn locked(object: &Object) -> Template {
 /// A twin: a session object of the same wrapped bytes, with usage of our own, for proofs and for what a locked replica
 /// must not do.
 pub fn twin(object: &Object, usage: &[(AttributeType, bool)]) -> Template {
-    let mut template = Template::new();
-    template.set(CKA_CLASS, object.class());
-    if let Some(key_type) = object.template.key_type() {
-        template.set(CKA_KEY_TYPE, key_type);
-    }
-    template.set(CKA_TOKEN, false);
-    template.set(CKA_PRIVATE, true);
-    template.set(CKA_SENSITIVE, true);
-    template.set(CKA_EXTRACTABLE, false);
+    let mut template = bare(object).with(CKA_EXTRACTABLE, false);
     for (kind, flag) in usage {
         template.set(*kind, *flag);
     }
@@ -106,6 +98,21 @@ pub fn twin(object: &Object, usage: &[(AttributeType, bool)]) -> Template {
         Some(Kek::Private | Kek::Secret) => pair::close(template),
         _ => template,
     }
+}
+
+/// A private session key of an object's class and type.
+fn bare(object: &Object) -> Template {
+    let mut template = Template::new();
+    template.set(CKA_CLASS, object.class());
+    if let Some(key_type) = object.template.key_type() {
+        template.set(CKA_KEY_TYPE, key_type);
+    }
+    template.with(CKA_TOKEN, false).with(CKA_PRIVATE, true).with(CKA_SENSITIVE, true)
+}
+
+/// A key on its way from one KEK to another: a session object that can be wrapped, for that moment.
+pub fn passing(object: &Object) -> Template {
+    bare(object).with(CKA_EXTRACTABLE, true)
 }
 
 /// The template with which an object without a secret part is created on a member.

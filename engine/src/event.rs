@@ -2,8 +2,8 @@
 
 use crate::backup::{BackupId, Made};
 use crate::log::Position;
-use crate::object::{Hold, Kek, Object, ObjectId};
-use crate::ring::{Joined, Ring};
+use crate::object::{Hold, Kek, Object, ObjectId, Rewrapped};
+use crate::ring::{Generation, Joined, Ring, Rotation};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use tandem_values::Template;
@@ -33,6 +33,10 @@ pub enum Event {
         #[n(3)]
         #[cbor(with = "minicbor::bytes")]
         fingerprint: Option<[u8; 32]>,
+        /// Of which generation that key of the ring is.
+        #[n(4)]
+        #[cbor(default)]
+        generation: Generation,
     },
     /// An object was destroyed: a tombstone.
     #[n(3)]
@@ -92,18 +96,69 @@ pub enum Event {
         #[n(1)]
         hold: Hold,
     },
+    /// The ring has new keys, under which everything is wrapped from now on; what is wrapped under those before them is wrapped
+    /// anew.
+    #[n(15)]
+    Rotating(#[n(0)] Box<Rotation>),
+    /// A rotation has wrapped an object anew: the record's wrapped bytes take the old ones' place. Nothing else of it changed.
+    #[n(16)]
+    Rewrapped {
+        /// The object.
+        #[n(0)]
+        id: ObjectId,
+        /// Of which generation the key is that wraps it now.
+        #[n(1)]
+        generation: Generation,
+        /// Position of the object's last change before.
+        #[n(2)]
+        changed: Position,
+    },
+    /// A member that was away when a rotation began has been given its keys.
+    #[n(17)]
+    Given {
+        /// The member.
+        #[n(0)]
+        member: String,
+        /// The generation.
+        #[n(1)]
+        generation: Generation,
+    },
+    /// A rotation is finished: nothing is wrapped under older keys than these, and members remove those.
+    #[n(18)]
+    Rotated(#[n(0)] Generation),
+    /// Backups under the keys of this generation count no more.
+    #[n(19)]
+    Retired(#[n(0)] Generation),
 }
 
-/// The numbers of the events about who holds what, as they are encoded: who holds the ring, who can bring it back, and which
-/// backups are on what.
-const FOR_ROLL: [u32; 4] = [4, 5, 7, 11];
+/// The numbers of the events about who holds what, as they are encoded: who holds the ring and which keys of it, who can bring
+/// it back, and which backups are on what.
+const FOR_ROLL: [u32; 8] = [4, 5, 7, 11, 15, 17, 18, 19];
 
 impl Event {
     /// The object that this is about; `None` for the ring, its members and backups.
     pub fn about(&self) -> Option<ObjectId> {
         match self {
             Self::Created(object) => Some(object.id),
-            Self::Changed { id, .. } | Self::Held { id, .. } | Self::Destroyed(id) => Some(*id),
+            Self::Changed { id, .. }
+            | Self::Held { id, .. }
+            | Self::Rewrapped { id, .. }
+            | Self::Destroyed(id) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// True if what it leaves of an object hangs on what that was before.
+    pub const fn is_change(&self) -> bool {
+        matches!(self, Self::Changed { .. } | Self::Held { .. } | Self::Rewrapped { .. })
+    }
+
+    /// The generation of the keys under which the wrapped bytes are that come with it; `None` if none do.
+    pub fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Created(object) => object.under().map(|under| under.generation),
+            Self::Changed { kek, generation, .. } => kek.map(|_| *generation),
+            Self::Rewrapped { generation, .. } => Some(*generation),
             _ => None,
         }
     }
@@ -124,19 +179,24 @@ impl Event {
     pub fn fold(self, before: Option<Object>, at: Position) -> Option<Object> {
         match self {
             Self::Created(mut object) => {
-                object.born = at;
+                (object.born, object.rewrapped) = (at, None);
                 Some(*object)
             }
-            Self::Changed { template, kek, fingerprint, .. } => before.map(|mut object| {
+            Self::Changed { template, kek, fingerprint, generation, .. } => before.map(|mut object| {
                 object.template.merge(&template);
                 if kek.is_some() {
-                    object.kek = kek;
-                    object.born = at;
+                    (object.kek, object.generation) = (kek, generation);
+                    (object.born, object.rewrapped) = (at, None);
                 }
                 object.fingerprint = fingerprint.or(object.fingerprint);
                 object
             }),
             Self::Held { hold, .. } => before.map(|object| Object { hold, ..object }),
+            Self::Rewrapped { generation, changed, .. } => before.map(|object| Object {
+                generation,
+                rewrapped: Some(Rewrapped { at, changed }),
+                ..object
+            }),
             Self::Destroyed(_) => None,
             _ => before,
         }
@@ -255,7 +315,9 @@ mod tests {
 
     #[test]
     fn events_about_who_holds_what_are_told_from_others_by_their_number() {
-        let member = Paired { name: "c".into(), serial: "1".into(), attacks: Vec::new() };
+        let generation = Generation::FIRST;
+        let member =
+            Paired { name: "c".into(), serial: "1".into(), attacks: Vec::new(), generation };
         let joined = Event::Joined(Box::new(Joined { member, routes: Vec::new() }));
         let split = Event::RecoverySplit { set: 7, shares: 5, threshold: 3 };
         assert_eq!(minicbor::to_vec(&split).unwrap()[1], 11, "logs keep this number for ever");

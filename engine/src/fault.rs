@@ -112,6 +112,7 @@ impl fmt::Display for Fault {
         // What a member with a deadline answers for a module that doesn't.
         match self.rv.0 {
             CKR_FUNCTION_CANCELED => write!(f, "no answer in time in {:?}", self.call),
+            CKR_KEY_NEEDED => write!(f, "the KEK that wraps it is not on that member"),
             CKR_FUNCTION_REJECTED => {
                 write!(f, "too many calls hang there, {:?} is not risked", self.call)
             }

@@ -17,6 +17,7 @@ use crate::pair;
 use crate::report::{JoinReport, Progress};
 use crate::ring::{Joined, Paired, Ring, RingHandles};
 use crate::roll::Roster;
+use crate::rotation::lacking_keys;
 use crate::settings::{Duty, Role};
 use crate::standing::Standing;
 use crate::station::{Lease, Station};
@@ -174,7 +175,20 @@ impl Token {
         let found = pair::find(&lease.desk(), &roster.ring);
         let holds = found.is_ok();
         let known = roster.ring.member(name);
+        let is_behind = |known: &Paired| {
+            known.serial == serial && known.generation < roster.ring.newest() && coming == Coming::Added
+        };
         let (member, routes, changed) = match known {
+            Some(known) if is_behind(known) && !(holds && bringing.shares.is_empty()) => {
+                if bringing.shares.is_empty() {
+                    return Err(lacking_keys(name, &roster.ring));
+                }
+                self.give_newest(station, &lease, bringing)?;
+                let roster = self.paired()?;
+                let since = roster.since.get(name).copied().unwrap_or_default();
+                self.seat(station, &lease, &roster.ring, since)?;
+                (known.clone(), Vec::new(), true)
+            }
             Some(known) if holds && known.serial == serial => {
                 let since = roster.since.get(name).copied().unwrap_or_default();
                 self.seat(station, &lease, &roster.ring, since)?;
@@ -270,8 +284,8 @@ impl Token {
         let counted = sealed && !station.does(Duty::Making) && roster.since.contains_key(name);
         // What it was told of the log it was told as somebody else's, or before it left.
         heads::remove(&desk, &ring.id).map_err(|fault| unwell(name, fault))?;
-        self.give_ring(&desk, ring, (holds, counted), bringing)?;
-        let handles = self.find_there(station, lease, ring)?;
+        let handles = self.give_ring(&desk, ring, (holds, counted), bringing)?;
+        self.find_there(station, lease, ring)?;
         if !sealed {
             self.take_in_log()?;
             ours = self.examine(lease, bringing).inspect_err(|_| {
@@ -350,8 +364,20 @@ impl Token {
         self.is_borne_out()?;
         let (seal, site) = (self.seal()?, self.site()?);
         self.batches.write(entries, erase, |entries, erase| {
-            self.journal.append(&seal, site, entries, erase)
+            let in_force = self.in_force(entries)?;
+            self.journal.append(&seal, site, (entries, erase), &|to| in_force.still(self, to))
         })
+    }
+
+    /// The same, alone, and only if it still may be where the log ends then.
+    pub(crate) fn append_if(
+        &self,
+        entries: &[Entry],
+        erase: &[Position],
+        still: &dyn Fn(Position) -> Result,
+    ) -> Result<Position> {
+        self.is_borne_out()?;
+        self.journal.append(&self.seal()?, self.site()?, (entries, erase), still)
     }
 
     /// Forgets all that was known of a member's token: where it was in the log, what it could not take, what was noted.

@@ -41,20 +41,26 @@ impl Journal {
         Self { store, clock }
     }
 
-    /// Appends events in one durable transaction and erases the wrapped bytes at `erase`. Answers the position of
-    /// the first new record. When this returns the events are on disk; if it fails none of them is.
+    /// Appends events in one durable transaction and erases the wrapped bytes at `erase`, if they still may be: `still` is asked
+    /// in the transaction, with where the log ends then. Answers the position of the first new record. When this returns the
+    /// events are on disk; if it fails none of them is.
     pub fn append(
         &self,
         seal: &Seal,
         site: Site,
-        entries: &[Entry],
-        erase: &[Position],
+        (entries, erase): (&[Entry], &[Position]),
+        still: &dyn Fn(Position) -> Result,
     ) -> Result<Position> {
         let at_ms = self.clock.wall_ms();
         let mut first = 0;
         let mut failure = None;
         let appended = self.store.append(&mut |head: &Head| {
             let mut head = *head;
+            if let Err(error) = still(head.position) {
+                let told = StoreError::Unavailable(error.to_string());
+                failure = Some(error);
+                return Err(told);
+            }
             first = head.position.saturating_add(1);
             let mut records = Vec::with_capacity(entries.len());
             for entry in entries {
@@ -82,6 +88,12 @@ impl Journal {
             (Err(_), Some(error)) => Err(error),
             (Err(error), None) => Err(error.into()),
         }
+    }
+
+    /// What came after a position and up to another, which is there: as it stands, seals unchecked. May be asked while appending.
+    pub fn between(&self, after: Position, to: Position) -> Result<Vec<Record>> {
+        let count = usize::try_from(to.saturating_sub(after)).unwrap_or(usize::MAX);
+        if count == 0 { Ok(Vec::new()) } else { Ok(self.store.read(after, count)?) }
     }
 
     /// Erases wrapped bytes in one durable transaction, and appends nothing.

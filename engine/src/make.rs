@@ -15,9 +15,10 @@ use crate::found::Spot;
 use crate::inquiry::Inquiry;
 use crate::journal::Entry;
 use crate::lanes::Haste;
-use crate::object::{Hold, Kek, Object, ObjectId};
+use crate::object::{Hold, Kek, Object, ObjectId, Under};
 use crate::point;
 use crate::prove::{self, Failure};
+use crate::ring::Generation;
 use crate::session::Session;
 use crate::settings::{Duty, SessionObjects};
 use crate::shown::{self, Origin};
@@ -57,6 +58,8 @@ impl Token {
             holders: None,
             found_on: None,
             hold: Hold::Resident,
+            generation: Generation::default(),
+            rewrapped: None,
             template,
             created_at_ms: self.clock.wall_ms(),
             born: 0,
@@ -117,8 +120,11 @@ impl Token {
     /// Lets every member follow. Answers what one that is up can't take. Where all have forgotten us just now, they are
     /// brought back and follow then.
     fn bring_everywhere(&self, ids: &[ObjectId], first: u64) -> Option<(String, Exception)> {
-        let follow =
-            || self.catch_up().into_iter().find(|(_, exception)| ids.contains(&exception.id));
+        // A member that was away for a rotation takes it when it is given the keys.
+        let refuses = |exception: &Exception| {
+            ids.contains(&exception.id) && !prove::is_for_want_of_keys(&exception.failure)
+        };
+        let follow = || self.catch_up().into_iter().find(|(_, exception)| refuses(exception));
         for _ in 1..LOST_MAX {
             let refused = follow();
             let is_anywhere = |id: &ObjectId| !self.proven_on(*id, first).is_empty();
@@ -138,7 +144,7 @@ impl Token {
         // Another process may have changed them already, and their bytes are then in its record.
         self.shelf.refresh()?;
         for id in ids {
-            let now = self.shelf.by_id(*id)?.map(|entry| entry.object.born);
+            let now = self.shelf.by_id(*id)?.map(|entry| entry.object.wrapped_at());
             born.extend(now.filter(|at| *at >= first.saturating_add(count)));
         }
         self.append_all(entries, born)?;
@@ -171,14 +177,13 @@ impl Token {
 
     /// Wraps a fresh private or secret key that stands on a member, and learns how it will be known again.
     pub(crate) fn wrap_fresh(
+        &self,
         desk: &Desk<'_>,
         station: &Station,
         object: &mut Object,
         key: Handle,
     ) -> Answer<Vec<u8>> {
-        let ring = station
-            .ring_in(desk.life)
-            .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+        let keks = self.newest_at(desk, station)?;
         let kek = kek_for(&object.template);
         let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
         if object.class() == CKO_SECRET_KEY
@@ -187,8 +192,8 @@ impl Token {
         {
             return Err(Fault::new(Call::Wrap, CKR_KEY_NOT_WRAPPABLE));
         }
-        let wrapped = carry::wrap(desk, ring.kek(kek), key)?;
-        object.kek = Some(kek);
+        let wrapped = carry::wrap(desk, keks.get(kek), key)?;
+        object.set_under(Some(Under { kek, generation: keks.generation }));
         Ok(wrapped)
     }
 
@@ -416,9 +421,21 @@ impl Session {
         };
         token.can_be_carried(template, duty)?;
         let haste = haste(template, source);
-        let (station, drafts) =
-            token.on_bench(template, (duty, haste), |station| work(token, station))?;
-        self.take_in(&station, drafts)
+        let mut again = true;
+        loop {
+            let (station, drafts) =
+                token.on_bench(template, (duty, haste), |station| work(token, station))?;
+            let generation = drafts.iter().filter_map(|draft| draft.object.under()).min_by_key(
+                |under| under.generation,
+            );
+            match self.take_in(&station, drafts) {
+                // A rotation was finished while it was on its way: it never existed.
+                Err(_) if token.is_rotated_out(generation.map(|it| it.generation)) && again => {
+                    again = false;
+                }
+                taken => return taken,
+            }
+        }
     }
 
     /// Takes drafts in.
@@ -523,7 +540,7 @@ pub(crate) fn draft_of_key(
     if may_stay && token.settings.session_objects == SessionObjects::Pinned {
         return Ok(Draft { object, wrapped: None, scratch: desk.spot(handle) });
     }
-    let wrapped = match Token::wrap_fresh(desk, station, &mut object, handle) {
+    let wrapped = match token.wrap_fresh(desk, station, &mut object, handle) {
         Ok(wrapped) => Some(wrapped),
         Err(_) if may_stay && station.ring_in(desk.life).is_none() => None,
         // A session object that can't be wrapped may still work where it is; a token object may not be so.
@@ -537,12 +554,11 @@ pub(crate) fn draft_of_key(
     }
     object.hold = token.settings.hold_of(&object.template);
     if object.is_token() {
-        if let (Some(wrapped), Some(ring)) = (&wrapped, station.ring_in(desk.life))
-            && let Some(kek) = object.kek
+        if let (Some(wrapped), Some(under)) = (&wrapped, object.under())
             && point::is_missing(&object)
         {
-            let challenge = token.challenge();
-            object.public = Some(point::find(desk, ring.kek(kek), &object, wrapped, &challenge)?);
+            let (kek, challenge) = (token.kek_at(desk, station, under)?, token.challenge());
+            object.public = Some(point::find(desk, kek, &object, wrapped, &challenge)?);
         }
         token.fingerprint_fresh(desk, &mut object, handle)?;
     }

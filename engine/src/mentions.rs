@@ -54,6 +54,7 @@ mod tests {
     use super::*;
     use crate::event::{Event, Head, Record};
     use crate::log::{Append, StoreError, Stored};
+    use crate::ring::Generation;
     use crate::seal::Site;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -118,7 +119,8 @@ mod tests {
         let log = Counted::default();
         for number in 0..200 {
             let template = Template::new();
-            log.add(&Event::Changed { id: id(number), template, kek: None, fingerprint: None });
+            let (kek, fingerprint, generation) = (None, None, Generation::default());
+            log.add(&Event::Changed { id: id(number), template, kek, fingerprint, generation });
         }
         let mut mentions = Mentions::default();
         for number in 0..200 {

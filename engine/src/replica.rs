@@ -8,7 +8,7 @@ use crate::fault::{Answer, Call, Class, Fault};
 use crate::held::{Held, Transient};
 use crate::inquiry::Inquiry;
 use crate::log::Position;
-use crate::object::{Hold, Kek, Object, ObjectId};
+use crate::object::{Hold, Kek, Object, ObjectId, Wrapped};
 use crate::pair;
 use crate::prove::{self, Failure, Proof};
 use crate::settings::Duty;
@@ -287,16 +287,16 @@ impl Token {
         }
         let desk = self.transients.home(transient.owner, station)?;
         let ring = station.ring_in(desk.life);
-        let handle = match (transient.object.kek, &transient.wrapped, ring) {
+        let handle = match (transient.object.under(), &transient.wrapped, ring) {
             (None, _, _)
                 if !matches!(transient.object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) =>
             {
                 let template = carry::public(&transient.object).with(CKA_TOKEN, false);
                 desk.member.create(desk.session, &template)?
             }
-            (Some(kek), Some(wrapped), Some(ring)) => {
+            (Some(under), Some(wrapped), Some(_)) => {
                 let template = carry::locked(&transient.object).with(CKA_TOKEN, false);
-                carry::unwrap(&desk, ring.kek(kek), wrapped, &template)?
+                carry::unwrap(&desk, self.kek_at(&desk, station, under)?, wrapped, &template)?
             }
             // It was not wrapped when it was made: it lives and dies where it is. This member is not to blame.
             _ => {
@@ -344,16 +344,45 @@ impl Token {
         Ok(self.forms(id, before)?.into_iter().next())
     }
 
-    /// Where the event is that holds an object's wrapped bytes, and the bytes.
-    pub(crate) fn wrapped(&self, object: &Object) -> Result<Vec<u8>> {
-        let record = self.journal.at(&self.seal()?, object.born)?;
+    /// An object's secret part as the log holds it. What was put elsewhere since the object was taken up, by a rotation or a
+    /// change, is found there.
+    pub(crate) fn wrapped(&self, object: &Object) -> Result<Wrapped> {
+        let missing = match self.wrapped_as(object) {
+            Ok(wrapped) => return Ok(wrapped),
+            Err(missing) => missing,
+        };
+        self.shelf.refresh()?;
+        match self.shelf.by_id(object.id)? {
+            Some(now) if now.object.wrapped_at() != object.wrapped_at() => {
+                self.wrapped_as(&now.object)
+            }
+            _ => Err(missing),
+        }
+    }
+
+    /// The secret part of what a handle names; `None` if it was never wrapped.
+    pub(crate) fn wrapped_of(&self, held: &Held) -> Result<Option<Wrapped>> {
+        Ok(match held {
+            Held::Token(entry) if entry.object.kek.is_none() => None,
+            Held::Token(entry) => Some(self.wrapped(&entry.object)?),
+            Held::Transient(transient) => {
+                let under = transient.object.under();
+                let both = under.zip(transient.wrapped.clone());
+                both.map(|(under, bytes)| Wrapped { under, bytes })
+            }
+        })
+    }
+
+    /// The same, where this form of it says.
+    fn wrapped_as(&self, object: &Object) -> Result<Wrapped> {
+        let record = self.journal.at(&self.seal()?, object.wrapped_at())?;
         let about = match record.event() {
             Some(Event::Created(created)) => created.id == object.id,
-            Some(Event::Changed { id, .. }) => id == object.id,
+            Some(Event::Changed { id, .. } | Event::Rewrapped { id, .. }) => id == object.id,
             _ => false,
         };
-        match record.wrapped {
-            Some(wrapped) if about => Ok(wrapped),
+        match (record.wrapped, object.under()) {
+            (Some(bytes), Some(under)) if about => Ok(Wrapped { under, bytes }),
             _ => Err(crate::journal::damaged(record.position, "the wrapped key is not there")),
         }
     }
@@ -361,15 +390,12 @@ impl Token {
     /// Reads secret attributes of a key that its owner may see, from a twin on a member.
     pub(crate) fn read_secret(&self, held: &Held, kinds: &[AttributeType]) -> Result<Vec<Reading>> {
         let object = held.object();
-        let wrapped = match held {
-            Held::Token(_) => self.wrapped(object)?,
-            Held::Transient(transient) => transient.wrapped.clone().ok_or(CKR_KEY_UNEXTRACTABLE)?,
-        };
+        let wrapped = self.wrapped_of(held)?.ok_or(CKR_KEY_UNEXTRACTABLE)?;
         let twin = carry::twin(object, &[(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)]);
         self.on_makers(|lease| {
-            let ring = lease.ring()?;
-            let (desk, kek) = (lease.desk(), object.kek.map_or(ring.open, |kek| ring.kek(kek)));
-            let handle = carry::unwrap(&desk, kek, &wrapped, &twin)?;
+            let desk = lease.desk();
+            let kek = self.kek_at(&desk, lease.station(), wrapped.under)?;
+            let handle = carry::unwrap(&desk, kek, &wrapped.bytes, &twin)?;
             let readings = desk.member.read(desk.session, handle, kinds);
             desk.discard(handle);
             readings

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::event::{Event, Hash, Record};
 use crate::journal::{BROKEN, Journal, damaged};
 use crate::log::{Position, Store};
-use crate::ring::Ring;
+use crate::ring::{Generation, Ring};
 use crate::seal::Seal;
 use crate::shares::Split;
 use crate::token::Token;
@@ -26,6 +26,21 @@ pub struct Splitting {
     pub split: Split,
 }
 
+/// Keys of the ring, since when they are in force and for how long members and backups need them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reign {
+    /// Which.
+    pub generation: Generation,
+    /// When pairing or a rotation put them in force.
+    pub begun: Moment,
+    /// When nothing was wrapped under them any more; `None` while something is, or may be.
+    pub ended: Option<Moment>,
+    /// When backups under them ceased to count.
+    pub retired: Option<Moment>,
+    /// The ring as it was then, with the recovery that opens these keys.
+    pub ring: Arc<Ring>,
+}
+
 /// The members that hold the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Roster {
@@ -39,6 +54,10 @@ pub(crate) struct Roster {
     pub(crate) splits: Vec<Splitting>,
     /// Which backup each backup token was filled with last, and when.
     pub(crate) filled: BTreeMap<String, (BackupId, Moment)>,
+    /// The generations of the ring's keys, the first first.
+    pub(crate) reigns: Vec<Reign>,
+    /// Up to where the log was read for all this.
+    pub(crate) read_to: Position,
 }
 
 impl Roster {
@@ -48,8 +67,9 @@ impl Roster {
         let first =
             ring.recovery.as_ref().map(|recovery| Splitting { at, split: recovery.split() });
         let splits = first.into_iter().collect();
-        let (left, filled) = (BTreeSet::new(), BTreeMap::new());
-        Self { ring: Arc::new(ring), since, left, splits, filled }
+        let (left, filled, ring) = (BTreeSet::new(), BTreeMap::new(), Arc::new(ring));
+        let reigns = vec![Reign::of(&ring, at)];
+        Self { ring, since, left, splits, filled, reigns, read_to: at.position }
     }
 
     fn fold(&mut self, told: &Told) {
@@ -72,6 +92,24 @@ impl Roster {
                     self.filled.insert(name.clone(), (made.id, told.at));
                 }
             }
+            Event::Rotating(rotation) => {
+                ring.rotate((**rotation).clone());
+                let ring = Arc::clone(&self.ring);
+                let split = ring.recovery.as_ref().map(crate::ring::Recovery::split);
+                self.splits.extend(split.map(|split| Splitting { at: told.at, split }));
+                self.reigns.push(Reign::of(&ring, told.at));
+            }
+            Event::Given { member, generation } => ring.give(member, *generation),
+            Event::Rotated(generation) => {
+                ring.oldest = *generation;
+                let before = self.reigns.iter_mut().filter(|reign| reign.generation < *generation);
+                before.for_each(|reign| reign.ended = reign.ended.or(Some(told.at)));
+            }
+            Event::Retired(generation) => {
+                ring.replaced.retain(|before| before.generation != *generation);
+                let of = self.reigns.iter_mut().filter(|reign| reign.generation == *generation);
+                of.for_each(|reign| reign.retired = Some(told.at));
+            }
             Event::RecoverySplit { set, shares, threshold } => {
                 let Some(recovery) = &mut ring.recovery else { return };
                 (recovery.set, recovery.shares, recovery.threshold) = (*set, *shares, *threshold);
@@ -79,6 +117,13 @@ impl Roster {
             }
             _ => {}
         }
+    }
+}
+
+impl Reign {
+    fn of(ring: &Arc<Ring>, begun: Moment) -> Self {
+        let (generation, ring) = (ring.newest(), Arc::clone(ring));
+        Self { generation, begun, ended: None, retired: None, ring }
     }
 }
 
@@ -135,6 +180,7 @@ impl Roll {
             self.keep_sealed(journal, seal)?;
         }
         self.told.iter().for_each(|told| roster.fold(told));
+        roster.read_to = self.read_to;
         Ok(Some(roster))
     }
 

@@ -93,7 +93,7 @@ impl Token {
         sources.each(&self.seal()?, &mut |record: Record| {
             let about = record.event().and_then(|event| event.about());
             if let Some(kept) = about.and_then(|id| kept.get_mut(&id))
-                && kept.object.born == record.position
+                && kept.object.wrapped_at() == record.position
             {
                 kept.wrapped = record.wrapped;
             }
@@ -120,7 +120,7 @@ impl Token {
                 }
                 Fate::Bare => {
                     match self.entry_of(&kept, kept.object.clone()) {
-                        Ok(entry) => entries.push(put_back(id, kept.object.kek, entry)),
+                        Ok(entry) => entries.push(put_back(id, entry)),
                         Err(error) => picked.left.push((id, error.to_string())),
                     }
                     continue;
@@ -169,7 +169,7 @@ impl Token {
 
     /// The event that brings an object back, once its secret part has been proven.
     fn entry_of(&self, kept: &Kept, mut object: Object) -> Result<Entry> {
-        (object.born, object.found_on) = (0, None);
+        (object.born, object.found_on, object.rewrapped) = (0, None, None);
         let has_secret =
             matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) || object.kek.is_some();
         let wrapped = match (&kept.wrapped, has_secret) {
@@ -183,30 +183,37 @@ impl Token {
             (Some(wrapped), true) => {
                 self.prove_record(&kept.object, wrapped)?
                     .map_err(|failure| Error::new(CKR_DATA_INVALID, failure.to_string()))?;
-                Some(self.bound_to(&kept.object, &object, wrapped)?)
+                Some(self.bound_to(&kept.object, &mut object, wrapped)?)
             }
         };
         Ok(Entry { event: Event::Created(Box::new(object)), wrapped })
     }
 
     /// Wrapped bytes for an object's new identity: private values are bound to the old one.
-    fn bound_to(&self, old: &Object, new: &Object, wrapped: &[u8]) -> Result<Vec<u8>> {
-        if old.kek != Some(Kek::Data) || old.id == new.id {
+    fn bound_to(&self, old: &Object, new: &mut Object, wrapped: &[u8]) -> Result<Vec<u8>> {
+        let (Some(under), true) = (old.under(), old.kek == Some(Kek::Data) && old.id != new.id)
+        else {
             return Ok(wrapped.to_vec());
-        }
+        };
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
-        self.on_makers(|lease| {
-            let (desk, ring) = (lease.desk(), lease.ring()?);
-            let value = data::open(&desk, ring.data, old.id, wrapped)?;
-            data::seal(&desk, ring.data, new.id, &nonce, &value)
-        })
+        let (generation, sealed) = self.on_makers(|lease| {
+            let (desk, station) = (lease.desk(), lease.station());
+            let value = data::open(&desk, self.kek_at(&desk, station, under)?, old.id, wrapped)?;
+            let keks = self.newest_at(&desk, station)?;
+            Ok((keks.generation, data::seal(&desk, keks.data, new.id, &nonce, &value)?))
+        })?;
+        new.generation = generation;
+        Ok(sealed)
     }
 }
 
 /// The event that puts a wrapped key back into the log.
-fn put_back(id: ObjectId, kek: Option<Kek>, entry: Entry) -> Entry {
-    let event = Event::Changed { id, template: Template::new(), kek, fingerprint: None };
+fn put_back(id: ObjectId, entry: Entry) -> Entry {
+    let Event::Created(object) = entry.event else { return entry };
+    let Object { kek, generation, .. } = *object;
+    let template = Template::new();
+    let event = Event::Changed { id, template, kek, fingerprint: None, generation };
     Entry { event, wrapped: entry.wrapped }
 }
 

@@ -67,7 +67,8 @@ impl Token {
         self.draw_back()?;
         let entry = Entry::from(Event::Accepted(era));
         // The one record that is put into a log in doubt.
-        self.journal.append(&self.seal()?, self.site()?, &[entry], &[])?;
+        let append = (&[entry][..], &[][..]);
+        self.journal.append(&self.seal()?, self.site()?, append, &|_| Ok(()))?;
         self.shelf.refresh()?;
         self.dispel()
     }

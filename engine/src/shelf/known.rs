@@ -43,8 +43,8 @@ impl<'a> Folded<'a> {
         let position = record.position;
         // The others say all that there is to know.
         let old = match (&event, self.objects.get(&id)) {
-            (Event::Changed { .. } | Event::Held { .. }, Some(known)) => known.object(),
-            (Event::Changed { .. } | Event::Held { .. }, None) => before(id)?,
+            (event, Some(known)) if event.is_change() => known.object(),
+            (event, None) if event.is_change() => before(id)?,
             _ => None,
         };
         let since = old.as_ref().map_or(position, |(_, since)| *since);

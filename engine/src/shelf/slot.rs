@@ -74,7 +74,7 @@ impl Slot {
         Self {
             id: object.id,
             position,
-            born: object.born,
+            born: object.wrapped_at(),
             since,
             fingerprint: fingerprint(body),
             names: NAMES.map(|kind| names.of(template.bytes(kind))),
@@ -213,6 +213,7 @@ impl Slots {
 mod tests {
     use super::*;
     use crate::object::Hold;
+    use crate::ring::Generation;
 
     fn object(number: u8, template: Template) -> Object {
         Object {
@@ -227,6 +228,8 @@ mod tests {
             born: 1,
             found_on: None,
             hold: Hold::Resident,
+            generation: Generation::default(),
+            rewrapped: None,
         }
     }
 

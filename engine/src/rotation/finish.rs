@@ -1,0 +1,129 @@
+//! Finishing a rotation: when nothing alive is wrapped under the keys that are replaced and every member holds the new ones, the log
+//! says so, and members remove what they need no more when they come to that in the log.
+
+use super::rewrap::{Done, is_outdated};
+use crate::desk::Desk;
+use crate::error::Result;
+use crate::event::{Event, Record};
+use crate::fault::{Answer, Call, Class, Fault};
+use crate::follow::Follower;
+use crate::pair;
+use crate::ring::{Generation, Ring};
+use crate::settings::Duty;
+use crate::station::Station;
+use crate::token::Token;
+use std::sync::Arc;
+use tandem_values::ck::*;
+
+impl Token {
+    /// Finishes a rotation if that may be. False if something is left of it.
+    pub(super) fn finish_rotation(&self, done: &Done) -> Result<bool> {
+        let ring = Arc::clone(&self.paired()?.ring);
+        if !done.left.is_empty() || !self.holds_everywhere(&ring) {
+            return Ok(false);
+        }
+        let newest = ring.newest();
+        let late = std::cell::Cell::new(false);
+        let appended = self.append_if(&[Event::Rotated(newest).into()], &[], &|to| {
+            let since = self.journal.between(done.reached, to)?;
+            let hinders = |record: &Record| {
+                // A member that joined since, as whoever brought it in knew the ring.
+                let joined = matches!(record.event_for_roll(), Some(Event::Joined(_)));
+                joined || is_outdated(record, newest)
+            };
+            late.set(since.iter().any(hinders));
+            if late.get() { Err(CKR_FUNCTION_CANCELED.into()) } else { Ok(()) }
+        });
+        match appended {
+            Err(_) if late.get() => return Ok(false),
+            appended => appended?,
+        };
+        self.heed_roster();
+        log::info!(
+            "token {}: nothing is wrapped under older keys than {newest} any more, and members remove those",
+            self.settings.label
+        );
+        Ok(true)
+    }
+
+    /// True if every member holds the newest keys but backup tokens, which are given them when they are next filled.
+    fn holds_everywhere(&self, ring: &Ring) -> bool {
+        let newest = ring.newest();
+        let mut members = ring.members.iter().filter(|member| !self.is_vault(&member.name));
+        members.all(|member| member.generation == newest)
+    }
+
+    /// Lets members remove the keys that were rotated out. Answers those on which that was not seen, with the reason.
+    pub(super) fn remove_rotated_out(self: &Arc<Self>) -> Result<Vec<(String, String)>> {
+        self.catch_up();
+        let ring = Arc::clone(&self.paired()?.ring);
+        let mut kept = Vec::new();
+        for member in ring.members.iter().filter(|member| !self.is_vault(&member.name)) {
+            let name = &member.name;
+            let Some(station) = self.station(name) else { continue };
+            if !station.is_ready() {
+                kept.push((name.clone(), "it is away; it removes them when it is back".to_owned()));
+                continue;
+            }
+            let removed = station.lease().map_err(Into::into).and_then(|lease| {
+                // It follows nothing, so it does not come to it.
+                if station.does(Duty::Making) {
+                    pair::remove_older(&lease.desk(), &ring)?;
+                }
+                let left = pair::leftover(&lease.desk(), &ring)?;
+                Ok(left)
+            });
+            match removed {
+                Ok(left) if left.iter().all(|generation| *generation >= ring.oldest) => {}
+                Ok(_) => kept.push((name.clone(), "its module did not destroy them".to_owned())),
+                Err(error) => kept.push((name.clone(), crate::error::Error::to_string(&error))),
+            }
+        }
+        Ok(kept)
+    }
+
+    /// A member comes to where the log says that older keys are needed no more. The fault is one that stops the follower.
+    pub(crate) fn take_rotated(&self, follower: &Follower<'_>) -> Result<Answer> {
+        let Some(ring) = self.known_ring()? else { return Ok(Ok(())) };
+        let (desk, station) = (&follower.desk, follower.station);
+        match self.remove_older_there(desk, station, &ring) {
+            Ok(0) => {}
+            Ok(count) => log::info!(
+                "member {}: {count} keys of the ring that were rotated out are removed",
+                station.name()
+            ),
+            Err(fault) if matches!(fault.class, Class::Ill | Class::Lost) => {
+                return Ok(Err(fault));
+            }
+            Err(fault) => log::error!(
+                "member {}: keys of the ring that were rotated out stay there, since it does not destroy them ({fault})",
+                station.name()
+            ),
+        }
+        Ok(Ok(()))
+    }
+
+    fn remove_older_there(
+        &self,
+        desk: &Desk<'_>,
+        station: &Station,
+        ring: &Ring,
+    ) -> Answer<usize> {
+        let fault = |error: crate::error::Error| Fault::new(Call::Destroy, error.rv.0);
+        let removed = pair::remove_older(desk, ring).map_err(fault)?;
+        if removed > 0 {
+            station.set_ring(desk.life, pair::find(desk, ring).map_err(fault)?);
+        }
+        Ok(removed)
+    }
+
+    /// Of what members show: generations of the ring's keys that are left there though the log needs them no more. Needs a login.
+    pub fn rotated_out_on(&self, name: &str) -> Result<Vec<Generation>> {
+        let ring = Arc::clone(&self.paired()?.ring);
+        let Some(station) = self.station(name).filter(|station| station.is_ready()) else {
+            return Ok(Vec::new());
+        };
+        let left = pair::leftover(&station.lease()?.desk(), &ring)?;
+        Ok(left.into_iter().collect())
+    }
+}
