@@ -39,6 +39,8 @@ pub struct Reign {
     pub retired: Option<Moment>,
     /// The ring as it was then, with the recovery that opens these keys.
     pub ring: Arc<Ring>,
+    /// How that recovery was split while these keys were in force, the last last; nothing of the newest keys.
+    pub splits: Vec<Splitting>,
 }
 
 /// The members that hold the ring.
@@ -50,7 +52,8 @@ pub(crate) struct Roster {
     pub(crate) since: BTreeMap<String, Position>,
     /// Names of members that have left.
     pub(crate) left: BTreeSet<String>,
-    /// How the recovery was split, the pairing's first; the last is the one in force. None without a recovery.
+    /// How the recovery was split, first by the pairing or the last rotation; the last is the one in force. None without a
+    /// recovery.
     pub(crate) splits: Vec<Splitting>,
     /// Which backup each backup token was filled with last, and when.
     pub(crate) filled: BTreeMap<String, (BackupId, Moment)>,
@@ -70,6 +73,12 @@ impl Roster {
         let (left, filled, ring) = (BTreeSet::new(), BTreeMap::new(), Arc::new(ring));
         let reigns = vec![Reign::of(&ring, at)];
         Self { ring, since, left, splits, filled, reigns, read_to: at.position }
+    }
+
+    /// The sets of shares that there ever were.
+    pub(crate) fn sets(&self) -> Vec<u16> {
+        let before = self.reigns.iter().flat_map(|reign| &reign.splits);
+        before.chain(&self.splits).map(|splitting| splitting.split.set).collect()
     }
 
     fn fold(&mut self, told: &Told) {
@@ -96,7 +105,11 @@ impl Roster {
                 ring.rotate((**rotation).clone());
                 let ring = Arc::clone(&self.ring);
                 let split = ring.recovery.as_ref().map(crate::ring::Recovery::split);
-                self.splits.extend(split.map(|split| Splitting { at: told.at, split }));
+                let splits = split.map(|split| Splitting { at: told.at, split }).into_iter();
+                let before = std::mem::replace(&mut self.splits, splits.collect());
+                if let Some(last) = self.reigns.last_mut() {
+                    last.splits = before;
+                }
                 self.reigns.push(Reign::of(&ring, told.at));
             }
             Event::Given { member, generation } => ring.give(member, *generation),
@@ -123,7 +136,7 @@ impl Roster {
 impl Reign {
     fn of(ring: &Arc<Ring>, begun: Moment) -> Self {
         let (generation, ring) = (ring.newest(), Arc::clone(ring));
-        Self { generation, begun, ended: None, retired: None, ring }
+        Self { generation, begun, ended: None, retired: None, ring, splits: Vec::new() }
     }
 }
 

@@ -24,6 +24,9 @@ impl Show for TokenStatus {
             let bad = coloured(screen, "its log is in doubt", Judgement::Bad);
             screen.line(format!("{bad}: {doubt}; `tandem log check` says more"))?;
         }
+        if let Some(rotation) = &self.rotation {
+            screen.line(rotation.line())?;
+        }
         let header = ["member", "condition", "follows", "proven", "exceptions", "module", "token"];
         let mut rows = table(screen, &header);
         for member in &self.members {

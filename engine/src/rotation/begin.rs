@@ -27,7 +27,7 @@ impl Token {
     ) -> Result {
         let leases = self.there(&roster.ring)?;
         let desks: Vec<_> = leases.iter().map(Lease::desk).collect();
-        let sets: Vec<_> = roster.splits.iter().map(|splitting| splitting.split.set).collect();
+        let sets = roster.sets();
         let (ring, entropy) = (&roster.ring, &*self.entropy);
         let rotating =
             pair::Rotating { ring, shares, recovery: settings, sets: &sets, entropy, progress };
@@ -40,14 +40,24 @@ impl Token {
         };
         hand(hand_out, &new).inspect_err(|_| forget())?;
         let set = rotation.recovery.set;
-        self.append(Event::Rotating(Box::new(rotation))).map_err(|error| {
-            forget();
-            let message = format!(
-                "{error}; the log does not tell of the new KEKs, so those before them stay in force: destroy the shares of set {set} that \
-                 were just handed out, which open nothing, and run this again"
-            );
-            Error::new(error.rv.0, message)
-        })?;
+        if let Err(error) = self.append(Event::Rotating(Box::new(rotation))) {
+            // It may be in the log all the same; and what members hold then must stay.
+            let told = self.paired().map(|roster| roster.ring.newest() > ring.newest());
+            if told == Ok(false) {
+                forget();
+                let message = format!(
+                    "{error}; the log does not tell of the new KEKs, so those before them stay in force: destroy the shares of set {set} \
+                     that were just handed out, which open nothing, and run this again"
+                );
+                return Err(Error::new(error.rv.0, message));
+            }
+            if told.is_err() {
+                let message = format!(
+                    "{error}; whether the new KEKs are in force can't be told now: keep the shares of set {set}, and run this again"
+                );
+                return Err(Error::new(error.rv.0, message));
+            }
+        }
         self.heed_roster();
         log::info!(
             "token {}: {} are in force on {}; what is wrapped under those before is wrapped anew",

@@ -38,7 +38,7 @@ pub struct Rotated {
     pub generation: Generation,
     /// True if it was begun now; false if one was gone on with.
     pub begun: bool,
-    /// How its recovery was split.
+    /// How its recovery was split last.
     pub split: Option<Split>,
     /// The members that hold the new keys.
     pub members: Vec<String>,
