@@ -34,11 +34,13 @@ pub enum Bug {
     AcknowledgesEarly,
     /// The head records that members hold are not looked at.
     OverlooksHeads,
+    /// The old bytes of a key that a rotation wraps anew go before the new ones are proven.
+    ErasesFirst,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RetriesWrongPin,
         Self::MakesAgain,
         Self::ForgetsTombstones,
@@ -52,6 +54,7 @@ impl Bug {
         Self::StaysStale,
         Self::AcknowledgesEarly,
         Self::OverlooksHeads,
+        Self::ErasesFirst,
     ];
 
     /// The short script in which it would show, and how many troubles that takes at most.
@@ -66,6 +69,7 @@ impl Bug {
             Self::SkipsProof | Self::TearsAppend => ("make a pair", 1),
             Self::IgnoresLease | Self::StaysStale => ("make while another makes", 1),
             Self::MakesAgain | Self::AcknowledgesEarly => ("make a secret key", 1),
+            Self::ErasesFirst => ("rotate", 1),
         }
     }
 }

@@ -22,7 +22,7 @@ use tandem_values::{Secret, ck::CKR_FUNCTION_FAILED};
 pub const PIN: &[u8] = b"123456";
 
 /// So many shares open the recovery.
-const THRESHOLD: u8 = 2;
+pub const THRESHOLD: u8 = 2;
 
 /// An HSM with an empty token.
 fn toy(number: usize) -> Hsm {

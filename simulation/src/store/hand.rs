@@ -8,7 +8,7 @@ use crate::trouble::{Kind, Place, Trouble};
 use crate::world::World;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tandem_engine::event::{Event, Head, Record};
 use tandem_engine::log::{
     Append, Catalogue, Followers, Following, Lease, Log, Notes, Position, Row, StoreError, Stored,
@@ -31,6 +31,8 @@ pub struct Hand {
     follows: Arc<Mutex<Vec<String>>>,
     /// The generation at this process's own last change, for a planted bug.
     own: AtomicU64,
+    /// It appends: what it reads for that nobody comes between.
+    appends: AtomicBool,
 }
 
 impl Hand {
@@ -43,6 +45,7 @@ impl Hand {
             store: MemoryStore::open(Arc::clone(&world.books), life, pause),
             follows: Arc::default(),
             own: AtomicU64::new(0),
+            appends: AtomicBool::new(false),
         }
     }
 
@@ -73,7 +76,10 @@ impl Hand {
         let keeps = self.has(Bug::KeepsWrapped);
         let tears = self.has(Bug::TearsAppend);
         let head = self.store.append(&mut |head| {
-            let mut append = build(head)?;
+            self.appends.store(true, Ordering::Relaxed);
+            let built = build(head);
+            self.appends.store(false, Ordering::Relaxed);
+            let mut append = built?;
             if keeps {
                 append.erase.clear();
             }
@@ -159,6 +165,9 @@ impl Log for Hand {
     }
 
     fn read(&self, after: Position, limit: usize) -> Stored<Vec<Record>> {
+        if self.appends.load(Ordering::Relaxed) {
+            return self.store.read(after, limit);
+        }
         self.call(Kind::Read, "read", || {
             let mut records = self.store.read(after, limit)?;
             self.misread(&mut records);

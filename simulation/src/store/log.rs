@@ -33,9 +33,13 @@ impl Log for MemoryStore {
     }
 
     fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
+        // What is built may read what is there.
+        let mut head = self.books.lock().head();
+        let append = build(&head)?;
         let mut books = self.books.lock();
-        let append = build(&books.head())?;
-        let mut head = books.head();
+        if head != books.head() {
+            return Err(StoreError::Unavailable("somebody wrote in the middle of this".into()));
+        }
         for record in &append.records {
             if !follows(&head, record) {
                 return Err(StoreError::Unavailable(format!(
