@@ -182,15 +182,17 @@ impl Event {
                 (object.born, object.rewrapped) = (at, None);
                 Some(*object)
             }
-            Self::Changed { template, kek, fingerprint, generation, .. } => before.map(|mut object| {
-                object.template.merge(&template);
-                if kek.is_some() {
-                    (object.kek, object.generation) = (kek, generation);
-                    (object.born, object.rewrapped) = (at, None);
-                }
-                object.fingerprint = fingerprint.or(object.fingerprint);
-                object
-            }),
+            Self::Changed { template, kek, fingerprint, generation, .. } => {
+                before.map(|mut object| {
+                    object.template.merge(&template);
+                    if kek.is_some() {
+                        (object.kek, object.generation) = (kek, generation);
+                        (object.born, object.rewrapped) = (at, None);
+                    }
+                    object.fingerprint = fingerprint.or(object.fingerprint);
+                    object
+                })
+            }
             Self::Held { hold, .. } => before.map(|object| Object { hold, ..object }),
             Self::Rewrapped { generation, changed, .. } => before.map(|object| Object {
                 generation,

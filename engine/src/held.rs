@@ -117,8 +117,7 @@ impl Transients {
     /// Takes in a session object and gives it a handle.
     pub fn add(&self, owner: u64, object: Object, wrapped: Option<Vec<u8>>) -> Arc<Transient> {
         let handle = TRANSIENT_BASE.saturating_add(self.issued.fetch_add(1, Ordering::Relaxed));
-        let transient =
-            Arc::new(Transient::new((handle, owner), object, wrapped, HashMap::new()));
+        let transient = Arc::new(Transient::new((handle, owner), object, wrapped, HashMap::new()));
         self.objects.write().insert(handle, Arc::clone(&transient));
         transient
     }

@@ -225,7 +225,8 @@ impl Session {
         token.on_holders(std::slice::from_ref(&by), |lease| {
             let desk = lease.desk();
             let by = token.place(lease, &by)?;
-            let Some(wrapped) = wrapped.as_ref().filter(|_| lease.station().ring().is_some()) else {
+            let Some(wrapped) = wrapped.as_ref().filter(|_| lease.station().ring().is_some())
+            else {
                 let key = token.place(lease, &key)?;
                 return desk.member.wrap(desk.session, mechanism, by, key);
             };
@@ -338,11 +339,7 @@ impl Token {
     }
 
     /// A key under the open KEK that a change makes unextractable and sensitive: its bytes, wrapped by the closed one.
-    pub(crate) fn tightened(
-        &self,
-        held: &Held,
-        changes: &Template,
-    ) -> Result<Option<Wrapped>> {
+    pub(crate) fn tightened(&self, held: &Held, changes: &Template) -> Result<Option<Wrapped>> {
         let object = held.object();
         if object.kek == Some(Kek::Secret) && changes.is(CKA_DERIVE) {
             // Its KEK lets out no key that may derive, and it can't travel to another.

@@ -176,7 +176,9 @@ impl Token {
         let holds = found.is_ok();
         let known = roster.ring.member(name);
         let is_behind = |known: &Paired| {
-            known.serial == serial && known.generation < roster.ring.newest() && coming == Coming::Added
+            known.serial == serial
+                && known.generation < roster.ring.newest()
+                && coming == Coming::Added
         };
         let (member, routes, changed) = match known {
             Some(known) if is_behind(known) && !(holds && bringing.shares.is_empty()) => {

@@ -335,6 +335,7 @@ impl Token {
         let seal = Seal::derive(&lease.desk(), handles.log)?;
         self.trust_seal(&lease, handles.log, &seal)?;
         station.set_ring(lease.life(), handles);
+        self.remove_noted(&lease.desk(), station, ring);
         self.seal.write().get_or_insert(seal);
         Ok(())
     }
@@ -495,6 +496,7 @@ impl Token {
                 }
             })?;
             station.set_ring(lease.life(), handles);
+            self.remove_noted(&lease.desk(), station, &ring);
         }
         Ok(())
     }

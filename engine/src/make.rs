@@ -425,9 +425,10 @@ impl Session {
         loop {
             let (station, drafts) =
                 token.on_bench(template, (duty, haste), |station| work(token, station))?;
-            let generation = drafts.iter().filter_map(|draft| draft.object.under()).min_by_key(
-                |under| under.generation,
-            );
+            let generation = drafts
+                .iter()
+                .filter_map(|draft| draft.object.under())
+                .min_by_key(|under| under.generation);
             match self.take_in(&station, drafts) {
                 // A rotation was finished while it was on its way: it never existed.
                 Err(_) if token.is_rotated_out(generation.map(|it| it.generation)) && again => {

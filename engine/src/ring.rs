@@ -378,7 +378,8 @@ impl Ring {
 
     /// The check values of a generation's keys.
     pub fn checks(&self, generation: Generation) -> Vec<ByteVec> {
-        let of = self.keys.iter().filter(|it| it.key != RingKey::Log && it.generation == generation);
+        let of =
+            self.keys.iter().filter(|it| it.key != RingKey::Log && it.generation == generation);
         of.map(|entry| entry.check.clone().into()).collect()
     }
 

@@ -227,12 +227,7 @@ pub const SCRIPTS: &[Script] = &[
         &[Rotate],
         &[Destroy(0)],
     ),
-    script(
-        "rotate while another tightens",
-        &[Make(KeyKind::OpenHmac)],
-        &[Rotate],
-        &[Tighten(0)],
-    ),
+    script("rotate while another tightens", &[Make(KeyKind::OpenHmac)], &[Rotate], &[Tighten(0)]),
     script("make while another rotates", &[Make(KeyKind::Hmac)], &[Make(KeyKind::Aes)], &[Rotate]),
     script("sign while another rotates", &[Make(KeyKind::Ec)], &[Sign(0)], &[Rotate]).on_demand(),
     script(

@@ -215,7 +215,9 @@ impl Run {
         self.world.tell(|| "--- again: Rotate ---".into());
         match self.tool(line) {
             Outcome::Answered(Ok(_)) if !self.operators.lock().rotates => {}
-            Outcome::Answered(Ok(_)) => return Err("a rotation, gone on with, is not finished".into()),
+            Outcome::Answered(Ok(_)) => {
+                return Err("a rotation, gone on with, is not finished".into());
+            }
             Outcome::Answered(Err(error)) => {
                 return Err(format!("a rotation, gone on with, is not done: {error}"));
             }
@@ -228,9 +230,11 @@ impl Run {
     pub(crate) fn nothing_is_under_old_keks(&self) -> std::result::Result<(), String> {
         let oracle = self.oracle.lock();
         let newest = oracle.truth.newest;
-        if let Some(real) = oracle.truth.living().find(|real| {
-            real.object.under().is_some_and(|under| under.generation != newest)
-        }) {
+        if let Some(real) = oracle
+            .truth
+            .living()
+            .find(|real| real.object.under().is_some_and(|under| under.generation != newest))
+        {
             return Err(format!("{} is wrapped under old KEKs", real.object.id));
         }
         for (number, hsm) in self.world.hsms.iter().enumerate() {

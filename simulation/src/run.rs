@@ -290,7 +290,8 @@ impl Run {
                         let (position, exceptions) = books.follower(&name);
                         position >= real.object.born
                             && !exceptions.contains(&real.object.id)
-                            && (!real.object.is_on_demand() || oracle.truth.opens(&name, &real.object))
+                            && (!real.object.is_on_demand()
+                                || oracle.truth.opens(&name, &real.object))
                     }))
         };
         let proven: Vec<_> = (0..self.options.members).map(proven).collect();

@@ -159,9 +159,8 @@ impl Truth {
     /// A rotation is finished: nothing may need what it replaced.
     fn rotated(&mut self, generation: Generation) -> Result<(), String> {
         self.oldest = generation;
-        let needs = |real: &&Real| {
-            real.object.under().is_some_and(|under| under.generation < generation)
-        };
+        let needs =
+            |real: &&Real| real.object.under().is_some_and(|under| under.generation < generation);
         if let Some(real) = self.living().find(needs) {
             return Err(format!("{} is under KEKs that were rotated out", real.object.id));
         }
@@ -189,7 +188,12 @@ impl Truth {
             Kek::Open => RingKey::Open,
             Kek::Data => RingKey::Data,
         };
-        let entry = RingEntry { key, check: Vec::new(), recovery: Vec::new(), generation: under.generation };
+        let entry = RingEntry {
+            key,
+            check: Vec::new(),
+            recovery: Vec::new(),
+            generation: under.generation,
+        };
         let mut known = self.keks.get(&entry.name())?.iter();
         known.find_map(|kek| {
             if under.kek != Kek::Data {

@@ -29,7 +29,10 @@ impl Show for RotatedReport {
         let keys = count(rewrapped, "key or private value was", "keys and private values were");
         screen.line(format!("{keys} wrapped anew and proven"))?;
         for left in &self.left {
-            screen.line(format!("{:?} ({}) stays as it is: {}", left.label, left.object_id, left.reason))?;
+            screen.line(format!(
+                "{:?} ({}) stays as it is: {}",
+                left.label, left.object_id, left.reason
+            ))?;
         }
         for lacking in &self.lacking {
             screen.line(format!("{} lacks them: {}", lacking.member, lacking.reason))?;
@@ -52,7 +55,8 @@ impl Show for RotatedReport {
 
 impl Show for KeksReport {
     fn show(&self, screen: &mut Screen) -> Result {
-        let mut rows = table(screen, &["KEKs", "state", "since", "until", "shares of set", "backups"]);
+        let mut rows =
+            table(screen, &["KEKs", "state", "since", "until", "shares of set", "backups"]);
         for kek in &self.keks {
             let judgement = match kek.state {
                 "in-force" => Judgement::Good,
@@ -63,7 +67,9 @@ impl Show for KeksReport {
                 None => "seen with a login only".to_owned(),
                 Some(backups) => backups
                     .iter()
-                    .map(|it| format!("{}{}", it.id, if it.counts { "" } else { " (does not count)" }))
+                    .map(|it| {
+                        format!("{}{}", it.id, if it.counts { "" } else { " (does not count)" })
+                    })
                     .collect::<Vec<_>>()
                     .join("\n"),
             };
@@ -86,7 +92,10 @@ impl Show for RetiredReport {
             return screen.line(format!("{} of {} were retired before", self.kek, self.token));
         }
         screen.line(match self.backups.len() {
-            0 => format!("{} of {} are retired; no backup that counts needs them", self.kek, self.token),
+            0 => format!(
+                "{} of {} are retired; no backup that counts needs them",
+                self.kek, self.token
+            ),
             some => format!(
                 "{} of {} are retired: {} no more",
                 self.kek,

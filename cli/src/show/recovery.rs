@@ -29,7 +29,11 @@ impl Show for RecoveryReport {
             } else {
                 "are kept for backups under them, until these are retired"
             };
-            screen.line(format!("shares of set {}, which open {}, {what}", sets.join(", "), before.kek))?;
+            screen.line(format!(
+                "shares of set {}, which open {}, {what}",
+                sets.join(", "),
+                before.kek
+            ))?;
         }
         self.show_backups(screen)
     }

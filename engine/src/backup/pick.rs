@@ -188,7 +188,9 @@ impl Token {
 
     /// Wraps what is under keys that were rotated out under those in force, by shares that open the bundle.
     fn unseal(&self, kept: &mut Kept, opener: &Opener<'_>) -> Result {
-        let (Some(bytes), Some(under)) = (&kept.wrapped, kept.object.under()) else { return Ok(()) };
+        let (Some(bytes), Some(under)) = (&kept.wrapped, kept.object.under()) else {
+            return Ok(());
+        };
         if !self.is_rotated_out(Some(under.generation)) {
             return Ok(());
         }

@@ -13,7 +13,6 @@ use crate::ring::{Generation, Keks, Ring, RingEntry, lacking};
 use std::collections::BTreeSet;
 use tandem_values::{Secret, ck::*};
 
-
 /// A member where keys are wrapped anew.
 pub struct Bench<'a> {
     scratch: Scratch<'a>,
@@ -33,9 +32,8 @@ impl<'a> Bench<'a> {
     ) -> Result<Self> {
         let scratch = Scratch::at(desk);
         let private = recovery::open(&scratch, told, shares)?;
-        let unwrap = |entry: &RingEntry| {
-            install::unwrap_as(&scratch, private, entry, recipe::Place::Bench)
-        };
+        let unwrap =
+            |entry: &RingEntry| install::unwrap_as(&scratch, private, entry, recipe::Place::Bench);
         let generations: BTreeSet<_> = told.keys.iter().map(|entry| entry.generation).collect();
         let mut older = Vec::new();
         for generation in generations.into_iter().filter(|generation| wanted(*generation)) {

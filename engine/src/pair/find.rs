@@ -77,7 +77,8 @@ pub fn rings(desk: &Desk<'_>) -> Answer<BTreeSet<RingId>> {
 /// The keys of a ring that a member doesn't hold, by their labels.
 pub fn missing(desk: &Desk<'_>, ring: &Ring) -> Answer<Vec<RingKey>> {
     let held = all(desk)?;
-    let lacks = |entry: &&RingEntry| ring.is_held(entry) && !held.iter().any(|it| it.is(ring, entry));
+    let lacks =
+        |entry: &&RingEntry| ring.is_held(entry) && !held.iter().any(|it| it.is(ring, entry));
     Ok(ring.keys.iter().filter(lacks).map(|entry| entry.key).collect())
 }
 

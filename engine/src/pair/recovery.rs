@@ -5,8 +5,8 @@
 
 use super::at::{At, wrong};
 use super::chance::Chance;
-use super::scratch::Scratch;
 use super::make::Fresh;
+use super::scratch::Scratch;
 use super::{check, install, recipe, transport};
 use crate::carry;
 use crate::desk::Desk;

@@ -75,7 +75,8 @@ fn next(desks: &[Desk<'_>], rotating: &Rotating<'_>) -> Result<(Rotation, Vec<Sh
     }
     let mut entries = convoy.entries(&made.wrapped);
     for (key, generation, copy) in &made.wrapped {
-        if let Some(entry) = ring.entry(*key, *generation).filter(|it| it.generation == *generation) {
+        if let Some(entry) = ring.entry(*key, *generation).filter(|it| it.generation == *generation)
+        {
             entries.push(crate::ring::RingEntry { recovery: copy.clone(), ..entry.clone() });
         }
     }

@@ -70,9 +70,8 @@ impl Token {
 
     /// Sessions on the members that are there, the generator first.
     fn there(&self, ring: &Ring) -> Result<Vec<Lease>> {
-        let is_meant = |station: &&Arc<Station>| {
-            station.is_ready() && ring.member(station.name()).is_some()
-        };
+        let is_meant =
+            |station: &&Arc<Station>| station.is_ready() && ring.member(station.name()).is_some();
         let mut stations: Vec<_> = self.members().filter(is_meant).collect();
         stations.sort_by_key(|station| !station.does(Duty::Making));
         if !stations.iter().any(|station| station.does(Duty::Keys)) {
@@ -116,7 +115,8 @@ impl Token {
         let roster = self.paired()?;
         let (ring, desk) = (&roster.ring, lease.desk());
         let handles = pair::open(&desk, ring, bringing.shares, bringing.progress)?;
-        let others = self.members().filter(|other| !Arc::ptr_eq(other, station) && other.is_ready());
+        let others =
+            self.members().filter(|other| !Arc::ptr_eq(other, station) && other.is_ready());
         let other = others.filter_map(|other| other.lease().ok()).find_map(|lease| {
             let handles = pair::find_all(&lease.desk(), ring).ok()?;
             Some((lease, handles))

@@ -3,7 +3,7 @@
 
 use super::rewrap::{Done, is_outdated};
 use crate::desk::Desk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Record};
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::follow::Follower;
@@ -11,7 +11,7 @@ use crate::pair;
 use crate::ring::{Generation, Ring};
 use crate::settings::Duty;
 use crate::station::Station;
-use crate::token::Token;
+use crate::token::{Token, note};
 use std::sync::Arc;
 use tandem_values::ck::*;
 
@@ -62,13 +62,17 @@ impl Token {
             let name = &member.name;
             let Some(station) = self.station(name) else { continue };
             if !station.is_ready() {
+                // One that follows comes to it when it is back.
+                if station.does(Duty::Making) {
+                    self.store.set_note(&note::member(name, note::OLDER), Some(b"1"))?;
+                }
                 kept.push((name.clone(), "it is away; it removes them when it is back".to_owned()));
                 continue;
             }
             let removed = station.lease().map_err(Into::into).and_then(|lease| {
                 // It follows nothing, so it does not come to it.
                 if station.does(Duty::Making) {
-                    pair::remove_older(&lease.desk(), &ring)?;
+                    self.remove_older_there(&lease.desk(), station, &ring)?;
                 }
                 let left = pair::leftover(&lease.desk(), &ring)?;
                 Ok(left)
@@ -76,7 +80,7 @@ impl Token {
             match removed {
                 Ok(left) if left.iter().all(|generation| *generation >= ring.oldest) => {}
                 Ok(_) => kept.push((name.clone(), "its module did not destroy them".to_owned())),
-                Err(error) => kept.push((name.clone(), crate::error::Error::to_string(&error))),
+                Err(error) => kept.push((name.clone(), Error::to_string(&error))),
             }
         }
         Ok(kept)
@@ -85,36 +89,52 @@ impl Token {
     /// A member comes to where the log says that older keys are needed no more. The fault is one that stops the follower.
     pub(crate) fn take_rotated(&self, follower: &Follower<'_>) -> Result<Answer> {
         let Some(ring) = self.known_ring()? else { return Ok(Ok(())) };
-        let (desk, station) = (&follower.desk, follower.station);
-        match self.remove_older_there(desk, station, &ring) {
-            Ok(0) => {}
-            Ok(count) => log::info!(
-                "member {}: {count} keys of the ring that were rotated out are removed",
-                station.name()
-            ),
-            Err(fault) if matches!(fault.class, Class::Ill | Class::Lost) => {
-                return Ok(Err(fault));
-            }
-            Err(fault) => log::error!(
-                "member {}: keys of the ring that were rotated out stay there, since it does not destroy them ({fault})",
-                station.name()
-            ),
+        match self.remove_older_there(&follower.desk, follower.station, &ring) {
+            Err(fault) if matches!(fault.class, Class::Ill | Class::Lost) => Ok(Err(fault)),
+            // It is tried again when the ring is next looked for there.
+            _ => Ok(Ok(())),
         }
-        Ok(Ok(()))
     }
 
-    fn remove_older_there(
-        &self,
-        desk: &Desk<'_>,
-        station: &Station,
-        ring: &Ring,
-    ) -> Answer<usize> {
-        let fault = |error: crate::error::Error| Fault::new(Call::Destroy, error.rv.0);
-        let removed = pair::remove_older(desk, ring).map_err(fault)?;
-        if removed > 0 {
-            station.set_ring(desk.life, pair::find(desk, ring).map_err(fault)?);
+    /// Removes keys that were rotated out from a member, and notes where that failed.
+    fn remove_older_there(&self, desk: &Desk<'_>, station: &Station, ring: &Ring) -> Answer {
+        let fault = |error: Error| Fault::new(Call::Destroy, error.rv.0);
+        let removed = pair::remove_older(desk, ring).map_err(fault).and_then(|removed| {
+            // Nothing is found either where our login is gone.
+            let found = pair::find(desk, ring);
+            let found = found.map_err(|error| desk.check_login().err().unwrap_or(fault(error)))?;
+            station.set_ring(desk.life, found);
+            Ok(removed)
+        });
+        let name = station.name();
+        match removed {
+            Ok(0) => {}
+            Ok(count) => {
+                log::info!(
+                    "member {name}: {count} keys of the ring that were rotated out are removed"
+                );
+            }
+            Err(fault) => {
+                log::error!(
+                    "member {name}: keys of the ring that were rotated out are not removed yet: {fault}"
+                );
+                let _ = self.store.set_note(&note::member(name, note::OLDER), Some(b"1"));
+                return Err(fault);
+            }
         }
-        Ok(removed)
+        if matches!(self.store.note(&note::member(name, note::OLDER)), Ok(Some(_))) {
+            let _ = self.store.set_note(&note::member(name, note::OLDER), None);
+        }
+        Ok(())
+    }
+
+    /// The ring was found on a member: if keys that were rotated out are to be removed there still, they are.
+    pub(crate) fn remove_noted(&self, desk: &Desk<'_>, station: &Station, ring: &Ring) {
+        let noted = self.store.note(&note::member(station.name(), note::OLDER));
+        if matches!(noted, Ok(Some(_))) {
+            // If it fails again it is told, and tried again.
+            let _ = self.remove_older_there(desk, station, ring);
+        }
     }
 
     /// Of what members show: generations of the ring's keys that are left there though the log needs them no more. Needs a login.

@@ -55,7 +55,9 @@ impl Token {
             let what = if generation == roster.ring.newest() {
                 format!("{generation} are in force: rotate them first with `tandem kek rotate`")
             } else {
-                format!("{generation} are being rotated out: finish that first with `tandem kek rotate`")
+                format!(
+                    "{generation} are being rotated out: finish that first with `tandem kek rotate`"
+                )
             };
             return Err(self.out_of_order(&what));
         }

@@ -75,7 +75,9 @@ fn agrees(screen: &mut Screen, kek: &KekLine) -> Result {
     };
     asking::says_yes(
         screen,
-        &format!("{lost} A key that no other backup holds is not backed up then. Type yes to retire them:"),
+        &format!(
+            "{lost} A key that no other backup holds is not backed up then. Type yes to retire them:"
+        ),
         "retiring KEKs asks before it does anything; where nobody can be asked it needs --yes",
     )
 }
