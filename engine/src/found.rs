@@ -96,6 +96,11 @@ impl Found {
         self.ring = Some(ring);
     }
 
+    /// Forgets the ring's keys.
+    pub(crate) fn forget_ring(&mut self) {
+        self.ring = None;
+    }
+
     /// Remembers a replica.
     pub(crate) fn set_replica(&mut self, id: ObjectId, handle: Handle) {
         self.replicas.insert(id, handle);

@@ -242,6 +242,8 @@ impl Session {
 
     /// C_CopyObject.
     pub fn copy(&self, object: Handle, template: &Template) -> Result<Handle> {
+        // One of this session is put into the log as it was wrapped.
+        self.token().renew_session_keys();
         let held = self.token().held(object)?;
         let template = &check::template(template, Purpose::Copy)?;
         let old = &held.object().template;

@@ -297,8 +297,22 @@ impl Token {
             ));
         }
         self.check_log()?;
+        self.use_sealed_ring(ring)?;
         self.try_again();
         self.take_up()
+    }
+
+    /// What told of the ring's keys was not held against the seal before one of them had opened it. If somebody has changed what is
+    /// told of the others, those that were found are not used.
+    fn use_sealed_ring(&self, used: &Ring) -> Result {
+        let Some(ring) = self.known_ring()?.filter(|ring| ring.keys != used.keys) else {
+            return Ok(());
+        };
+        for station in self.members() {
+            station.forget_ring();
+        }
+        self.use_ring(&ring);
+        Ok(())
     }
 
     /// Goes on from where the log is, with the seal open and the log checked.

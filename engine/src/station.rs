@@ -184,6 +184,11 @@ impl Station {
         self.remember(life, |found| found.set_ring(ring));
     }
 
+    /// The ring's keys are to be looked for anew.
+    pub(crate) fn forget_ring(&self) {
+        self.found.lock().forget_ring();
+    }
+
     /// What is known of the head record there.
     pub(crate) fn head(&self) -> Option<Seen> {
         self.found.lock().head(self.life())

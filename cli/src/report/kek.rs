@@ -138,16 +138,16 @@ impl RotationLine {
         })
     }
 
+    /// What to do about it.
+    pub(crate) const REMEDY: &str = "`tandem kek rotate --shares DIR` goes on with it";
+
     /// The same for people.
-    pub(crate) fn line(&self) -> String {
+    pub(crate) fn found(&self) -> String {
         let waits = match self.lacking.as_slice() {
             [] => String::new(),
-            lacking => format!(" It waits for {}.", lacking.join(", ")),
+            lacking => format!("; that waits for {}", lacking.join(", ")),
         };
-        format!(
-            "KEKs are being rotated from {} to {}.{waits} `tandem kek rotate --shares DIR` goes on with it",
-            self.from, self.to
-        )
+        format!("KEKs are being rotated from {} to {}{waits}", self.from, self.to)
     }
 }
 

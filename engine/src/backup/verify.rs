@@ -67,6 +67,7 @@ impl Token {
         let (mut proven, mut failed, mut sealed) = (0_u64, Vec::new(), 0_u64);
         while let Some(part) = bundle.advance()? {
             let Part::Record(record) = part else { continue };
+            self.know_before(&record, &mut known)?;
             let Some(object) = object_of(&record, &survey.rewrapped, &mut known) else { continue };
             let Some(wrapped) = &record.wrapped else { continue };
             if self.is_rotated_out(object.under().map(|under| under.generation)) {
@@ -84,6 +85,18 @@ impl Token {
         }
         let Survey { header, written, records, .. } = survey;
         Ok(Verified { header, written, records, proven, failed, sealed })
+    }
+
+    /// Of an object that a bundle wraps anew and does not make, the token tells what it was.
+    fn know_before(&self, record: &Record, known: &mut BTreeMap<ObjectId, Object>) -> Result {
+        let changed = record.event().filter(|event| record.wrapped.is_some() && event.is_change());
+        if let Some(id) = changed.and_then(|event| event.about())
+            && !known.contains_key(&id)
+            && let Some(before) = self.last_known(id, record.position)?
+        {
+            known.insert(id, before);
+        }
+        Ok(())
     }
 
     /// Reads a bundle through, and holds it against its seals.

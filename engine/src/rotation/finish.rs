@@ -137,13 +137,14 @@ impl Token {
         }
     }
 
-    /// Of what members show: generations of the ring's keys that are left there though the log needs them no more. Needs a login.
+    /// Generations of the ring's keys that a member still shows though nothing needs them. Needs a login.
     pub fn rotated_out_on(&self, name: &str) -> Result<Vec<Generation>> {
         let ring = Arc::clone(&self.paired()?.ring);
         let Some(station) = self.station(name).filter(|station| station.is_ready()) else {
             return Ok(Vec::new());
         };
         let left = pair::leftover(&station.lease()?.desk(), &ring)?;
-        Ok(left.into_iter().collect())
+        // A rotation that is just being begun has put newer ones there.
+        Ok(left.into_iter().filter(|generation| *generation < ring.oldest).collect())
     }
 }
