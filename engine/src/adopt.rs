@@ -5,7 +5,7 @@ use crate::data;
 use crate::desk::Desk;
 use crate::error::Result;
 use crate::event::Event;
-use crate::fault::{Answer, Call, Fault};
+use crate::fault::{Answer, Call, Class, Fault};
 use crate::found::Spot;
 use crate::journal::Entry;
 use crate::make::kek_for;
@@ -316,7 +316,12 @@ impl Token {
             if lease.ring().is_err() {
                 continue;
             }
-            let keks = self.newest_at(&lease.desk(), station)?;
+            let keks = match self.newest_at(&lease.desk(), station) {
+                Ok(keks) => keks,
+                // It was away for a rotation.
+                Err(fault) if fault.class == Class::Unable => continue,
+                Err(fault) => return Err(fault.into()),
+            };
             let kek = kek_for(&object.template);
             let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
             if odd && station.member.quirks().wraps_multiples_of_eight {

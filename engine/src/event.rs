@@ -298,7 +298,8 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::Paired;
+    use crate::object::Under;
+    use crate::ring::{Paired, Recovery, RingKey};
 
     fn record(event: &Event) -> Record {
         Record {
@@ -323,15 +324,117 @@ mod tests {
         let joined = Event::Joined(Box::new(Joined { member, routes: Vec::new() }));
         let split = Event::RecoverySplit { set: 7, shares: 5, threshold: 3 };
         assert_eq!(minicbor::to_vec(&split).unwrap()[1], 11, "logs keep this number for ever");
-        for event in [joined, Event::Left("c".into()), split] {
+        let given = Event::Given { member: "c".into(), generation: Generation(2) };
+        let ended = [Event::Rotated(Generation(2)), Event::Retired(Generation::FIRST)];
+        let [rotated, retired] = ended.clone();
+        for (event, number) in [(&given, 17), (&rotated, 18), (&retired, 19)] {
+            assert_eq!(
+                minicbor::to_vec(event).unwrap()[1],
+                number,
+                "logs keep this number for ever"
+            );
+        }
+        for event in [joined, Event::Left("c".into()), split, given, rotated, retired] {
             assert_eq!(record(&event).event_for_roll(), Some(event));
         }
         for other in [Event::Restored(BackupId([9; 16])), Event::BackupPrepared(BackupId([9; 16]))]
         {
             assert_eq!(record(&other).event_for_roll(), None);
         }
+        let rewrapped =
+            Event::Rewrapped { id: ObjectId([4; 16]), generation: Generation(2), changed: 1 };
+        assert_eq!(minicbor::to_vec(&rewrapped).unwrap()[1], 16);
+        assert_eq!(record(&rewrapped).event_for_roll(), None, "there may be a million of them");
         let destroyed = Event::Destroyed(ObjectId([4; 16]));
         assert_eq!(record(&destroyed).event_for_roll(), None);
         assert_eq!(record(&destroyed).event(), Some(destroyed));
+    }
+
+    fn object() -> Object {
+        Object {
+            id: ObjectId([4; 16]),
+            template: Template::new(),
+            mate: None,
+            public: None,
+            kek: Some(Kek::Open),
+            fingerprint: None,
+            holders: None,
+            created_at_ms: 0,
+            born: 0,
+            found_on: None,
+            hold: Hold::Resident,
+            generation: Generation::FIRST,
+            rewrapped: None,
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_there_were_rotations_is_under_the_first_keys() {
+        let now = minicbor::to_vec(object()).unwrap();
+        // Twelve fields, of which the last is the generation, in one byte.
+        assert_eq!((now.first(), now.last()), (Some(&0x8c), Some(&1)));
+        let before = [&[0x8b], &now[1..now.len() - 1]].concat();
+        assert_eq!(minicbor::decode::<Object>(&before).unwrap(), object());
+    }
+
+    #[test]
+    fn an_object_that_is_wrapped_anew_is_the_one_it_was() {
+        let id = object().id;
+        let made = Event::Created(Box::new(object())).fold(None, 5).unwrap();
+        let label = Event::Changed {
+            id,
+            template: Template::new().with(tandem_values::ck::CKA_LABEL, "new"),
+            kek: None,
+            fingerprint: None,
+            generation: Generation::FIRST,
+        };
+        let labelled = label.fold(Some(made), 7).unwrap();
+        let rewrapped = Event::Rewrapped { id, generation: Generation(2), changed: 7 };
+        let again = rewrapped.fold(Some(labelled.clone()), 9).unwrap();
+        assert_eq!(
+            (again.born, again.wrapped_at()),
+            (5, 9),
+            "since when it is that key, and where"
+        );
+        assert_eq!(again.under(), Some(Under { kek: Kek::Open, generation: Generation(2) }));
+        assert_eq!(
+            (again.changed_at(9), again.changed_at(12)),
+            (7, 12),
+            "no change, and a later one"
+        );
+        assert_eq!(again.template, labelled.template);
+        // A tightened key is another one to backups, wherever its bytes were.
+        let tightened = Event::Changed {
+            id,
+            template: Template::new(),
+            kek: Some(Kek::Private),
+            fingerprint: None,
+            generation: Generation(2),
+        };
+        let tightened = tightened.fold(Some(again), 11).unwrap();
+        assert_eq!((tightened.born, tightened.wrapped_at()), (11, 11));
+    }
+
+    #[test]
+    fn a_rotation_is_told_of_by_its_number() {
+        let recovery = Recovery {
+            modulus: vec![1],
+            exponent: vec![3],
+            private: vec![2],
+            set: 7,
+            shares: 5,
+            threshold: 3,
+            witness: [0; 32],
+        };
+        let entry = crate::ring::RingEntry {
+            key: RingKey::Open,
+            check: vec![8],
+            recovery: vec![9],
+            generation: Generation(2),
+        };
+        let rotation = Rotation { keys: vec![entry], recovery, members: Vec::new() };
+        let rotating = Event::Rotating(Box::new(rotation));
+        assert_eq!(minicbor::to_vec(&rotating).unwrap()[1], 15);
+        assert_eq!(record(&rotating).event_for_roll(), Some(rotating));
     }
 }

@@ -24,7 +24,9 @@ impl Token {
     /// The handle, on a member, of a key that is held on demand. It stays there as long as the lease.
     pub(crate) fn place_on_demand(&self, lease: &Lease, entry: &Entry) -> Answer<Handle> {
         let (station, id) = (lease.station(), entry.object.id);
-        let key = match station.loaded.ask(lease.life(), id, entry.position) {
+        // One that was only wrapped anew since is the key that it was.
+        let changed = entry.object.changed_at(entry.position);
+        let key = match station.loaded.ask(lease.life(), id, changed) {
             Asked::Here(key) => key,
             Asked::Bring(coming) => match self.load(lease, entry, coming) {
                 Ok(key) => key,

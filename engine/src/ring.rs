@@ -442,3 +442,98 @@ impl Ring {
             .into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: RingKey, generation: u32) -> RingEntry {
+        let check = format!("{} {generation}", key.name()).into_bytes();
+        RingEntry { key, check, recovery: Vec::new(), generation: Generation(generation) }
+    }
+
+    fn recovery(modulus: u8) -> Recovery {
+        Recovery {
+            modulus: vec![modulus],
+            exponent: vec![3],
+            private: Vec::new(),
+            set: 7,
+            shares: 3,
+            threshold: 2,
+            witness: [0; 32],
+        }
+    }
+
+    fn paired(name: &str, generation: u32) -> Paired {
+        let (name, generation) = (name.to_owned(), Generation(generation));
+        Paired { name, serial: "1".into(), attacks: Vec::new(), generation }
+    }
+
+    fn ring() -> Ring {
+        Ring {
+            id: [7; 16],
+            keys: RingKey::ALL.map(|key| entry(key, 1)).to_vec(),
+            recovery: Some(recovery(1)),
+            members: vec![paired("a", 1), paired("b", 1)],
+            routes: Vec::new(),
+            oldest: Generation::FIRST,
+            replaced: Vec::new(),
+        }
+    }
+
+    fn rotation(members: Vec<Paired>) -> Rotation {
+        let mut keys = RingKey::ALL.map(|key| entry(key, 1)).to_vec();
+        keys.extend(RingKey::ROTATED.map(|key| entry(key, 2)));
+        Rotation { keys, recovery: recovery(2), members }
+    }
+
+    #[test]
+    fn members_hold_both_generations_while_a_rotation_lasts() {
+        let mut ring = ring();
+        assert!(!ring.is_rotating());
+        let before = ring.recovery_mark();
+        ring.rotate(rotation(vec![paired("a", 2)]));
+        assert!(ring.is_rotating());
+        assert_eq!(ring.newest(), Generation(2));
+        let held = |ring: &Ring, name: &str| ring.held_by(name).collect::<Vec<_>>();
+        assert_eq!(held(&ring, "a"), [Generation(2), Generation(1)]);
+        assert_eq!(held(&ring, "b"), [Generation(1)], "it was away");
+        assert_eq!(held(&ring, "new"), [Generation(2), Generation(1)], "what it is to be given");
+        ring.give("b", Generation(2));
+        assert_eq!(held(&ring, "b"), held(&ring, "a"));
+        ring.oldest = Generation(2);
+        assert_eq!(held(&ring, "b"), [Generation(2)]);
+        assert!(ring.is_held(&entry(RingKey::Log, 1)), "it stays");
+        assert!(!ring.is_held(&entry(RingKey::Open, 1)));
+        // What backups from before need is known.
+        assert_ne!(ring.recovery_mark(), before);
+        let [known] = ring.replaced.as_slice() else { panic!("one was replaced") };
+        assert_eq!((known.generation, known.recovery), (Generation(1), before));
+        assert_eq!(known.checks.len(), RingKey::ROTATED.len());
+    }
+
+    #[test]
+    fn handles_are_found_by_their_generation() {
+        let keks = |generation, first: Handle| Keks {
+            generation: Generation(generation),
+            private: first,
+            secret: first + 1,
+            open: first + 2,
+            data: first + 3,
+        };
+        let handles = RingHandles { newest: keks(3, 30), older: Some(keks(2, 20)), log: 9 };
+        let under = |kek, generation| Under { kek, generation: Generation(generation) };
+        assert_eq!(handles.kek(under(Kek::Secret, 3)), Ok(31));
+        assert_eq!(handles.kek(under(Kek::Data, 2)), Ok(23));
+        let fault = handles.kek(under(Kek::Open, 1)).unwrap_err();
+        assert_eq!((fault.rv.0, fault.class), (CKR_KEY_NEEDED, Class::Unable));
+        assert_eq!((handles.get(RingKey::Private), handles.get(RingKey::Log)), (30, 9));
+    }
+
+    #[test]
+    fn the_first_generation_bears_the_names_that_there_were_before() {
+        assert_eq!(entry(RingKey::Open, 1).name(), "open");
+        assert_eq!(entry(RingKey::Open, 2).name(), "open.2");
+        assert_eq!(Generation(2).to_string(), "kek-2");
+    }
+}

@@ -59,8 +59,6 @@ pub(crate) struct Roster {
     pub(crate) filled: BTreeMap<String, (BackupId, Moment)>,
     /// The generations of the ring's keys, the first first.
     pub(crate) reigns: Vec<Reign>,
-    /// Up to where the log was read for all this.
-    pub(crate) read_to: Position,
 }
 
 impl Roster {
@@ -72,7 +70,7 @@ impl Roster {
         let splits = first.into_iter().collect();
         let (left, filled, ring) = (BTreeSet::new(), BTreeMap::new(), Arc::new(ring));
         let reigns = vec![Reign::of(&ring, at)];
-        Self { ring, since, left, splits, filled, reigns, read_to: at.position }
+        Self { ring, since, left, splits, filled, reigns }
     }
 
     /// The sets of shares that there ever were.
@@ -157,6 +155,9 @@ pub(crate) struct Roll {
     begun: Option<(Hash, Roster)>,
     read_to: Position,
     told: Vec<Told>,
+    /// How often `told` has changed, and which of it the roster is folded from.
+    changes: u64,
+    folded: Option<u64>,
     roster: Option<Arc<Roster>>,
 }
 
@@ -171,7 +172,7 @@ impl Roll {
         // Read before looking: what comes while we look is seen the next time.
         let seen = (store.generation(), seal.is_some());
         if self.seen != Some(seen) {
-            self.roster = self.read(store, journal, seal)?.map(Arc::new);
+            self.roster = self.read(store, journal, seal)?;
             self.seen = Some(seen);
         }
         Ok(self.roster.clone())
@@ -182,7 +183,7 @@ impl Roll {
         store: &dyn Store,
         journal: &Journal,
         seal: Option<&Seal>,
-    ) -> Result<Option<Roster>> {
+    ) -> Result<Option<Arc<Roster>>> {
         let Some(first) = store.read(0, 1)?.into_iter().next() else {
             *self = Self::default();
             return Ok(None);
@@ -192,9 +193,12 @@ impl Roll {
         if let Some(seal) = seal {
             self.keep_sealed(journal, seal)?;
         }
+        if let Some(known) = self.roster.take().filter(|_| self.folded == Some(self.changes)) {
+            return Ok(Some(known));
+        }
         self.told.iter().for_each(|told| roster.fold(told));
-        roster.read_to = self.read_to;
-        Ok(Some(roster))
+        self.folded = Some(self.changes);
+        Ok(Some(Arc::new(roster)))
     }
 
     /// The members as a log's first record paired them. It is long, and decoded once.
@@ -222,7 +226,9 @@ impl Roll {
                 let event = record.event_for_roll()?;
                 Some(Told { at: Moment::of(record), event, sealed: false })
             };
+            let before = self.told.len();
             self.told.extend(records.iter().filter_map(told));
+            self.changes = self.changes.wrapping_add(u64::from(self.told.len() > before));
             self.read_to = last.position;
         }
     }
@@ -236,6 +242,7 @@ impl Roll {
                     Ok(Some(_)) => told.sealed = true,
                     Ok(None) => {
                         log::error!("{}", damaged(told.at.position, BROKEN));
+                        self.changes = self.changes.wrapping_add(1);
                         continue;
                     }
                     Err(error) => {
@@ -255,8 +262,15 @@ impl Roll {
 impl Token {
     /// The members that hold the key ring, as the log tells it; `None` while the token is not paired.
     pub(crate) fn roster(&self) -> Result<Option<Arc<Roster>>> {
+        Ok(self.roster_to()?.0)
+    }
+
+    /// The same, with the position up to which the log was read for it.
+    pub(crate) fn roster_to(&self) -> Result<(Option<Arc<Roster>>, Position)> {
         let seal = self.seal.read().clone();
-        self.roll.lock().look(&*self.store, &self.journal, seal.as_ref())
+        let mut roll = self.roll.lock();
+        let roster = roll.look(&*self.store, &self.journal, seal.as_ref())?;
+        Ok((roster, roll.read_to))
     }
 
     /// The key ring with its members, as the log tells it.

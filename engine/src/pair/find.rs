@@ -82,8 +82,8 @@ pub fn missing(desk: &Desk<'_>, ring: &Ring) -> Answer<Vec<RingKey>> {
     Ok(ring.keys.iter().filter(lacks).map(|entry| entry.key).collect())
 }
 
-/// The oldest and the newest generation of a ring of which a member holds a key, by their labels, and of which the ring knows
-/// that members hold none: what a rotation has left there.
+/// The generations of a ring's keys, by their labels, that stand on a member and are held by none as far as the ring knows: what
+/// a rotation has left there.
 pub fn leftover(desk: &Desk<'_>, ring: &Ring) -> Answer<BTreeSet<Generation>> {
     Ok(all(desk)?.iter().filter(|key| is_leftover(key, ring)).map(|key| key.generation).collect())
 }

@@ -1,7 +1,6 @@
 //! Beginning a rotation: new keys on every member that is there, tried there, their recovery with people, and only then the log
 //! tells of them. And giving them to members that were away.
 
-use super::Rotated;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::joining::Bringing;
@@ -130,13 +129,6 @@ impl Token {
         station.try_again_at_once();
         log::info!("member {} holds {generation}", station.name());
         Ok(())
-    }
-}
-
-impl Rotated {
-    /// True if nothing is left to do.
-    pub fn is_done(&self) -> bool {
-        self.finished && self.kept.is_empty()
     }
 }
 

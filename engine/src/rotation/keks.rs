@@ -98,11 +98,13 @@ impl Token {
         let Some(oldest) = wrapped.filter_map(|entry| entry.event.generation()).min() else {
             return Ok(InForce { oldest: None, seen: 0 });
         };
-        let Some(roster) = self.roster()? else { return Err(CKR_USER_NOT_LOGGED_IN.into()) };
+        let (Some(roster), seen) = self.roster_to()? else {
+            return Err(CKR_USER_NOT_LOGGED_IN.into());
+        };
         if oldest < roster.ring.oldest {
             return Err(rotated_out());
         }
-        Ok(InForce { oldest: Some(oldest), seen: roster.read_to })
+        Ok(InForce { oldest: Some(oldest), seen })
     }
 
     /// True if what is wrapped under these keys can't be put into the log any more.

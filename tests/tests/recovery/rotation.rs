@@ -4,7 +4,8 @@ use super::{
     Published, application_of, at, back_up, done, is_whole, new_tokens, refused, refused_as,
     replace_token, share_files, some,
 };
-use cryptoki::object::{Attribute, AttributeType, ObjectClass};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use serde_json::Value;
 use std::fs;
@@ -121,6 +122,8 @@ fn works_while_it_is_rotated(demo: &Demo, kinds: &[Kind]) {
     let (application, session) = application();
     let many = Many::make(&session, kinds, EACH);
     keep(&session, "note", b"what is private");
+    keep(&session, "changing", b"at first");
+    let of_session = session_key(&session);
     let old = back_up(demo, "old.bundle");
     let (signed, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let report = thread::scope(|scope| {
@@ -138,6 +141,10 @@ fn works_while_it_is_rotated(demo: &Demo, kinds: &[Kind]) {
     many.work(&session);
     assert_eq!(kept(&session, "note"), b"what is private");
     Kind::P256.make(&session, "after").expect("a key");
+    let kept_key = [Attribute::Token(true), Attribute::Id(b"kept".to_vec())];
+    let kept_key = session.copy_object(of_session.0, &kept_key).expect("a copy on the token");
+    let mac = session.sign(&Mechanism::Sha256Hmac, kept_key, &DIGEST).expect("a MAC");
+    assert_eq!(mac, of_session.1, "the key of the session is the one it was");
     drop(session);
     application.finalize();
     for gone in ["a", "b"] {
@@ -163,7 +170,8 @@ fn opens_with_its_own_shares(demo: &Demo, old: &str, new: &str, many: &Many) {
         let drill = ["backup", "drill", "--from", bundle, "--shares"];
         refused(demo, &[&drill[..], &[others]].concat(), &["don't open this ring"]);
         let name = if bundle == old { "from-old" } else { "from-new" };
-        let restored = new_tokens(demo, &[Kryoptic, SoftHsm], name);
+        let vendors: Vec<_> = demo.members().into_iter().map(|(_, vendor)| vendor).collect();
+        let restored = new_tokens(demo, &vendors, name);
         refused(&restored, &["restore", bundle, "--shares", others], &["don't open this ring"]);
         done(&restored, &["restore", bundle, "--shares", shares]);
         assert!(is_whole(&restored));
@@ -173,6 +181,13 @@ fn opens_with_its_own_shares(demo: &Demo, old: &str, new: &str, many: &Many) {
         drop(session);
         application.finalize();
     }
+}
+
+/// A key of the session, and what it makes of a text.
+fn session_key(session: &Session) -> (ObjectHandle, Vec<u8>) {
+    let template = [Attribute::Token(false), Attribute::ValueLen(32.into()), Attribute::Sign(true)];
+    let key = session.generate_key(&Mechanism::GenericSecretKeyGen, &template).expect("a key");
+    (key, session.sign(&Mechanism::Sha256Hmac, key, &DIGEST).expect("a MAC"))
 }
 
 fn signs(application: &Application, many: &Many, signed: &AtomicUsize, over: &AtomicBool) {
@@ -196,6 +211,11 @@ fn makes(application: &Application, over: &AtomicBool) {
         session.update_attributes(made.key, &[Attribute::Extractable(false)]).expect("a change");
         let signature = Kind::P256.work(&session, made).expect("a signature");
         assert!(public.verifies(&DIGEST, &signature), "{name}");
+        let note =
+            session.find_objects(&[Attribute::Label(b"changing".to_vec())]).expect("a search");
+        let value = Attribute::Value(name.clone().into_bytes());
+        session.update_attributes(note[0], &[value]).expect("another value");
+        assert_eq!(kept(&session, "changing"), name.as_bytes());
         if number % 2 == 0 {
             session.destroy_object(made.key).expect("it goes");
             session.destroy_object(made.public.expect("a public key")).expect("it goes");
