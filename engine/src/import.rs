@@ -16,6 +16,7 @@ use crate::point;
 use crate::prove::{self, Failure};
 use crate::replica::with_twin;
 use crate::ring::Generation;
+use crate::rotation::in_force_at_last;
 use crate::session::{Session, check_changes};
 use crate::settings::Duty;
 use crate::shelf::Entry;
@@ -69,16 +70,16 @@ impl Session {
                 desk.member.create(desk.session, scratch)
             });
         }
-        let mut object = token.new_object(template);
+        let object = token.new_object(template);
         if !object.is_token() {
             return Ok(token.transients.add(self.number(), object, None).handle);
         }
-        let wrapped = token.hide_value(&mut object)?;
-        token
-            .commit(vec![(object, wrapped)], None)?
-            .first()
-            .copied()
-            .ok_or_else(|| CKR_GENERAL_ERROR.into())
+        in_force_at_last(|| {
+            let mut object = object.clone();
+            let wrapped = token.hide_value(&mut object)?;
+            let made = token.commit(vec![(object, wrapped)], None)?;
+            made.first().copied().ok_or_else(|| CKR_GENERAL_ERROR.into())
+        })
     }
 
     /// C_UnwrapKey.
@@ -242,6 +243,10 @@ impl Session {
 
     /// C_CopyObject.
     pub fn copy(&self, object: Handle, template: &Template) -> Result<Handle> {
+        in_force_at_last(|| self.copy_once(object, template))
+    }
+
+    fn copy_once(&self, object: Handle, template: &Template) -> Result<Handle> {
         // One of this session is put into the log as it was wrapped.
         self.token().renew_session_keys();
         let held = self.token().held(object)?;
@@ -415,18 +420,14 @@ impl Token {
 
     /// C_SetAttributeValue on a token object: an event, which every member follows.
     pub(crate) fn change_token_object(&self, entry: &Arc<Entry>, template: &Template) -> Result {
-        let change = self.change_of(entry, template)?;
-        let generation = change.wrapped.as_ref().and_then(|_| change.event.generation());
-        // New wrapped bytes take the old ones' place.
-        let erase: Vec<_> = change.wrapped.iter().map(|_| entry.object.wrapped_at()).collect();
-        if let Err(error) = self.append_all(vec![change], erase.clone()) {
-            if !self.is_rotated_out(generation) {
-                return Err(error);
-            }
-            // A rotation was finished while it was on its way.
-            self.append_all(vec![self.change_of(entry, template)?], erase.clone())?;
-        }
-        if !erase.is_empty() {
+        let erases = in_force_at_last(|| {
+            let change = self.change_of(entry, template)?;
+            // New wrapped bytes take the old ones' place.
+            let erase: Vec<_> = change.wrapped.iter().map(|_| entry.object.wrapped_at()).collect();
+            let erases = !erase.is_empty();
+            self.append_all(vec![change], erase).map(|_| erases)
+        })?;
+        if erases {
             self.erase_superseded_now(entry.object.id);
         }
         self.shelf.refresh()?;

@@ -19,6 +19,7 @@ use crate::object::{Hold, Kek, Object, ObjectId, Under};
 use crate::point;
 use crate::prove::{self, Failure};
 use crate::ring::Generation;
+use crate::rotation::in_force_at_last;
 use crate::session::Session;
 use crate::settings::{Duty, SessionObjects};
 use crate::shown::{self, Origin};
@@ -421,22 +422,11 @@ impl Session {
         };
         token.can_be_carried(template, duty)?;
         let haste = haste(template, source);
-        let mut again = true;
-        loop {
+        in_force_at_last(|| {
             let (station, drafts) =
                 token.on_bench(template, (duty, haste), |station| work(token, station))?;
-            let generation = drafts
-                .iter()
-                .filter_map(|draft| draft.object.under())
-                .min_by_key(|under| under.generation);
-            match self.take_in(&station, drafts) {
-                // A rotation was finished while it was on its way: it never existed.
-                Err(_) if token.is_rotated_out(generation.map(|it| it.generation)) && again => {
-                    again = false;
-                }
-                taken => return taken,
-            }
-        }
+            self.take_in(&station, drafts)
+        })
     }
 
     /// Takes drafts in.

@@ -38,9 +38,20 @@ impl InForce {
     }
 }
 
+/// What is said of something that was not put into the log since its KEK was rotated out while it was on its way.
+const ROTATED_OUT: &str =
+    "it was wrapped under a KEK that has just been rotated out, and so is not put into the log; do it again";
+
 fn rotated_out() -> Error {
-    let message = "it was wrapped under a KEK that has just been rotated out, and so is not put into the log; do it again";
-    Error::new(CKR_FUNCTION_FAILED, message)
+    Error::new(CKR_FUNCTION_FAILED, ROTATED_OUT)
+}
+
+/// Does what puts something wrapped into the log; again, if it came to nothing for that reason alone.
+pub(crate) fn in_force_at_last<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    match work() {
+        Err(error) if error.message == ROTATED_OUT => work(),
+        done => done,
+    }
 }
 
 impl Token {

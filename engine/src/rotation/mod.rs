@@ -14,6 +14,7 @@ pub use crate::roll::Reign;
 pub use retire::Reigned;
 
 pub(crate) use begin::lacking_keys;
+pub(crate) use keks::in_force_at_last;
 
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
