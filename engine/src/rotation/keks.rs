@@ -39,8 +39,7 @@ impl InForce {
 }
 
 /// What is said of something that was not put into the log since its KEK was rotated out while it was on its way.
-const ROTATED_OUT: &str =
-    "it was wrapped under a KEK that has just been rotated out, and so is not put into the log; do it again";
+const ROTATED_OUT: &str = "it was wrapped under a KEK that has just been rotated out, and so is not put into the log; do it again";
 
 fn rotated_out() -> Error {
     Error::new(CKR_FUNCTION_FAILED, ROTATED_OUT)

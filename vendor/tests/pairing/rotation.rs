@@ -41,7 +41,8 @@ fn after(ring: &Ring, rotation: Rotation) -> Ring {
 #[test]
 fn new_keys_stand_beside_the_old_ones_and_open_with_shares_of_their_own() {
     let paired = Paired::new(&[SoftHsm, Kryoptic]);
-    let (old, (rotation, new)) = (paired.words(&[1, 3]), rotate(&paired, &paired.words(&[2, 3])).unwrap());
+    let (old, (rotation, new)) =
+        (paired.words(&[1, 3]), rotate(&paired, &paired.words(&[2, 3])).unwrap());
     let ring = after(&paired.ring, rotation);
     assert_ne!(ring.recovery.as_ref().unwrap().set, paired.set());
     let new: Vec<_> = new.iter().skip(1).map(|share| share.words.clone()).collect();
@@ -73,7 +74,10 @@ fn new_keys_stand_beside_the_old_ones_and_open_with_shares_of_their_own() {
     assert_eq!(objects(&desk).len(), BOTH);
     // Nothing needs the old ones any more.
     let ring = Ring { oldest: NEXT, ..ring };
-    assert_eq!(pair::leftover(&desk, &ring).unwrap().into_iter().collect::<Vec<_>>(), [Generation::FIRST]);
+    assert_eq!(
+        pair::leftover(&desk, &ring).unwrap().into_iter().collect::<Vec<_>>(),
+        [Generation::FIRST]
+    );
     assert_eq!(pair::remove_older(&desk, &ring).unwrap(), RingKey::ROTATED.len());
     assert_eq!(pair::find(&desk, &ring).unwrap().older, None);
     assert_eq!(objects(&desk).len(), RingKey::ALL.len());
@@ -141,7 +145,8 @@ fn what_a_closed_kek_wraps_is_wrapped_anew_on_the_bench_alone() {
         let (at_a, at_b) = (pair::find(&a, &ring).unwrap(), pair::find(&b, &ring).unwrap());
         let under = Under { kek: Kek::Secret, generation: Generation::FIRST };
         let fresh = object(under).template.with(CKA_TOKEN, false).with(CKA_EXTRACTABLE, true);
-        let made = a.member.generate(a.session, &Mechanism::plain(CKM_AES_KEY_GEN), &fresh).unwrap();
+        let made =
+            a.member.generate(a.session, &Mechanism::plain(CKM_AES_KEY_GEN), &fresh).unwrap();
         let bytes = carry::wrap(&a, at_a.kek(under).unwrap(), made).unwrap();
         let check = carry::wrap(&a, at_a.newest.secret, made).unwrap();
         a.discard(made);
