@@ -86,6 +86,14 @@ impl Fault {
         Self { call, rv: Rv(rv), class: class(call, rv) }
     }
 
+    /// What an application hears of it: that a member lacks a KEK is nothing that a specification has a word for.
+    pub(crate) const fn heard(self) -> CK_RV {
+        match self.rv.0 {
+            CKR_KEY_NEEDED => CKR_DEVICE_ERROR,
+            rv => rv,
+        }
+    }
+
     /// True if the member may have failed for what it was asked, and not for what it is.
     pub(crate) const fn may_be_the_request(self) -> bool {
         matches!(self.weight(), Weight::Request)

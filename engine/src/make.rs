@@ -621,7 +621,7 @@ impl Token {
             || self.nobody(),
             |(name, fault)| {
                 Error::new(
-                    fault.rv.0,
+                    fault.heard(),
                     format!("no member can make this object; {name} answered {fault}"),
                 )
             },

@@ -4,6 +4,7 @@ use super::{
     Published, application_of, at, back_up, done, is_whole, new_tokens, refused, refused_as,
     replace_token, share_files, some,
 };
+use cryptoki::error::RvError::DeviceError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use tandem_tests::keys::{DIGEST, Kind, Made};
 use tandem_tests::openssl::PublicKey;
+use tandem_tests::refused as refused_call;
 use tandem_tests::{Application, Demo, Vendor, Wanted, alone, application, kill_when};
 
 use Vendor::{Kryoptic, SoftHsm};
@@ -314,7 +316,9 @@ fn a_member_that_was_away_is_given_the_new_keks_when_it_is_back() {
             (&report["finished"], &report["lacking"][0]["member"]),
             (&false.into(), &"b".into())
         );
-        assert_eq!(report["rewrapped"], 4, "{report}");
+        // SoftHSM pads a secret of 20 bytes when it wraps it: that one waits for the other.
+        assert_eq!(report["rewrapped"], 3, "{report}");
+        assert_eq!(report["left"][0]["label"], "generic secret, 20 bytes", "{report}");
         let later = {
             let (_application, session) = application();
             published.work(&session);
@@ -325,10 +329,11 @@ fn a_member_that_was_away_is_given_the_new_keks_when_it_is_back() {
         // It works for what it has, and what it can't open is no failure of anybody.
         {
             let (_application, session) = application();
+            Kind::P256.make(&session, "latest").expect("a key that only one of the two can take");
             demo.take_away("a");
             published.work(&session);
+            refused_call("a key", Kind::P256.make(&session, "none"), &[DeviceError]);
             demo.bring_back("a");
-            Kind::P256.make(&session, "latest").expect("a key that only one of the two can take");
         }
         let found = |report: &Value, what: &str| {
             let findings = report["findings"].as_array().expect("findings");
@@ -359,13 +364,13 @@ fn a_member_that_was_away_is_given_the_new_keks_when_it_is_back() {
 fn one_that_waits_for_a_member_is_finished_without_it() {
     alone(&Wanted::mixed(), |demo| {
         Published::by_an_application();
-        demo.take_away("b");
+        demo.take_away("a");
         rotate_in_part(demo, "shares", "new");
-        done(demo, &["member", "remove", "b"]);
+        done(demo, &["member", "remove", "a"]);
         assert_eq!(rotate(demo, "new", "none")["finished"], true);
         // It comes back as it left: with keys that are no more.
-        demo.bring_back("b");
-        let without = ["member", "replace", "b"];
+        demo.bring_back("a");
+        let without = ["member", "replace", "a"];
         refused(demo, &without, &["--shares"]);
         done(demo, &[&without[..], &["--shares", &at(demo, "new")]].concat());
         assert!(is_whole(demo));
@@ -497,7 +502,10 @@ fn a_generator_and_a_backup_token_get_the_new_keks_too() {
     let members = [SoftHsm, Kryoptic, SoftHsm];
     let wanted = Wanted::over(&members).with_generator("c").with_backup_token(Kryoptic);
     alone(&wanted, |demo| {
-        let published = Published::by_an_application();
+        let many = {
+            let (_application, session) = application();
+            Many::make(&session, &[Kind::P256, Kind::Aes(32)], 2)
+        };
         let fill = ["backup", "run", "--commit", "--to", "backup"];
         done(demo, &[&fill[..], &["--shares", &at(demo, "shares")]].concat());
         rotate(demo, "shares", "new");
@@ -506,7 +514,7 @@ fn a_generator_and_a_backup_token_get_the_new_keks_too() {
         }
         {
             let (_application, session) = application();
-            published.work(&session);
+            many.work_elsewhere(&session);
             Kind::P256.make(&session, "later").expect("a key");
         }
         refused(demo, &fill, &["backup", "--shares DIR"]);
