@@ -24,7 +24,7 @@ impl Token {
 
     /// The records that hold wrapped bytes of an object in vain, by the sealed ones.
     fn superseded(&self, id: ObjectId) -> Result<Vec<Position>> {
-        let (seal, mentions) = (self.seal()?, self.mentions.lock().of(&*self.store, id)?);
+        let (seal, mentions) = (self.seal()?, self.store.mentions(Some(id), 0)?);
         let (mut holding, mut last, mut gone) = (Vec::new(), None, false);
         for at in mentions {
             let Some(record) = self.journal.sound(&seal, at)? else { continue };

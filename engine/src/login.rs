@@ -296,7 +296,7 @@ impl Token {
                 ),
             ));
         }
-        self.check_log()?;
+        self.check_log_since()?;
         self.try_again();
         self.take_up()
     }
@@ -308,7 +308,17 @@ impl Token {
         if !self.is_tended() || self.is_anybody_behind()? {
             self.catch_up();
         }
+        if !self.is_tended() {
+            self.keep_checkpoint();
+        }
         Ok(())
+    }
+
+    /// Writes a checkpoint of the catalogue, if much has changed since the last.
+    pub(crate) fn keep_checkpoint(&self) {
+        if let Err(error) = self.shelf.keep_checkpoint() {
+            log::warn!("token {}: no checkpoint was written: {error}", self.settings.label);
+        }
     }
 
     /// Finds the ring on every member that is logged in, which opens the seal.

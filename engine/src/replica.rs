@@ -325,7 +325,7 @@ impl Token {
     pub(crate) fn forms(&self, id: ObjectId, before: Position) -> Result<Vec<Object>> {
         let seal = self.seal()?;
         let mut forms: Vec<Object> = Vec::new();
-        let mentions = self.mentions.lock().of(&*self.store, id)?;
+        let mentions = self.store.mentions(Some(id), 0)?;
         for position in mentions.into_iter().filter(|position| *position < before) {
             // A record that somebody has changed tells nothing.
             if let Some(record) = self.journal.sound(&seal, position)?

@@ -126,8 +126,7 @@ impl Token {
     fn take_changes_again(&self, follower: &Follower<'_>, id: ObjectId) -> Result<Taken> {
         let seal = self.seal()?;
         let mut changes = Template::new();
-        let mentions = self.mentions.lock().of(&*self.store, id)?;
-        for position in mentions {
+        for position in self.store.mentions(Some(id), 0)? {
             if let Some(Event::Changed { template, .. }) = self.journal.at(&seal, position)?.event()
             {
                 changes.merge(&template);

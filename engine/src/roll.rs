@@ -1,6 +1,6 @@
 //! Who holds the key ring and who can bring it back, as the log tells it: the pairing that begins it, what has joined and left
 //! since, how the recovery was split since, and when backup tokens were filled. Read from the log when it is first asked, kept up from there, and never
-//! written down: the log is the truth.
+//! written down: the log is the truth. Which records tell of it says an index of the log, and who has judged the log knows better.
 
 use crate::backup::{Artefact, BackupId, Moment};
 use crate::error::Result;
@@ -10,12 +10,10 @@ use crate::log::{Position, Store};
 use crate::ring::Ring;
 use crate::seal::Seal;
 use crate::shares::Split;
+use crate::shelf::Shelf;
 use crate::token::Token;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// How many records are read at once.
-const BATCH: usize = 256;
 
 /// A split of the recovery's secret, and when it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +91,8 @@ struct Told {
 /// What the log tells of the ring, as far as it has been read.
 #[derive(Default)]
 pub(crate) struct Roll {
-    /// The store's generation when it was last asked, and whether the seal was open.
-    seen: Option<(u64, bool)>,
+    /// The store's generation when it was last asked, whether the seal was open, and whether the log was judged.
+    seen: Option<(u64, bool, bool)>,
     /// The link of the log's first record, which no other log has, and the pairing that it holds.
     begun: Option<(Hash, Roster)>,
     read_to: Position,
@@ -109,11 +107,17 @@ impl Roll {
         store: &dyn Store,
         journal: &Journal,
         seal: Option<&Seal>,
+        shelf: &Shelf,
     ) -> Result<Option<Arc<Roster>>> {
         // Read before looking: what comes while we look is seen the next time.
-        let seen = (store.generation(), seal.is_some());
+        let seen = (store.generation(), seal.is_some(), shelf.is_checked());
         if self.seen != Some(seen) {
-            self.roster = self.read(store, journal, seal)?.map(Arc::new);
+            if self.seen.is_none_or(|(_, sealed, judged)| (sealed, judged) != (seen.1, seen.2)) {
+                // Records that the index kept quiet about stand before those that were read.
+                *self = Self { begun: self.begun.take(), ..Self::default() };
+            }
+            let judged = if seen.2 { shelf.others() } else { Vec::new() };
+            self.roster = self.read(store, journal, seal, judged)?.map(Arc::new);
             self.seen = Some(seen);
         }
         Ok(self.roster.clone())
@@ -124,13 +128,14 @@ impl Roll {
         store: &dyn Store,
         journal: &Journal,
         seal: Option<&Seal>,
+        judged: Vec<Position>,
     ) -> Result<Option<Roster>> {
         let Some(first) = store.read(0, 1)?.into_iter().next() else {
             *self = Self::default();
             return Ok(None);
         };
         let mut roster = self.paired_by(&first)?;
-        self.read_on(store)?;
+        self.read_on(store, judged)?;
         if let Some(seal) = seal {
             self.keep_sealed(journal, seal)?;
         }
@@ -154,18 +159,20 @@ impl Roll {
         Ok(paired)
     }
 
-    /// Reads what is new.
-    fn read_on(&mut self, store: &dyn Store) -> Result {
-        loop {
-            let records = store.read(self.read_to, BATCH)?;
-            let Some(last) = records.last() else { return Ok(()) };
-            let told = |record: &Record| {
-                let event = record.event_for_roll()?;
-                Some(Told { at: Moment::of(record), event, sealed: false })
-            };
-            self.told.extend(records.iter().filter_map(told));
-            self.read_to = last.position;
+    /// Reads what is new: of what the index names, and of what the log was judged to hold.
+    fn read_on(&mut self, store: &dyn Store, judged: Vec<Position>) -> Result {
+        let mut positions: BTreeSet<_> = store.mentions(None, self.read_to)?.into_iter().collect();
+        positions.extend(judged.into_iter().filter(|position| *position > self.read_to));
+        for position in positions {
+            let record = store.read(position.saturating_sub(1), 1)?.into_iter().next();
+            if let Some(record) = record.filter(|record| record.position == position)
+                && let Some(event) = record.event_for_roll()
+            {
+                self.told.push(Told { at: Moment::of(&record), event, sealed: false });
+            }
+            self.read_to = position;
         }
+        Ok(())
     }
 
     /// Checks what was read, once, and drops what somebody has changed.
@@ -197,7 +204,7 @@ impl Token {
     /// The members that hold the key ring, as the log tells it; `None` while the token is not paired.
     pub(crate) fn roster(&self) -> Result<Option<Arc<Roster>>> {
         let seal = self.seal.read().clone();
-        self.roll.lock().look(&*self.store, &self.journal, seal.as_ref())
+        self.roll.lock().look(&*self.store, &self.journal, seal.as_ref(), &self.shelf)
     }
 
     /// The key ring with its members, as the log tells it.

@@ -48,6 +48,7 @@ impl Token {
         if self.login.read().is_user() {
             self.catch_up();
             self.tell_heads(false);
+            self.keep_checkpoint();
         }
         let due = self.stations.iter().filter_map(|s| s.health(|health| health.due_in_ms(now)));
         due.min().unwrap_or(ROUND_MS).clamp(1, ROUND_MS)

@@ -170,7 +170,7 @@ pub(super) fn anew(place: &dyn Place) {
     assert_eq!(store.head().unwrap(), Head::default());
     assert!(store.read(0, 10).unwrap().is_empty());
     assert_eq!(store.position().unwrap(), 0);
-    assert!(store.changed(0, 0, usize::MAX).unwrap().is_empty());
+    assert!(store.changed(0, u64::MAX).unwrap().is_empty());
     assert_eq!(store.note("note").unwrap(), None);
     assert_eq!(store.following("member").unwrap(), Following::default());
     assert!(matches!(lease.advance(1), Err(StoreError::Fenced(name)) if name == "member"));

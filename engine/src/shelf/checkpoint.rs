@@ -1,0 +1,181 @@
+//! Writing a checkpoint: the last one and what has changed since, merged as they are read, so that millions of objects take no
+//! memory. It is written by whoever has much that has changed and can have the right to; the others go on from there when they
+//! have much themselves.
+
+use super::base::{Base, Flaw, Header, Taken, Walk};
+use super::look::Since;
+use super::page::{self, Entry, per_page};
+use super::slots::{Recent, Slots};
+use super::{Books, Shelf};
+use crate::error::Result;
+use crate::event::Hash;
+use crate::journal::link_at;
+use crate::log::{Sink, StoreError, Stored};
+use crate::seal::Seal;
+use parking_lot::RwLock;
+use std::sync::atomic::Ordering;
+
+/// Whose lease it is that a process writes under. No member is called so.
+const WRITER: &str = "(checkpoint)";
+
+impl Shelf {
+    /// Writes a checkpoint if enough has changed since the last one, or goes on from one that another process has written
+    /// meanwhile. Work for the background, or for whoever has just made many objects.
+    pub(crate) fn keep_checkpoint(&self) -> Result {
+        let draft = {
+            let _turn = self.turn.lock();
+            let books = self.books.read();
+            if !self.is_due(&books) {
+                return Ok(());
+            }
+            RwLock::new(books.clone())
+        };
+        // Not one that is behind what this process has: that would have to be judged again.
+        let older = draft.read().slots.base().map_or(0, |base| base.header().position);
+        let newer = self.base(self.seal.read().clone().as_ref())?;
+        if newer.is_none_or(|base| base.header().position <= older)
+            && !self.write_checkpoint(&draft)?
+        {
+            return Ok(());
+        }
+        let _turn = self.turn.lock();
+        self.look(Since::Checkpoint).map(drop)
+    }
+
+    /// True if much has changed since the last checkpoint, and all of it was judged and found sound.
+    pub(super) fn is_due(&self, books: &Books) -> bool {
+        let tried = self.checkpoint_tried.load(Ordering::Relaxed);
+        books.slots.recent().by_handle.len() >= tried.saturating_add(self.checkpoint_after)
+            && self.is_checked()
+            && self.seal.read().is_some()
+            && self.is_sound()
+    }
+
+    /// True if no record was found broken. What somebody has changed is told at every login, and not only at the one that found it.
+    pub(super) fn is_sound(&self) -> bool {
+        self.broken.read().is_empty()
+    }
+
+    /// The last checkpoint, if it is one of this log and can be read.
+    pub(super) fn base(&self, seal: Option<&Seal>) -> Result<Option<Base>> {
+        let Some(pages) = self.store.checkpoint()? else { return Ok(None) };
+        let base = match Base::open(pages, seal.cloned()) {
+            Ok(base) => base,
+            Err(Flaw::Unread(error)) => return Err(error.into()),
+            Err(Flaw::Broken) => {
+                log::warn!(
+                    "the catalogue's checkpoint is not as it was written, or is another log's: it is not used, and made anew"
+                );
+                return Ok(None);
+            }
+        };
+        let header = base.header();
+        let is_ours = self.store.position()? >= header.position
+            && link_at(&*self.store, header.position)? == header.link;
+        Ok(is_ours.then_some(base))
+    }
+
+    /// Writes what these books know as a checkpoint. False if another process is writing one.
+    pub(super) fn write_checkpoint(&self, books: &RwLock<Books>) -> Result<bool> {
+        let Some(seal) = self.seal.read().clone() else { return Ok(false) };
+        let Some(_lease) = self.store.lease(WRITER, 0)? else { return Ok(false) };
+        let books = books.read().clone();
+        let at = (books.position, link_at(&*self.store, books.position)?);
+        let count = u64::try_from(books.slots.len()).unwrap_or(u64::MAX);
+        let header = Header::new(at, &books.names, count, books.others.clone());
+        let Some((first, own)) = header.write(&seal) else { return Ok(false) };
+        // A disk that is full is not tried again at once.
+        self.checkpoint_tried.store(books.slots.recent().by_handle.len(), Ordering::Relaxed);
+        let written = self.store.set_checkpoint(&mut |sink| {
+            sink(&first)?;
+            let number = u64::try_from(first.len() / page::PAGE).unwrap_or(u64::MAX);
+            let mut pages = Writer { sink, seal: &seal, own, number, entries: Vec::new(), on: 0 };
+            pages.tables(&books.slots).map_err(|flaw| match flaw {
+                Flaw::Unread(error) => error,
+                Flaw::Broken => StoreError::Damaged(
+                    "the catalogue's last checkpoint is not as it was written".into(),
+                ),
+            })
+        });
+        match written {
+            Ok(()) => {
+                self.checkpoint_tried.store(0, Ordering::Relaxed);
+                Ok(true)
+            }
+            // The last one goes on counting, or the log itself: nothing but time is lost.
+            Err(error) => {
+                log::warn!("the catalogue's checkpoint could not be written: {error}");
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Fills pages and hands them on.
+struct Writer<'a, 'b> {
+    sink: &'a mut Sink<'b>,
+    seal: &'a Seal,
+    own: Hash,
+    /// The number of the page that is filled.
+    number: u64,
+    entries: Vec<u8>,
+    /// How many entries are on it.
+    on: u64,
+}
+
+impl Writer<'_, '_> {
+    fn tables(&mut self, slots: &Slots) -> Taken {
+        let (base, recent) = (slots.base().map(|base| &**base), slots.recent());
+        let living = recent.by_handle.iter();
+        let living = living.filter_map(|(handle, slot)| Some((*handle, slot.clone()?)));
+        self.table(base.map(Base::slots), living, recent)?;
+        let ids = recent.handles.iter().map(|(id, handle)| (*id, *handle));
+        self.table(base.map(Base::ids), ids, recent)?;
+        for (which, names) in recent.by_name.iter().enumerate() {
+            let old = base.and_then(|base| base.names(which));
+            self.table(old, names.iter().copied(), recent)?;
+        }
+        Ok(())
+    }
+
+    /// What of the old entries still counts and the new ones, in the order of their keys.
+    fn table<E: Entry>(
+        &mut self,
+        old: Option<Walk<'_, E>>,
+        new: impl Iterator<Item = E>,
+        recent: &Recent,
+    ) -> Taken {
+        let mut new = new.peekable();
+        for entry in old.into_iter().flatten() {
+            let entry = entry?;
+            if recent.speaks_of(entry.handle()) {
+                continue;
+            }
+            while let Some(before) = new.next_if(|new| new.key() < entry.key()) {
+                self.entry(&before)?;
+            }
+            self.entry(&entry)?;
+        }
+        for entry in new {
+            self.entry(&entry)?;
+        }
+        Ok(self.close()?)
+    }
+
+    fn entry<E: Entry>(&mut self, entry: &E) -> Stored {
+        entry.write(&mut self.entries);
+        self.on = self.on.saturating_add(1);
+        if self.on == per_page::<E>() { self.close() } else { Ok(()) }
+    }
+
+    /// Ends the page, if there is anything on it.
+    fn close(&mut self) -> Stored {
+        if self.on > 0 {
+            let entries = std::mem::take(&mut self.entries);
+            (self.sink)(&page::close(entries, self.seal, &self.own, self.number))?;
+            self.number = self.number.saturating_add(1);
+            self.on = 0;
+        }
+        Ok(())
+    }
+}
