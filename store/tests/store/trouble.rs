@@ -110,7 +110,7 @@ fn use_all(folder: &Path) -> Stored {
     let head = store.head()?;
     store.read(0, usize::MAX)?;
     store.changed(0, u64::MAX)?;
-    store.changed(20, 0, usize::MAX)?;
+    store.changed(20, u64::MAX)?;
     store.row(id(30))?;
     store.note("note")?;
     store.following("member")?;
