@@ -308,17 +308,7 @@ impl Token {
         if !self.is_tended() || self.is_anybody_behind()? {
             self.catch_up();
         }
-        if !self.is_tended() {
-            self.keep_checkpoint();
-        }
         Ok(())
-    }
-
-    /// Writes a checkpoint of the catalogue, if much has changed since the last.
-    pub(crate) fn keep_checkpoint(&self) {
-        if let Err(error) = self.shelf.keep_checkpoint() {
-            log::warn!("token {}: no checkpoint was written: {error}", self.settings.label);
-        }
     }
 
     /// Finds the ring on every member that is logged in, which opens the seal.
@@ -390,6 +380,7 @@ impl Token {
     /// Ends the login. Private session objects go with it.
     pub(crate) fn end_login(&self) {
         self.tell_heads(true);
+        self.shelf.leave_checkpoint();
         let rests = self.lay_to_rest() || self.resting.lock().is_some();
         self.close();
         if !rests {

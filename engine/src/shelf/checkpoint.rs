@@ -18,14 +18,43 @@ use std::sync::atomic::Ordering;
 /// Whose lease it is that a process writes under. No member is called so.
 const WRITER: &str = "(checkpoint)";
 
+/// This share of all objects has changed before a checkpoint is written in passing.
+const GROWTH_SHARE: usize = 16;
+
+/// Of what would be written in passing, this share is enough when a login ends.
+const LOGIN_SHARE: usize = 16;
+
 impl Shelf {
+    /// Does the work of the background where there is none.
+    pub(super) fn lighten(&self) {
+        if !self.tended.load(Ordering::Relaxed) {
+            self.keep_checkpoint();
+        }
+    }
+
     /// Writes a checkpoint if enough has changed since the last one, or goes on from one that another process has written
-    /// meanwhile. Work for the background, or for whoever has just made many objects.
-    pub(crate) fn keep_checkpoint(&self) -> Result {
+    /// meanwhile. If neither can be, everything that has changed stays in memory.
+    pub(crate) fn keep_checkpoint(&self) {
+        self.go_on_from_checkpoint(|books| self.is_much(books));
+    }
+
+    /// The same before the login ends, for less: whoever logs in next judges what came after the checkpoint.
+    pub(crate) fn leave_checkpoint(&self) {
+        let much = self.checkpoint_after.div_ceil(LOGIN_SHARE);
+        self.go_on_from_checkpoint(|books| books.slots.recent().by_handle.len() >= much);
+    }
+
+    fn go_on_from_checkpoint(&self, is_due: impl Fn(&Books) -> bool) {
+        if let Err(error) = self.try_to_go_on(is_due) {
+            log::warn!("no checkpoint of the catalogue was written: {error}");
+        }
+    }
+
+    fn try_to_go_on(&self, is_due: impl Fn(&Books) -> bool) -> Result {
         let draft = {
             let _turn = self.turn.lock();
             let books = self.books.read();
-            if !self.is_due(&books) {
+            if !self.may_write() || !is_due(&books) {
                 return Ok(());
             }
             RwLock::new(books.clone())
@@ -42,18 +71,18 @@ impl Shelf {
         self.look(Since::Checkpoint).map(drop)
     }
 
-    /// True if much has changed since the last checkpoint, and all of it was judged and found sound.
-    pub(super) fn is_due(&self, books: &Books) -> bool {
+    /// True if so much has changed since the last checkpoint that another is worth its writing: all of it is written again, so
+    /// there is more to change in a large one.
+    pub(super) fn is_much(&self, books: &Books) -> bool {
+        let much = self.checkpoint_after.max(books.slots.len() / GROWTH_SHARE);
         let tried = self.checkpoint_tried.load(Ordering::Relaxed);
-        books.slots.recent().by_handle.len() >= tried.saturating_add(self.checkpoint_after)
-            && self.is_checked()
-            && self.seal.read().is_some()
-            && self.is_sound()
+        books.slots.recent().by_handle.len() >= tried.saturating_add(much)
     }
 
-    /// True if no record was found broken. What somebody has changed is told at every login, and not only at the one that found it.
-    pub(super) fn is_sound(&self) -> bool {
-        self.broken.read().is_empty()
+    /// True if all that is known was judged, and no record was found broken. What somebody has changed is told at every login, and
+    /// not only at the one that found it.
+    fn may_write(&self) -> bool {
+        self.is_checked() && self.seal.read().is_some() && self.broken.read().is_empty()
     }
 
     /// The last checkpoint, if it is one of this log and can be read.

@@ -25,7 +25,7 @@ use tandem_values::{Handle, ck::CKR_DEVICE_ERROR};
 const BATCH: usize = 256;
 
 /// How many records are taken in at once, at most.
-const WINDOW: Position = 16_384;
+const WINDOW: Position = 4_096;
 
 /// How often a catalogue that is not what the log says is put right before it is left to the next look.
 const MENDING_MAX: usize = 3;
@@ -130,8 +130,10 @@ impl Shelf {
         let (generation, seal) = (self.store.generation(), self.seal.read().clone());
         self.fold(seal.as_ref())?;
         let reached = self.store.position()?;
-        // Less than before: another process has begun a new log. What nobody has judged yet is not left so.
-        let is_old = reached < self.books.read().position || (seal.is_some() && !self.is_checked());
+        // Less than before: another process has begun a new log. What nobody has judged yet is not left so, and who knows nothing yet
+        // begins where the checkpoint ends.
+        let known = self.books.read().position;
+        let is_old = reached < known || known == 0 || (seal.is_some() && !self.is_checked());
         let mut checked = Checked::default();
         match since {
             Since::Last if !is_old => {
@@ -206,7 +208,7 @@ impl Shelf {
             };
             self.place(draft, to, brought)?;
             if let Some(seal) = seal.filter(|_| !draft.is_live && checked.broken.is_empty()) {
-                self.lighten(draft.books, seal)?;
+                self.unburden(draft.books, seal)?;
             }
         }
         let mut books = draft.books.write();
@@ -221,10 +223,8 @@ impl Shelf {
     }
 
     /// Keeps what is being taken in from filling the memory.
-    fn lighten(&self, books: &RwLock<Books>, seal: &Seal) -> Looked {
-        if books.read().slots.recent().by_handle.len() < self.checkpoint_after
-            || !self.write_checkpoint(books)?
-        {
+    fn unburden(&self, books: &RwLock<Books>, seal: &Seal) -> Looked {
+        if !self.is_much(&books.read()) || !self.write_checkpoint(books)? {
             return Ok(());
         }
         let position = books.read().position;

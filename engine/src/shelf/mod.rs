@@ -87,6 +87,8 @@ pub struct Shelf {
     checkpoint_after: usize,
     /// How many there were when one could not be written last.
     checkpoint_tried: AtomicUsize,
+    /// Somebody writes them in the background.
+    tended: AtomicBool,
 }
 
 impl Shelf {
@@ -110,6 +112,7 @@ impl Shelf {
             doubted: AtomicBool::new(false),
             checkpoint_after,
             checkpoint_tried: AtomicUsize::new(0),
+            tended: AtomicBool::new(false),
         }
     }
 
@@ -188,8 +191,16 @@ impl Shelf {
         if is_as_seen && (self.is_checked() || self.seal.read().is_none()) {
             return Ok(());
         }
-        let _turn = self.turn.lock();
-        self.look(Since::Last).map(drop)
+        let looked = {
+            let _turn = self.turn.lock();
+            self.look(Since::Last)
+        };
+        looked.map(|_| self.lighten())
+    }
+
+    /// From now on somebody writes checkpoints in the background, or nobody does.
+    pub(crate) fn tended(&self, tended: bool) {
+        self.tended.store(tended, Ordering::Relaxed);
     }
 
     /// Every backup, as the log tells.
