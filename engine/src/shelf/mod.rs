@@ -285,11 +285,24 @@ impl Shelf {
     /// Every object that has these attributes, in order of handle.
     pub fn find(&self, wanted: &Template) -> Result<Vec<Arc<Entry>>> {
         let mut found = Vec::new();
+        self.each(wanted, |entry| {
+            found.push(entry);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Visits every object that has these attributes, in order of handle: one after the other is read.
+    pub fn each(&self, wanted: &Template, mut visit: impl FnMut(Arc<Entry>) -> Result) -> Result {
         for (handle, is_known) in self.like(wanted, true)? {
             let entry = self.get(handle)?;
-            found.extend(entry.filter(|entry| is_known || entry.object.template.matches(wanted)));
+            if let Some(entry) =
+                entry.filter(|entry| is_known || entry.object.template.matches(wanted))
+            {
+                visit(entry)?;
+            }
         }
-        Ok(found)
+        Ok(())
     }
 
     fn like(&self, wanted: &Template, private_too: bool) -> Result<Vec<(Handle, bool)>> {
