@@ -88,6 +88,7 @@ fn contenders(one: &Fixture, two: &Fixture) -> Result<Vec<Contender>, String> {
 }
 
 /// The deadline that members have by default.
+#[expect(clippy::unnecessary_wraps, reason = "changes of a configuration may fail")]
 pub(crate) fn with_deadline(_: &str, member: &mut Table) -> Result<(), String> {
     member.remove("deadline_ms");
     Ok(())

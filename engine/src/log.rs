@@ -147,7 +147,7 @@ pub trait Notes: Send + Sync {
 /// A file that was written once and is only read.
 pub trait Pages: Send + Sync {
     /// How many bytes it has.
-    fn len(&self) -> Stored<u64>;
+    fn size(&self) -> Stored<u64>;
     /// Bytes from a place on: as many as asked for, or those that there are.
     fn read(&self, at: u64, len: usize) -> Stored<Vec<u8>>;
 }

@@ -24,7 +24,7 @@ impl FilePages {
 }
 
 impl Pages for FilePages {
-    fn len(&self) -> Stored<u64> {
+    fn size(&self) -> Stored<u64> {
         self.said(self.file.metadata().map(|metadata| metadata.len()))
     }
 

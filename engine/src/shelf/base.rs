@@ -150,7 +150,7 @@ impl Base {
         let (ids, next) = Table::at(next, header.count);
         let (by_id, next) = Table::at(next, header.count);
         let (by_label, end) = Table::at(next, header.count);
-        if end.checked_mul(PAGE as u64) != Some(pages.len()?) {
+        if end.checked_mul(PAGE as u64) != Some(pages.size()?) {
             return Err(Flaw::Broken);
         }
         let cache = Cache::new(CACHED_MAX);
@@ -173,35 +173,50 @@ impl Base {
         Ok(page)
     }
 
-    /// An entry of a table by its place.
-    fn entry<E: Entry>(&self, table: Table<E>, index: u64) -> Taken<E> {
-        let (page, at) = (index / per_page::<E>(), index % per_page::<E>());
-        let page = self.page(table.first.saturating_add(page))?;
-        let at = usize::try_from(at).ok().and_then(|at| at.checked_mul(E::WIDTH));
-        let mut entry = at.and_then(|at| page.get(at..)).ok_or(Flaw::Broken)?;
-        E::read(&mut entry).ok_or(Flaw::Broken)
+    /// The entries on a page of a table, by the page's place in it.
+    fn leaf<E: Entry>(&self, table: Table<E>, number: u64) -> Taken<Leaf<E>> {
+        let page = self.page(table.first.saturating_add(number))?;
+        let before = number.saturating_mul(per_page::<E>());
+        let count = table.count.saturating_sub(before).min(per_page::<E>());
+        let count = usize::try_from(count).map_err(|_| Flaw::Broken)?;
+        Ok(Leaf { page, count, kind: std::marker::PhantomData })
     }
 
-    /// The place of the first entry whose key is not less than this.
-    fn place<E: Entry>(&self, table: Table<E>, key: &E::Key) -> Taken<u64> {
-        let (mut low, mut high) = (0, table.count);
+    /// The page on which the first entry is whose key is not less than this, and its place there. The search begins where the
+    /// key should be, and takes steps that double until it is past it.
+    fn place<E: Entry>(
+        &self,
+        table: Table<E>,
+        key: &E::Key,
+    ) -> Taken<Option<(Leaf<E>, usize, u64)>> {
+        let (mut low, mut high) = (0, pages_for::<E>(table.count));
+        let (mut probe, mut stride) = (E::guess(key, table.count) / per_page::<E>(), 1_u64);
         while low < high {
-            let middle = low.midpoint(high);
-            if self.entry(table, middle)?.key() < *key {
-                low = middle.saturating_add(1);
-            } else {
-                high = middle;
+            probe = probe.clamp(low, high.saturating_sub(1));
+            let leaf = self.leaf(table, probe)?;
+            let Some(place) = leaf.place(key)? else {
+                low = probe.saturating_add(1);
+                probe = probe.saturating_add(stride).min(low.midpoint(high).max(low));
+                stride = stride.saturating_mul(2);
+                continue;
+            };
+            if place > 0 || probe == low {
+                return Ok(Some((leaf, place, probe)));
             }
+            // It may begin on the page before.
+            high = probe;
+            if self.leaf(table, probe.saturating_sub(1))?.place(key)?.is_none() {
+                return Ok(Some((leaf, place, probe)));
+            }
+            probe = probe.saturating_sub(stride).max(low.midpoint(high));
+            stride = stride.saturating_mul(2);
         }
-        Ok(low)
+        Ok(None)
     }
 
     fn find<E: Entry>(&self, table: Table<E>, key: &E::Key) -> Taken<Option<E>> {
-        let place = self.place(table, key)?;
-        if place >= table.count {
-            return Ok(None);
-        }
-        Ok(Some(self.entry(table, place)?).filter(|entry| entry.key() == *key))
+        let Some((leaf, place, _)) = self.place(table, key)? else { return Ok(None) };
+        Ok(Some(leaf.entry(place)?).filter(|entry| entry.key() == *key))
     }
 
     /// The slot of a handle.
@@ -218,15 +233,23 @@ impl Base {
     pub(super) fn named(&self, which: usize, name: u64) -> Taken<Vec<Handle>> {
         let mut named = Vec::new();
         let Some(table) = self.names.get(which) else { return Ok(named) };
-        let mut place = self.place(*table, &(name, 0))?;
-        while place < table.count {
-            match self.entry(*table, place)? {
-                (of, handle) if of == name => named.push(handle),
-                _ => break,
+        let Some((mut leaf, mut place, mut number)) = self.place(*table, &(name, 0))? else {
+            return Ok(named);
+        };
+        loop {
+            while place < leaf.count {
+                match leaf.entry(place)? {
+                    (of, handle) if of == name => named.push(handle),
+                    _ => return Ok(named),
+                }
+                place = place.saturating_add(1);
             }
-            place = place.saturating_add(1);
+            number = number.saturating_add(1);
+            if number >= pages_for::<(u64, Handle)>(table.count) {
+                return Ok(named);
+            }
+            (leaf, place) = (self.leaf(*table, number)?, 0);
         }
-        Ok(named)
     }
 
     /// Every slot, in order of handle.
@@ -246,6 +269,34 @@ impl Base {
 
     const fn walk<E: Entry>(&self, table: Table<E>) -> Walk<'_, E> {
         Walk { base: self, table, next: 0, page: None }
+    }
+}
+
+/// A page of a table.
+struct Leaf<E> {
+    page: Arc<Vec<u8>>,
+    count: usize,
+    kind: std::marker::PhantomData<E>,
+}
+
+impl<E: Entry> Leaf<E> {
+    fn entry(&self, at: usize) -> Taken<E> {
+        let bytes = at.checked_mul(E::WIDTH).and_then(|at| self.page.get(at..));
+        E::read(&mut bytes.ok_or(Flaw::Broken)?).ok_or(Flaw::Broken)
+    }
+
+    /// The place of the first entry whose key is not less than this; `None` if all are less.
+    fn place(&self, key: &E::Key) -> Taken<Option<usize>> {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.entry(middle)?.key() < *key {
+                low = middle.saturating_add(1);
+            } else {
+                high = middle;
+            }
+        }
+        Ok((low < self.count).then_some(low))
     }
 }
 

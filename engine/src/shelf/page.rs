@@ -23,6 +23,8 @@ pub(super) trait Entry: Sized + Clone {
     fn key(&self) -> Self::Key;
     /// The handle of the object that it is about.
     fn handle(&self) -> Handle;
+    /// Where among so many the entry of a key should be, more or less.
+    fn guess(key: &Self::Key, count: u64) -> u64;
     /// Writes it.
     fn write(&self, to: &mut Vec<u8>);
     /// Reads it; `None` if it can't be one.
@@ -80,6 +82,10 @@ impl Entry for (ObjectId, Handle) {
         self.0
     }
 
+    fn guess(_: &ObjectId, count: u64) -> u64 {
+        count / 2
+    }
+
     fn handle(&self) -> Handle {
         self.1
     }
@@ -103,6 +109,12 @@ impl Entry for (u64, Handle) {
         *self
     }
 
+    /// Names are spread evenly.
+    fn guess((name, _): &Self, count: u64) -> u64 {
+        let guess = u128::from(*name).saturating_mul(u128::from(count)) >> u64::BITS;
+        u64::try_from(guess).unwrap_or(count)
+    }
+
     fn handle(&self) -> Handle {
         self.1
     }
@@ -124,6 +136,11 @@ impl Entry for (Handle, Slot) {
 
     fn key(&self) -> Handle {
         self.0
+    }
+
+    /// Handles are given one after the other.
+    fn guess(handle: &Handle, count: u64) -> u64 {
+        (*handle).min(count)
     }
 
     fn handle(&self) -> Handle {

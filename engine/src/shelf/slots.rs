@@ -112,7 +112,9 @@ impl Slots {
             for entry in base.slots() {
                 let (handle, slot) = entry?;
                 while let Some((before, now)) = recent.next_if(|(at, _)| **at < handle) {
-                    now.iter().for_each(|slot| visit(*before, slot));
+                    if let Some(slot) = now {
+                        visit(*before, slot);
+                    }
                 }
                 if !self.recent.speaks_of(handle) {
                     visit(handle, &slot);
@@ -120,7 +122,9 @@ impl Slots {
             }
         }
         for (handle, slot) in recent {
-            slot.iter().for_each(|slot| visit(*handle, slot));
+            if let Some(slot) = slot {
+                visit(*handle, slot);
+            }
         }
         Ok(())
     }

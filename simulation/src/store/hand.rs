@@ -202,8 +202,8 @@ struct HandPages {
 }
 
 impl Pages for HandPages {
-    fn len(&self) -> Stored<u64> {
-        self.pages.len()
+    fn size(&self) -> Stored<u64> {
+        self.pages.size()
     }
 
     fn read(&self, at: u64, len: usize) -> Stored<Vec<u8>> {

@@ -7,7 +7,7 @@ use tandem_engine::log::{Checkpoints, Pages, Sink, Stored};
 struct MemoryPages(Arc<Vec<u8>>);
 
 impl Pages for MemoryPages {
-    fn len(&self) -> Stored<u64> {
+    fn size(&self) -> Stored<u64> {
         Ok(self.0.len() as u64)
     }
 

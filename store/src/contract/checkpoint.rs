@@ -4,13 +4,11 @@ use super::{Place, append};
 use tandem_engine::log::{Pages, Store, StoreError};
 
 fn set(store: &dyn Store, pieces: &[&[u8]]) {
-    store
-        .set_checkpoint(&mut |sink| pieces.iter().try_for_each(|piece| sink(piece)))
-        .unwrap();
+    store.set_checkpoint(&mut |sink| pieces.iter().try_for_each(|piece| sink(piece))).unwrap();
 }
 
 fn whole(pages: &dyn Pages) -> Vec<u8> {
-    let len = pages.len().unwrap();
+    let len = pages.size().unwrap();
     pages.read(0, usize::try_from(len).unwrap()).unwrap()
 }
 
