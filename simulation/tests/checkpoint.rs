@@ -104,7 +104,7 @@ fn from_a_checkpoint_the_same_is_seen_as_from_the_log() {
     assert_eq!(from_checkpoint[2].len(), 8);
     // One over the other, again and again, and with what happens meanwhile.
     *world.books.lock().checkpoint_mut() = Some(Arc::new(checkpoint));
-    for number in KEYS + 1..KEYS + 6 {
+    for number in KEYS + 1..=KEYS + 5 {
         let (token, session) = begin(&world, 1);
         let key = make(&session, number);
         token.tend();
