@@ -160,7 +160,7 @@ fn before_a_login_a_changed_checkpoint_does_no_harm() {
     let mut chance = Chance::new(9);
     for _ in 0..CHANGES {
         let mut changed = good.clone();
-        for _ in 0..1 + chance.index(40) {
+        for _ in 0..=chance.index(40) {
             let at = chance.index(changed.len());
             changed[at] = chance.below(256).try_into().expect("a byte");
         }
