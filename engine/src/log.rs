@@ -52,8 +52,8 @@ pub trait Log: Send + Sync {
     fn mentions(&self, of: Option<ObjectId>, after: Position) -> Stored<Vec<Position>>;
     /// Every object that a record is about, in the order of their identities.
     fn mentioned(&self) -> Stored<Vec<ObjectId>>;
-    /// Makes the index of what records are about anew.
-    fn index_anew(&self) -> Stored;
+    /// Puts into that index what is missing there.
+    fn mend_index(&self) -> Stored;
     /// Empties log, catalogue, followers and notes: a new log begins (C_InitToken). Handles are not reused.
     fn begin_anew(&self) -> Stored;
 }
@@ -161,6 +161,8 @@ pub trait Checkpoints: Send + Sync {
     fn checkpoint(&self) -> Stored<Option<Box<dyn Pages>>>;
     /// Writes another, which takes the last one's place when `write` has come to its end, and not before.
     fn set_checkpoint(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored;
+    /// Writes one for oneself, which takes no other's place and goes when it is dropped.
+    fn scratch(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored<Box<dyn Pages>>;
     /// From now on there is none.
     fn drop_checkpoint(&self) -> Stored;
 }

@@ -126,9 +126,8 @@ impl Token {
     fn take_changes_again(&self, follower: &Follower<'_>, id: ObjectId) -> Result<Taken> {
         let seal = self.seal()?;
         let mut changes = Template::new();
-        for position in self.store.mentions(Some(id), 0)? {
-            if let Some(Event::Changed { template, .. }) = self.journal.at(&seal, position)?.event()
-            {
+        for record in self.journal.about(&seal, id)? {
+            if let Some(Event::Changed { template, .. }) = record.event() {
                 changes.merge(&template);
             }
         }

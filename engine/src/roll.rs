@@ -91,11 +91,12 @@ struct Told {
 /// What the log tells of the ring, as far as it has been read.
 #[derive(Default)]
 pub(crate) struct Roll {
-    /// The store's generation when it was last asked, whether the seal was open, and whether the log was judged.
-    seen: Option<(u64, bool, bool)>,
+    /// The store's generation when it was last asked, the one to which the log was judged, and whether it was by a seal.
+    seen: Option<(u64, u64, bool)>,
     /// The link of the log's first record, which no other log has, and the pairing that it holds.
     begun: Option<(Hash, Roster)>,
-    read_to: Position,
+    /// The positions of records that were read.
+    read: BTreeSet<Position>,
     told: Vec<Told>,
     roster: Option<Arc<Roster>>,
 }
@@ -110,14 +111,11 @@ impl Roll {
         shelf: &Shelf,
     ) -> Result<Option<Arc<Roster>>> {
         // Read before looking: what comes while we look is seen the next time.
-        let seen = (store.generation(), seal.is_some(), shelf.is_checked());
+        let is_judged = seal.is_some() && shelf.is_checked();
+        let seen = (store.generation(), shelf.seen(), is_judged);
         if self.seen != Some(seen) {
-            if self.seen.is_none_or(|(_, sealed, judged)| (sealed, judged) != (seen.1, seen.2)) {
-                // Records that the index kept quiet about stand before those that were read.
-                *self = Self { begun: self.begun.take(), ..Self::default() };
-            }
-            let judged = if seen.2 { shelf.others() } else { Vec::new() };
-            self.roster = self.read(store, journal, seal, judged)?.map(Arc::new);
+            let judged = if is_judged { shelf.others() } else { Vec::new() };
+            self.roster = self.read(store, journal, seal, &judged)?.map(Arc::new);
             self.seen = Some(seen);
         }
         Ok(self.roster.clone())
@@ -128,7 +126,7 @@ impl Roll {
         store: &dyn Store,
         journal: &Journal,
         seal: Option<&Seal>,
-        judged: Vec<Position>,
+        judged: &[Position],
     ) -> Result<Option<Roster>> {
         let Some(first) = store.read(0, 1)?.into_iter().next() else {
             *self = Self::default();
@@ -160,18 +158,26 @@ impl Roll {
     }
 
     /// Reads what is new: of what the index names, and of what the log was judged to hold.
-    fn read_on(&mut self, store: &dyn Store, judged: Vec<Position>) -> Result {
-        let mut positions: BTreeSet<_> = store.mentions(None, self.read_to)?.into_iter().collect();
-        positions.extend(judged.into_iter().filter(|position| *position > self.read_to));
-        for position in positions {
+    fn read_on(&mut self, store: &dyn Store, judged: &[Position]) -> Result {
+        let named = store.mentions(None, 0)?;
+        for position in named.iter().chain(judged) {
+            if self.read.contains(position) {
+                continue;
+            }
             let record = store.read(position.saturating_sub(1), 1)?.into_iter().next();
-            if let Some(record) = record.filter(|record| record.position == position)
-                && let Some(event) = record.event_for_roll()
-            {
+            let Some(record) = record.filter(|record| record.position == *position) else {
+                // The index names what it likes; what was judged to be there should be.
+                if judged.contains(position) {
+                    return Err(damaged(*position, "it is missing"));
+                }
+                continue;
+            };
+            if let Some(event) = record.event_for_roll() {
                 self.told.push(Told { at: Moment::of(&record), event, sealed: false });
             }
-            self.read_to = position;
+            self.read.insert(*position);
         }
+        self.told.sort_by_key(|told| told.at.position);
         Ok(())
     }
 

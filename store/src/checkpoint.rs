@@ -6,7 +6,7 @@ use crate::store::SqliteStore;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tandem_engine::log::{Checkpoints, Pages, Sink, Stored};
 
 /// How many bytes are written at once.
@@ -48,6 +48,15 @@ impl Pages for FilePages {
     }
 }
 
+/// Writes into a file that has just been made.
+fn fill(path: &Path, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored<File> {
+    let said = |error: io::Error| error::io("write", path, &error);
+    let file = OpenOptions::new().write(true).open(path).map_err(said)?;
+    let mut file = BufWriter::with_capacity(BUFFER, file);
+    write(&mut |piece: &[u8]| file.write_all(piece).map_err(said))?;
+    file.into_inner().map_err(|error| said(error.into_error()))
+}
+
 impl Checkpoints for SqliteStore {
     fn checkpoint(&self) -> Stored<Option<Box<dyn Pages>>> {
         let path = self.inner.folder.checkpoint();
@@ -61,12 +70,18 @@ impl Checkpoints for SqliteStore {
     fn set_checkpoint(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored {
         let folder: &Folder = &self.inner.folder;
         folder.replace(&folder.checkpoint(), |path| {
-            let said = |error: io::Error| error::io("write", path, &error);
-            let file = OpenOptions::new().write(true).open(path).map_err(said)?;
-            let mut file = BufWriter::with_capacity(BUFFER, file);
-            write(&mut |piece: &[u8]| file.write_all(piece).map_err(said))?;
-            let file = file.into_inner().map_err(|error| said(error.into_error()))?;
-            file.sync_all().map_err(said)
+            let file = fill(path, write)?;
+            file.sync_all().map_err(|error| error::io("write", path, &error))
+        })
+    }
+
+    fn scratch(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored<Box<dyn Pages>> {
+        let folder: &Folder = &self.inner.folder;
+        folder.unnamed(|path| {
+            fill(path, write)?;
+            let said = |error: io::Error| error::io("read", path, &error);
+            let file = File::open(path).map_err(said)?;
+            Ok(Box::new(FilePages { file, path: path.to_owned() }) as Box<dyn Pages>)
         })
     }
 

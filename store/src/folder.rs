@@ -132,6 +132,14 @@ impl Folder {
         placed
     }
 
+    /// Makes a file that has no name any more when it is in use.
+    pub(crate) fn unnamed<T>(&self, make: impl FnOnce(&Path) -> Stored<T>) -> Stored<T> {
+        let unfinished = self.unfinished();
+        let made = self.new_file(&unfinished).and_then(|()| make(&unfinished));
+        let _ = fs::remove_file(&unfinished);
+        made
+    }
+
     /// Makes a file that is complete, with the right group and mode, when it appears under its name. False if there is
     /// one already.
     pub(crate) fn place(&self, path: &Path, fill: impl FnOnce(&Path) -> Stored) -> Stored<bool> {

@@ -15,27 +15,37 @@ pub(crate) fn key(of: Option<ObjectId>) -> Vec<u8> {
     of.map(|id| id.0.to_vec()).unwrap_or_default()
 }
 
-/// Notes what a record is about.
+/// Notes what a record is about. False if that is noted already.
 pub(crate) fn note(
     transaction: &Transaction<'_>,
     position: Position,
     about: Option<ObjectId>,
-) -> Tried {
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO mentions (object, position) VALUES (?1, ?2)")?
+) -> Tried<bool> {
+    let noted = transaction
+        .prepare_cached("INSERT OR IGNORE INTO mentions (object, position) VALUES (?1, ?2)")?
         .execute((key(about), position.cast_signed()))?;
-    Ok(())
+    Ok(noted > 0)
 }
 
 /// Notes what every record is about.
 pub(crate) fn fill(transaction: &Transaction<'_>) -> Tried {
     let mut after = 0;
-    loop {
-        let batch = records(transaction, after, BATCH)?;
-        let Some(last) = batch.last() else { return Ok(()) };
-        after = last.position;
-        for record in &batch {
-            note(transaction, record.position, record.about())?;
-        }
+    while let (Some(next), _) = mend(transaction, after)? {
+        after = next;
     }
+    Ok(())
+}
+
+/// Notes what is missing of some records after a position. Answers the last one's, `None` at the end of the log, and whether anything
+/// was missing.
+pub(crate) fn mend(
+    transaction: &Transaction<'_>,
+    after: Position,
+) -> Tried<(Option<Position>, bool)> {
+    let batch = records(transaction, after, BATCH)?;
+    let mut missing = false;
+    for record in &batch {
+        missing |= note(transaction, record.position, record.about())?;
+    }
+    Ok((batch.last().map(|last| last.position), missing))
 }

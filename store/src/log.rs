@@ -70,16 +70,19 @@ impl Log for SqliteStore {
         })
     }
 
-    fn index_anew(&self) -> Stored {
-        self.inner.write(MANNER, |transaction| {
-            transaction.execute("DELETE FROM mentions", ())?;
-            index::fill(transaction)?;
-            Ok(Done::Changed(()))
-        })
+    fn mend_index(&self) -> Stored {
+        let mut after = 0;
+        // In small transactions: others write meanwhile.
+        while let Some(next) = self.inner.write(MANNER, |transaction| {
+            let (next, missing) = index::mend(transaction, after)?;
+            Ok(if missing { Done::Changed(next) } else { Done::Nothing(next) })
+        })? {
+            after = next;
+        }
+        Ok(())
     }
 
     fn begin_anew(&self) -> Stored {
-        self.drop_checkpoint()?;
         self.inner.write(MANNER, |transaction| {
             // Epochs stay, so that no old lease counts; and `sqlite_sequence`, so that no handle comes again.
             transaction.execute_batch(
@@ -92,7 +95,9 @@ impl Log for SqliteStore {
                  UPDATE state SET folded = 0;",
             )?;
             Ok(Done::Erased(()))
-        })
+        })?;
+        // After it: nobody can write one of the old log any more. Its handles are not those of the next.
+        self.drop_checkpoint()
     }
 }
 
@@ -180,7 +185,8 @@ fn insert(transaction: &Transaction<'_>, head: &Head, record: &Record) -> Tried 
             &record.body,
             wrapped,
         ))?;
-    index::note(transaction, record.position, record.about())
+    index::note(transaction, record.position, record.about())?;
+    Ok(())
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {

@@ -11,6 +11,7 @@ use crate::object::ObjectId;
 use crate::seal::Seal;
 use minicbor::{Decode, Encode};
 use quick_cache::sync::Cache;
+use std::fmt;
 use std::sync::Arc;
 use tandem_values::Handle;
 
@@ -30,6 +31,15 @@ pub(super) enum Flaw {
     Unread(StoreError),
     /// It is not as it was written.
     Broken,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unread(error) => fmt::Display::fmt(error, f),
+            Self::Broken => f.write_str("it is not as it was written, or another log's"),
+        }
+    }
 }
 
 impl From<StoreError> for Flaw {
@@ -136,6 +146,8 @@ pub(super) struct Base {
     header: Header,
     own: Hash,
     cache: Cache<u64, Arc<Vec<u8>>>,
+    /// Nobody else can see it.
+    is_private: bool,
     slots: Table<(Handle, Slot)>,
     ids: Table<(ObjectId, Handle)>,
     names: [Table<(u64, Handle)>; 2],
@@ -154,7 +166,17 @@ impl Base {
             return Err(Flaw::Broken);
         }
         let cache = Cache::new(CACHED_MAX);
-        Ok(Self { pages, seal, header, own, cache, slots, ids, names: [by_id, by_label] })
+        let names = [by_id, by_label];
+        Ok(Self { pages, seal, header, own, cache, is_private: false, slots, ids, names })
+    }
+
+    /// The same, in a file that nobody else can see.
+    pub(super) fn private(self) -> Self {
+        Self { is_private: true, ..self }
+    }
+
+    pub(super) const fn is_private(&self) -> bool {
+        self.is_private
     }
 
     pub(super) const fn header(&self) -> &Header {

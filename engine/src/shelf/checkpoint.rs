@@ -41,7 +41,7 @@ impl Shelf {
     /// The same before the login ends, for less: whoever logs in next judges what came after the checkpoint.
     pub(crate) fn leave_checkpoint(&self) {
         let much = self.checkpoint_after.div_ceil(LOGIN_SHARE);
-        self.go_on_from_checkpoint(|books| books.slots.recent().by_handle.len() >= much);
+        self.go_on_from_checkpoint(|books| self.has_changed(books, much));
     }
 
     fn go_on_from_checkpoint(&self, is_due: impl Fn(&Books) -> bool) {
@@ -74,7 +74,11 @@ impl Shelf {
     /// True if so much has changed since the last checkpoint that another is worth its writing: all of it is written again, so
     /// there is more to change in a large one.
     pub(super) fn is_much(&self, books: &Books) -> bool {
-        let much = self.checkpoint_after.max(books.slots.len() / GROWTH_SHARE);
+        self.has_changed(books, self.checkpoint_after.max(books.slots.len() / GROWTH_SHARE))
+    }
+
+    /// True if so much has changed since the last checkpoint, and since one could not be written.
+    fn has_changed(&self, books: &Books, much: usize) -> bool {
         let tried = self.checkpoint_tried.load(Ordering::Relaxed);
         books.slots.recent().by_handle.len() >= tried.saturating_add(much)
     }
@@ -87,14 +91,15 @@ impl Shelf {
 
     /// The last checkpoint, if it is one of this log and can be read.
     pub(super) fn base(&self, seal: Option<&Seal>) -> Result<Option<Base>> {
-        let Some(pages) = self.store.checkpoint()? else { return Ok(None) };
-        let base = match Base::open(pages, seal.cloned()) {
+        let opened = match self.store.checkpoint() {
+            Ok(None) => return Ok(None),
+            Ok(Some(pages)) => Base::open(pages, seal.cloned()),
+            Err(error) => Err(error.into()),
+        };
+        let base = match opened {
             Ok(base) => base,
-            Err(Flaw::Unread(error)) => return Err(error.into()),
-            Err(Flaw::Broken) => {
-                log::warn!(
-                    "the catalogue's checkpoint is not as it was written, or is another log's: it is not used, and made anew"
-                );
+            Err(flaw) => {
+                log::warn!("the catalogue's checkpoint is not used: {flaw}");
                 return Ok(None);
             }
         };
@@ -105,38 +110,74 @@ impl Shelf {
     }
 
     /// Writes what these books know as a checkpoint. False if another process is writing one.
-    pub(super) fn write_checkpoint(&self, books: &RwLock<Books>) -> Result<bool> {
+    fn write_checkpoint(&self, books: &RwLock<Books>) -> Result<bool> {
         let Some(seal) = self.seal.read().clone() else { return Ok(false) };
+        // A disk that is full, and another who is at it, are not tried again at once.
+        let changed = books.read().slots.recent().by_handle.len();
+        self.checkpoint_tried.store(changed, Ordering::Relaxed);
         let Some(_lease) = self.store.lease(WRITER, 0)? else { return Ok(false) };
-        let books = books.read().clone();
-        let at = (books.position, link_at(&*self.store, books.position)?);
-        let count = u64::try_from(books.slots.len()).unwrap_or(u64::MAX);
-        let header = Header::new(at, &books.names, count, books.others.clone());
-        let Some((first, own)) = header.write(&seal) else { return Ok(false) };
-        // A disk that is full is not tried again at once.
-        self.checkpoint_tried.store(books.slots.recent().by_handle.len(), Ordering::Relaxed);
-        let written = self.store.set_checkpoint(&mut |sink| {
-            sink(&first)?;
-            let number = u64::try_from(first.len() / page::PAGE).unwrap_or(u64::MAX);
-            let mut pages = Writer { sink, seal: &seal, own, number, entries: Vec::new(), on: 0 };
-            pages.tables(&books.slots).map_err(|flaw| match flaw {
-                Flaw::Unread(error) => error,
-                Flaw::Broken => StoreError::Damaged(
-                    "the catalogue's last checkpoint is not as it was written".into(),
-                ),
-            })
-        });
-        match written {
-            Ok(()) => {
-                self.checkpoint_tried.store(0, Ordering::Relaxed);
-                Ok(true)
-            }
+        match self.store.set_checkpoint(&mut |sink| self.write_to(sink, books, &seal)) {
+            Ok(()) => Ok(true),
             // The last one goes on counting, or the log itself: nothing but time is lost.
             Err(error) => {
                 log::warn!("the catalogue's checkpoint could not be written: {error}");
                 Ok(false)
             }
         }
+    }
+
+    /// What these books know, in a file that goes with whoever reads it. `None` if there is no room for it.
+    pub(super) fn scratch(&self, books: &RwLock<Books>, seal: &Seal) -> Taken<Option<Base>> {
+        match self.store.scratch(&mut |sink| self.write_to(sink, books, seal)) {
+            Ok(pages) => Ok(Some(Base::open(pages, Some(seal.clone()))?.private())),
+            Err(error) => {
+                log::warn!("the catalogue stays in memory, since it could not be written: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes for all what was put into a file of one's own, unless there is a later one. Not what was found broken: every login is
+    /// to find it.
+    pub(super) fn publish(&self, books: &RwLock<Books>, is_sound: bool) {
+        let is_private = books.read().slots.base().is_some_and(|base| base.is_private());
+        if !is_private || !is_sound {
+            return;
+        }
+        let position = books.read().position;
+        let seal = self.seal.read().clone();
+        let published = self.base(seal.as_ref()).and_then(|there| match there {
+            Some(there) if there.header().position >= position => Ok(false),
+            _ => self.write_checkpoint(books),
+        });
+        if let Err(error) = published {
+            log::warn!("no checkpoint of the catalogue was written: {error}");
+        }
+    }
+
+    /// From now on there is none. One that can't be removed is found wanting again.
+    pub(super) fn drop_checkpoint(&self) {
+        if let Err(error) = self.store.drop_checkpoint() {
+            log::warn!("the catalogue's checkpoint could not be removed: {error}");
+        }
+    }
+
+    fn write_to(&self, sink: &mut Sink<'_>, books: &RwLock<Books>, seal: &Seal) -> Stored {
+        let books = books.read();
+        let link = link_at(&*self.store, books.position)
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let at = (books.position, link);
+        let count = u64::try_from(books.slots.len()).unwrap_or(u64::MAX);
+        let header = Header::new(at, &books.names, count, books.others.clone());
+        let told = |flaw| match flaw {
+            Flaw::Unread(error) => error,
+            Flaw::Broken => StoreError::Damaged("the last checkpoint can't be built on".into()),
+        };
+        let (first, own) = header.write(seal).ok_or_else(|| told(Flaw::Broken))?;
+        sink(&first)?;
+        let number = u64::try_from(first.len() / page::PAGE).unwrap_or(u64::MAX);
+        let mut pages = Writer { sink, seal, own, number, entries: Vec::new(), on: 0, count };
+        pages.tables(&books.slots).map_err(told)
     }
 }
 
@@ -150,6 +191,8 @@ struct Writer<'a, 'b> {
     entries: Vec<u8>,
     /// How many entries are on it.
     on: u64,
+    /// How many entries each table must have.
+    count: u64,
 }
 
 impl Writer<'_, '_> {
@@ -174,7 +217,7 @@ impl Writer<'_, '_> {
         new: impl Iterator<Item = E>,
         recent: &Recent,
     ) -> Taken {
-        let mut new = new.peekable();
+        let (mut new, mut count) = (new.peekable(), 0_u64);
         for entry in old.into_iter().flatten() {
             let entry = entry?;
             if recent.speaks_of(entry.handle()) {
@@ -182,13 +225,17 @@ impl Writer<'_, '_> {
             }
             while let Some(before) = new.next_if(|new| new.key() < entry.key()) {
                 self.entry(&before)?;
+                count = count.saturating_add(1);
             }
             self.entry(&entry)?;
+            count = count.saturating_add(1);
         }
         for entry in new {
             self.entry(&entry)?;
+            count = count.saturating_add(1);
         }
-        Ok(self.close()?)
+        self.close()?;
+        if count == self.count { Ok(()) } else { Err(Flaw::Broken) }
     }
 
     fn entry<E: Entry>(&mut self, entry: &E) -> Stored {

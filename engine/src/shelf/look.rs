@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Record};
 use crate::journal::{BROKEN, damaged, link_at};
 use crate::log::{Position, Row, StoreError};
-use crate::object::ObjectId;
+use crate::object::{Object, ObjectId};
 use crate::seal::Seal;
 use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashSet};
@@ -72,8 +72,8 @@ impl From<StoreError> for Trouble {
 impl From<Flaw> for Trouble {
     fn from(flaw: Flaw) -> Self {
         match flaw {
-            Flaw::Unread(error) => Self::Told(error.into()),
-            Flaw::Broken => Self::Checkpoint,
+            // What a checkpoint can't tell the log can.
+            Flaw::Unread(_) | Flaw::Broken => Self::Checkpoint,
         }
     }
 }
@@ -115,9 +115,12 @@ impl Shelf {
         match self.look_once(since) {
             Err(Trouble::Checkpoint) => {
                 log::error!(
-                    "the catalogue's checkpoint is not as it was written: it is not used, and the log is read from its beginning; \
-                     who may write to the state folder?"
+                    "the catalogue's checkpoint, or a record that it relies on, is not as it was written or can't be read: the log is \
+                     read from its beginning; who may write to the state folder?"
                 );
+                if self.seal.read().is_some() {
+                    self.drop_checkpoint();
+                }
                 Ok(self.look_once(Since::Beginning)?)
             }
             looked => Ok(looked?),
@@ -134,25 +137,29 @@ impl Shelf {
         // begins where the checkpoint ends.
         let known = self.books.read().position;
         let is_old = reached < known || known == 0 || (seal.is_some() && !self.is_checked());
+        let since = if since == Since::Last && is_old { Since::Checkpoint } else { since };
         let mut checked = Checked::default();
         match since {
-            Since::Last if !is_old => {
+            Since::Last => {
                 let live = Draft { books: &self.books, is_live: true };
                 self.take_in(&live, seal.as_ref(), reached, &mut checked)?;
             }
-            Since::Last | Since::Checkpoint | Since::Beginning => {
+            Since::Checkpoint | Since::Beginning => {
                 let drafted = RwLock::new(self.drafted(since, seal.as_ref())?);
                 let draft = Draft { books: &drafted, is_live: false };
                 self.take_in(&draft, seal.as_ref(), reached, &mut checked)?;
                 self.found_broken(&checked.broken, true);
-                *self.books.write() = drafted.into_inner();
+                self.publish(&drafted, checked.broken.is_empty());
+                let mut books = self.books.write();
+                *books = drafted.into_inner();
                 self.cache.clear();
                 self.gone.fetch_add(1, Ordering::AcqRel);
+                self.checkpoint_tried.store(0, Ordering::Relaxed);
             }
         }
         if since == Since::Beginning && !checked.broken.is_empty() {
             // Every login is to find what this one found.
-            self.store.drop_checkpoint()?;
+            self.drop_checkpoint();
         }
         self.checked.store(seal.is_some(), Ordering::Release);
         self.seen.store(generation, Ordering::Release);
@@ -168,6 +175,7 @@ impl Shelf {
         let others = header.others.clone();
         let mut ledger = Ledger::default();
         for at in others.iter().filter(|_| seal.is_some()) {
+            let mut is_there = false;
             let broken = self.each_sound::<Trouble>(
                 seal,
                 (at.saturating_sub(1), *at),
@@ -176,11 +184,12 @@ impl Shelf {
                     if let Some(event) = event {
                         ledger.take(record, &event);
                     }
+                    is_there = true;
                     Ok(())
                 },
             )?;
-            if !broken.is_empty() {
-                // It was changed since: what is broken is looked for in all of the log.
+            if !broken.is_empty() || !is_there {
+                // It was changed since, or taken out: what is broken is looked for in all of the log.
                 return Err(Trouble::Checkpoint);
             }
         }
@@ -222,18 +231,12 @@ impl Shelf {
         Ok(())
     }
 
-    /// Keeps what is being taken in from filling the memory.
+    /// Keeps what is being taken in from filling the memory: it goes to a file that nobody else sees.
     fn unburden(&self, books: &RwLock<Books>, seal: &Seal) -> Looked {
-        if !self.is_much(&books.read()) || !self.write_checkpoint(books)? {
-            return Ok(());
-        }
-        let position = books.read().position;
-        if let Some(base) = self.base(Some(seal))?
-            && base.header().position == position
+        if self.is_much(&books.read())
+            && let Some(base) = self.scratch(books, seal)?
         {
-            let mut books = books.write();
-            books.names = Names(base.header().names);
-            books.slots = Slots::over(Arc::new(base));
+            books.write().slots = Slots::over(Arc::new(base));
         }
         Ok(())
     }
@@ -307,6 +310,8 @@ impl Shelf {
         }
         checked.broken.extend(broken);
         for _ in 0..MENDING_MAX {
+            // Read first: what another process folds meanwhile is newer than what is held against the log here.
+            let reached = self.store.position()?;
             let (placed, wrong) = self.compare(draft, seal, (from, to), &folded)?;
             if wrong.is_empty() {
                 return Ok(Brought { placed, others, ledger });
@@ -317,7 +322,6 @@ impl Shelf {
                      state folder?"
                 );
             }
-            let reached = self.store.position()?;
             self.store.fold(reached, reached, &wrong)?;
         }
         // Somebody is at it all the time: what can't be put right is not served.
@@ -379,14 +383,15 @@ impl Shelf {
         let mut object = None;
         for at in self.store.mentions(Some(id), slot.since.saturating_sub(1))? {
             if at <= slot.position {
-                self.fold_again(seal, id, (at.saturating_sub(1), at), &mut object)?;
+                let one = (at.saturating_sub(1), at);
+                self.fold_again(draft, seal, (id, one), &mut object)?;
             }
         }
         if !object.as_ref().is_some_and(|object| slot.is_body_of(object)) {
             // The index kept quiet about some of them.
             object = None;
             let all = (slot.since.saturating_sub(1), slot.position);
-            self.fold_again(seal, id, all, &mut object)?;
+            self.fold_again(draft, seal, (id, all), &mut object)?;
         }
         Ok(object.map(|object| (object, slot.since)))
     }
@@ -394,12 +399,12 @@ impl Shelf {
     /// Folds what these records say of one object.
     fn fold_again(
         &self,
+        draft: &Draft<'_>,
         seal: &Seal,
-        id: ObjectId,
-        records: (Position, Position),
-        object: &mut Option<crate::object::Object>,
+        (id, records): (ObjectId, (Position, Position)),
+        object: &mut Option<Object>,
     ) -> Looked {
-        self.each_sound::<Trouble>(Some(seal), records, false, |record, event| {
+        self.each_sound::<Trouble>(Some(seal), records, !draft.is_live, |record, event| {
             if let Some(event) = event.filter(|event| event.about() == Some(id)) {
                 *object = event.fold(object.take(), record.position);
             }

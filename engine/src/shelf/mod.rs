@@ -47,7 +47,7 @@ struct Books {
     position: Position,
     slots: Slots,
     names: Names,
-    /// Positions of the sealed records that are about no object; none while nobody is logged in.
+    /// Positions of the records that are about no object, as far as they were judged.
     others: Vec<Position>,
     /// Every backup, as sealed records tell; empty while nobody is logged in.
     ledger: Arc<Ledger>,
@@ -129,7 +129,9 @@ impl Shelf {
     /// taken back where the log says otherwise.
     pub(crate) fn check(&self) -> Result<Checked> {
         let _turn = self.turn.lock();
-        self.store.index_anew()?;
+        if let Err(error) = self.store.mend_index() {
+            log::warn!("the index of the log could not be looked over: {error}");
+        }
         self.look(Since::Beginning)
     }
 
@@ -212,10 +214,18 @@ impl Shelf {
     pub fn get(&self, handle: Handle) -> Result<Option<Arc<Entry>>> {
         // A row that is not the one that was taken in was changed by another process, or by somebody's hand.
         let mut looks = [Since::Last, Since::Checkpoint, Since::Beginning].into_iter();
+        let mut meant = None;
         loop {
             match self.read(handle)? {
+                // A row that was put in another's place is not what the handle was given for.
+                Read::There(entry) if meant.is_some_and(|id| id != entry.object.id) => {
+                    return Ok(None);
+                }
                 Read::There(entry) => return Ok(self.trusted(&entry).then_some(entry)),
                 Read::Nowhere => return Ok(None),
+                Read::Other if meant.is_none() => {
+                    meant = self.ask(|books| books.slots.get(handle))?.map(|slot| slot.id);
+                }
                 Read::Other => {}
             }
             // That nothing is seen says nothing of the object: it is there, and can't be read now.
@@ -261,9 +271,13 @@ impl Shelf {
         let answer = question(&self.books.read());
         match answer {
             Ok(answer) => Ok(answer),
-            Err(Flaw::Unread(error)) => Err(error.into()),
-            Err(Flaw::Broken) => {
+            Err(Flaw::Unread(_) | Flaw::Broken) => {
                 let _turn = self.turn.lock();
+                // Another thread may have read the log meanwhile.
+                let again = question(&self.books.read());
+                if let Ok(answer) = again {
+                    return Ok(answer);
+                }
                 self.look(Since::Beginning)?;
                 Ok(question(&self.books.read()).map_err(Trouble::from)?)
             }
@@ -323,9 +337,15 @@ impl Shelf {
             return Ok(Vec::new());
         }
         let is_there = |slot: &Slot| slot.is_wrapped && positions.contains(&slot.born);
+        let first = positions.first().copied().unwrap_or_default();
         self.ask(|books| {
             let mut handles = Vec::new();
-            books.slots.each(|handle, slot| handles.extend(is_there(slot).then_some(handle)))?;
+            let visit = |handle, slot: &Slot| handles.extend(is_there(slot).then_some(handle));
+            // What the checkpoint knows was made before it.
+            match books.slots.base() {
+                Some(base) if base.header().position < first => books.slots.each_recent(visit),
+                _ => books.slots.each(visit)?,
+            }
             Ok(handles)
         })
     }

@@ -69,6 +69,13 @@ impl Slots {
 
     /// An object as it is now; `None` if it is gone. Answers whether there was one.
     pub(super) fn put(&mut self, handle: Handle, slot: Option<Slot>) -> Taken<bool> {
+        // One that stood elsewhere stands there no longer.
+        if let Some(now) = &slot
+            && let Some(before) = self.handle(now.id)?
+            && before != handle
+        {
+            self.put(before, None)?;
+        }
         let was_there = self.get(handle)?.is_some();
         match (was_there, slot.is_some()) {
             (false, true) => self.len = self.len.saturating_add(1),
@@ -103,6 +110,15 @@ impl Slots {
 
     pub(super) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// Visits every slot that was changed since the checkpoint.
+    pub(super) fn each_recent(&self, mut visit: impl FnMut(Handle, &Slot)) {
+        for (handle, slot) in &self.recent.by_handle {
+            if let Some(slot) = slot {
+                visit(*handle, slot);
+            }
+        }
     }
 
     /// Visits every slot, in order of handle.

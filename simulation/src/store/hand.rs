@@ -175,8 +175,8 @@ impl Log for Hand {
         self.call(Kind::Read, "mentioned", || self.store.mentioned())
     }
 
-    fn index_anew(&self) -> Stored {
-        self.call(Kind::Write, "index anew", || self.store.index_anew())
+    fn mend_index(&self) -> Stored {
+        self.call(Kind::Write, "mend the index", || self.store.mend_index())
     }
 
     fn begin_anew(&self) -> Stored {
@@ -223,6 +223,10 @@ impl Checkpoints for Hand {
 
     fn set_checkpoint(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored {
         self.call(Kind::Write, "set checkpoint", || self.store.set_checkpoint(write))
+    }
+
+    fn scratch(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored<Box<dyn Pages>> {
+        self.call(Kind::Write, "scratch", || self.store.scratch(write))
     }
 
     fn drop_checkpoint(&self) -> Stored {

@@ -81,7 +81,7 @@ impl Log for MemoryStore {
         Ok(ids.into_iter().collect())
     }
 
-    fn index_anew(&self) -> Stored {
+    fn mend_index(&self) -> Stored {
         Ok(())
     }
 

@@ -17,6 +17,15 @@ impl Pages for MemoryPages {
     }
 }
 
+fn written(write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored<Vec<u8>> {
+    let mut bytes = Vec::new();
+    write(&mut |piece: &[u8]| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok(bytes)
+}
+
 impl Checkpoints for MemoryStore {
     fn checkpoint(&self) -> Stored<Option<Box<dyn Pages>>> {
         let bytes = self.books.lock().checkpoint.clone();
@@ -24,13 +33,13 @@ impl Checkpoints for MemoryStore {
     }
 
     fn set_checkpoint(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored {
-        let mut bytes = Vec::new();
-        write(&mut |piece: &[u8]| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })?;
+        let bytes = written(write)?;
         self.books.lock().checkpoint = Some(Arc::new(bytes));
         Ok(())
+    }
+
+    fn scratch(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored<Box<dyn Pages>> {
+        Ok(Box::new(MemoryPages(Arc::new(written(write)?))))
     }
 
     fn drop_checkpoint(&self) -> Stored {

@@ -175,7 +175,7 @@ pub(super) fn mentions(place: &dyn Place) {
             assert_eq!(store.mentions(Some(id(3)), 0).unwrap(), []);
             assert_eq!(store.mentions(None, 0).unwrap(), [1, 5]);
             assert_eq!(store.mentioned().unwrap(), [id(1), id(2)]);
-            store.index_anew().unwrap();
+            store.mend_index().unwrap();
         }
     }
     one.begin_anew().unwrap();
