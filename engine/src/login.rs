@@ -296,7 +296,7 @@ impl Token {
                 ),
             ));
         }
-        self.check_log()?;
+        self.check_log_since()?;
         self.use_sealed_ring(ring)?;
         self.try_again();
         self.take_up()
@@ -395,6 +395,7 @@ impl Token {
     /// Ends the login. Private session objects go with it.
     pub(crate) fn end_login(&self) {
         self.tell_heads(true);
+        self.shelf.leave_checkpoint();
         let rests = self.lay_to_rest() || self.resting.lock().is_some();
         self.close();
         if !rests {

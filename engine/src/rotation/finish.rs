@@ -25,13 +25,12 @@ impl Token {
         let newest = ring.newest();
         let late = std::cell::Cell::new(false);
         let appended = self.append_if(&[Event::Rotated(newest).into()], &[], &|to| {
-            let since = self.journal.between(done.reached, to)?;
             let hinders = |record: &Record| {
                 // A member that joined since, as whoever brought it in knew the ring.
                 let joined = matches!(record.event_for_roll(), Some(Event::Joined(_)));
                 joined || is_outdated(record, newest)
             };
-            late.set(since.iter().any(hinders));
+            late.set(self.journal.has_between((done.reached, to), hinders)?);
             if late.get() { Err(CKR_FUNCTION_CANCELED.into()) } else { Ok(()) }
         });
         match appended {

@@ -4,7 +4,7 @@
 use crate::carry;
 use crate::desk::Desk;
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, Record};
 use crate::fault::{Answer, Call, Fault};
 use crate::held::Transient;
 use crate::journal::Entry;
@@ -30,8 +30,8 @@ impl InForce {
     pub(crate) fn still(&self, token: &Token, to: Position) -> Result {
         let Some(oldest) = self.oldest else { return Ok(()) };
         let rotated = |event| matches!(event, Some(Event::Rotated(newest)) if oldest < newest);
-        let since = token.journal.between(self.seen, to)?;
-        if since.iter().any(|record| rotated(record.event_for_roll())) {
+        let is_rotated = |record: &Record| rotated(record.event_for_roll());
+        if token.journal.has_between((self.seen, to), is_rotated)? {
             return Err(rotated_out());
         }
         Ok(())

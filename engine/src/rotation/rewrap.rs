@@ -226,10 +226,8 @@ impl Token {
             .collect();
         let changed = std::cell::Cell::new(false);
         let appended = self.append_if(&entries, &erase, &|to| {
-            let is_about = |record: &Record| {
-                record.event().and_then(|event| event.about()).is_some_and(|id| ids.contains(&id))
-            };
-            changed.set(self.journal.between(seen, to)?.iter().any(is_about));
+            let is_about = |record: &Record| record.about().is_some_and(|id| ids.contains(&id));
+            changed.set(self.journal.has_between((seen, to), is_about)?);
             if changed.get() { Err(CKR_FUNCTION_CANCELED.into()) } else { Ok(()) }
         });
         match appended {
