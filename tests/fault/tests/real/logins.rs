@@ -100,3 +100,20 @@ fn sessions_that_come_and_go_ask_no_member() {
         assert_eq!(asked(&world, "C_Logout"), 2);
     });
 }
+
+/// A program that starts, logs in and signs once with a key that members hold: what that costs each of them is what makes the start slow
+/// over a network. No KEK is looked for, and none used.
+#[test]
+fn a_start_and_a_first_signature_ask_little_of_members() {
+    let wanted = Wanted::over(&[Vendor::SoftHsm, Vendor::Kryoptic]).with("balance=primary");
+    alone(&wanted, |demo| {
+        let world = a_world(demo);
+        let (_application, session) = application();
+        works(&session);
+        for member in world.members() {
+            let calls: Vec<_> = world.calls(member).into_iter().map(|call| call.function).collect();
+            println!("member {member}: {} calls: {calls:?}", calls.len());
+        }
+        assert_eq!(asked(&world, "C_WrapKey"), 0, "no KEK is used, so none is checked");
+    });
+}
