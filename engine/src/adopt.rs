@@ -9,7 +9,7 @@ use crate::fault::{Answer, Call, Class, Fault};
 use crate::found::Spot;
 use crate::journal::Entry;
 use crate::make::kek_for;
-use crate::object::{Kek, Object, ObjectId, Under};
+use crate::object::{Kek, Object, ObjectId};
 use crate::prove::{self, Failure};
 use crate::replica::is_hidden;
 use crate::report::Progress;
@@ -316,20 +316,20 @@ impl Token {
             if lease.ring().is_err() {
                 continue;
             }
-            let keks = match self.newest_at(&lease.desk(), station) {
-                Ok(keks) => keks,
-                // It was away for a rotation.
-                Err(fault) if fault.class == Class::Unable => continue,
-                Err(fault) => return Err(fault.into()),
-            };
-            let kek = kek_for(&object.template);
+            let (under, kek) =
+                match self.newest_at(&lease.desk(), station, kek_for(&object.template)) {
+                    Ok(newest) => newest,
+                    // It was away for a rotation.
+                    Err(fault) if fault.class == Class::Unable => continue,
+                    Err(fault) => return Err(fault.into()),
+                };
             let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
             if odd && station.member.quirks().wraps_multiples_of_eight {
                 continue;
             }
-            match carry::wrap(&lease.desk(), keks.get(kek), handle) {
+            match carry::wrap(&lease.desk(), kek, handle) {
                 Ok(wrapped) => {
-                    object.set_under(Some(Under { kek, generation: keks.generation }));
+                    object.set_under(Some(under));
                     return Ok(Some(wrapped));
                 }
                 Err(fault) if prove::is_refusal(fault) => {}
@@ -349,14 +349,13 @@ impl Token {
         };
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
-        let (generation, sealed) = self.on_makers(|lease| {
-            let keks = self.newest_at(&lease.desk(), lease.station())?;
-            let sealed = data::seal(&lease.desk(), keks.data, object.id, &nonce, &value)?;
-            Ok((keks.generation, sealed))
+        let (under, sealed) = self.on_makers(|lease| {
+            let (under, key) = self.newest_at(&lease.desk(), lease.station(), Kek::Data)?;
+            Ok((under, data::seal(&lease.desk(), key, object.id, &nonce, &value)?))
         })?;
         object.fingerprint = Some(self.seal()?.fingerprint(&value));
         object.template.remove(CKA_VALUE);
-        object.set_under(Some(Under { kek: Kek::Data, generation }));
+        object.set_under(Some(under));
         Ok(Some(sealed))
     }
 }

@@ -327,9 +327,7 @@ impl Token {
     /// True if a member that has just failed still shows its ring: then it was this object that it could not take, and
     /// going down for it would keep everything after it from being followed.
     pub(crate) fn is_well(&self, desk: &Desk<'_>) -> bool {
-        // A store that can't be read now says nothing of the member: the ring as it was known before does as well.
-        let ring = self.known_ring().unwrap_or_else(|_| self.ring.read().clone());
-        ring.is_some_and(|ring| crate::pair::find(desk, &ring).is_ok())
+        self.ring_as_known().is_some_and(|ring| crate::pair::find(desk, &ring).is_ok())
     }
 
     fn take_created(

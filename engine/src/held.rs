@@ -79,8 +79,7 @@ impl Transient {
 
     /// True if a member holds the key that wraps it.
     fn opens_on(&self, station: &Station) -> bool {
-        let generation = self.object.generation;
-        station.ring().is_some_and(|ring| ring.holds(generation))
+        station.holds(self.object.generation)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::fault::{Answer, Call, Fault};
 use crate::held::Held;
 use crate::journal::Entry as Appended;
 use crate::make::{Source, kek_for};
-use crate::object::{Kek, Object, Under, Wrapped};
+use crate::object::{Kek, Object, Wrapped};
 use crate::point;
 use crate::prove::{self, Failure};
 use crate::replica::with_twin;
@@ -226,8 +226,7 @@ impl Session {
         token.on_holders(std::slice::from_ref(&by), |lease| {
             let desk = lease.desk();
             let by = token.place(lease, &by)?;
-            let Some(wrapped) = wrapped.as_ref().filter(|_| lease.station().ring().is_some())
-            else {
+            let Some(wrapped) = wrapped.as_ref().filter(|_| lease.station().has_ring()) else {
                 let key = token.place(lease, &key)?;
                 return desk.member.wrap(desk.session, mechanism, by, key);
             };
@@ -367,15 +366,14 @@ impl Token {
         let tightened = self.on_makers(|lease| {
             let desk = lease.desk();
             let open = self.kek_at(&desk, lease.station(), wrapped.under)?;
-            let keks = self.newest_at(&desk, lease.station())?;
-            let under = Under { kek: closed, generation: keks.generation };
+            let (under, kek) = self.newest_at(&desk, lease.station(), closed)?;
             let key = carry::unwrap(&desk, open, &wrapped.bytes, &twin)?;
-            let bytes = carry::wrap(&desk, keks.get(closed), key);
+            let bytes = carry::wrap(&desk, kek, key);
             desk.discard(key);
             let bytes = bytes?;
             let mut tightened = object.clone();
             tightened.set_under(Some(under));
-            match self.prove_wrapped((&desk, &desk), &tightened, keks.get(closed), &bytes) {
+            match self.prove_wrapped((&desk, &desk), &tightened, kek, &bytes) {
                 Ok(()) => Ok(Wrapped { under, bytes }),
                 Err(Failure::Fault(fault)) => Err(fault),
                 Err(Failure::Different(_) | Failure::Left(..)) => {

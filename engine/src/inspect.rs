@@ -115,7 +115,7 @@ impl Token {
     /// Why a member's token does not seem to be the one that was paired. Without a login its serial number is all there is to
     /// see; where the ring has been found on it, it is the one.
     fn is_another_token(&self, station: &Station, serial: &str) -> Result<Option<String>> {
-        if !station.counts() || station.ring().is_some() {
+        if !station.counts() || station.has_ring() {
             return Ok(None);
         }
         let name = station.name();

@@ -188,12 +188,12 @@ impl Token {
                 self.give_newest(station, &lease, bringing)?;
                 let roster = self.paired()?;
                 let since = roster.since.get(name).copied().unwrap_or_default();
-                self.seat(station, &lease, &roster.ring, since)?;
+                self.seat(station, &roster.ring, since)?;
                 (known.clone(), Vec::new(), true)
             }
             Some(known) if holds && known.serial == serial => {
                 let since = roster.since.get(name).copied().unwrap_or_default();
-                self.seat(station, &lease, &roster.ring, since)?;
+                self.seat(station, &roster.ring, since)?;
                 (known.clone(), Vec::new(), false)
             }
             Some(known) if coming == Coming::Added => {
@@ -287,7 +287,7 @@ impl Token {
         // What it was told of the log it was told as somebody else's, or before it left.
         heads::remove(&desk, &ring.id).map_err(|fault| unwell(name, fault))?;
         let handles = self.give_ring(&desk, ring, (holds, counted), bringing)?;
-        self.find_there(station, lease, ring)?;
+        self.look_for_ring(station, ring)?;
         if !sealed {
             self.take_in_log()?;
             ours = self.examine(lease, bringing).inspect_err(|_| {
@@ -299,46 +299,35 @@ impl Token {
         if ours {
             self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
         }
-        let joined = self.try_there(station, (lease, handles), bringing.progress)?;
+        let joined = self.try_there(station, ring, (lease, handles), bringing.progress)?;
         let since = self.append(Event::Joined(Box::new(joined.clone())))?;
-        self.seat(station, lease, ring, since)?;
+        self.seat(station, ring, since)?;
         Ok(joined)
-    }
-
-    /// Finds the ring where it was just put, and opens the seal with it if nobody has.
-    fn find_there(
-        &self,
-        station: &Arc<Station>,
-        lease: &Lease,
-        ring: &Ring,
-    ) -> Result<RingHandles> {
-        self.look_for_ring(station, ring)?;
-        match station.ring() {
-            Some(handles) => Ok(handles),
-            None => pair::find(&lease.desk(), ring),
-        }
     }
 
     /// Tries the ring there, with every other member that is ready.
     fn try_there(
         &self,
         station: &Arc<Station>,
+        ring: &Ring,
         (lease, handles): (&Lease, RingHandles),
         progress: &dyn Progress,
     ) -> Result<Joined> {
         let others = self.members().filter(|other| !Arc::ptr_eq(other, station));
         let others: Vec<_> = others
             .filter(|other| other.is_ready())
-            .filter_map(|other| Some((other.lease().ok()?, other.ring()?)))
+            .filter_map(|other| other.lease().ok())
+            // One that was away for a rotation lacks the newest keys.
+            .filter_map(|lease| pair::find_all(&lease.desk(), ring).ok().map(|it| (lease, it)))
             .collect();
-        let places: Vec<_> = others.iter().map(|(lease, ring)| (lease.desk(), *ring)).collect();
+        let places: Vec<_> = others.iter().map(|(lease, it)| (lease.desk(), *it)).collect();
         pair::join((lease.desk(), handles), &places, &*self.entropy, progress)
     }
 
     /// The member counts, for this process too.
-    fn seat(&self, station: &Arc<Station>, lease: &Lease, ring: &Ring, since: Position) -> Result {
-        if station.ring().is_none() {
-            self.find_there(station, lease, ring)?;
+    fn seat(&self, station: &Arc<Station>, ring: &Ring, since: Position) -> Result {
+        if !station.has_ring() {
+            self.look_for_ring(station, ring)?;
         }
         if self.shelf.is_empty() {
             self.take_in_log()?;

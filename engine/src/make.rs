@@ -15,7 +15,7 @@ use crate::found::Spot;
 use crate::inquiry::Inquiry;
 use crate::journal::Entry;
 use crate::lanes::Haste;
-use crate::object::{Hold, Kek, Object, ObjectId, Under};
+use crate::object::{Hold, Kek, Object, ObjectId};
 use crate::point;
 use crate::prove::{self, Failure};
 use crate::ring::Generation;
@@ -184,8 +184,7 @@ impl Token {
         object: &mut Object,
         key: Handle,
     ) -> Answer<Vec<u8>> {
-        let keks = self.newest_at(desk, station)?;
-        let kek = kek_for(&object.template);
+        let (under, kek) = self.newest_at(desk, station, kek_for(&object.template))?;
         let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
         if object.class() == CKO_SECRET_KEY
             && odd
@@ -193,8 +192,8 @@ impl Token {
         {
             return Err(Fault::new(Call::Wrap, CKR_KEY_NOT_WRAPPABLE));
         }
-        let wrapped = carry::wrap(desk, keks.get(kek), key)?;
-        object.set_under(Some(Under { kek, generation: keks.generation }));
+        let wrapped = carry::wrap(desk, kek, key)?;
+        object.set_under(Some(under));
         Ok(wrapped)
     }
 
@@ -531,9 +530,10 @@ pub(crate) fn draft_of_key(
     if may_stay && token.settings.session_objects == SessionObjects::Pinned {
         return Ok(Draft { object, wrapped: None, scratch: desk.spot(handle) });
     }
+    let has_ring = station.has_ring_in(desk.life);
     let wrapped = match token.wrap_fresh(desk, station, &mut object, handle) {
         Ok(wrapped) => Some(wrapped),
-        Err(_) if may_stay && station.ring_in(desk.life).is_none() => None,
+        Err(_) if may_stay && !has_ring => None,
         // A session object that can't be wrapped may still work where it is; a token object may not be so.
         Err(fault) if may_stay && prove::is_refusal(fault) => None,
         Err(fault) => return Err(fault),

@@ -40,6 +40,11 @@ pub enum Kek {
     Data,
 }
 
+impl Kek {
+    /// Every one of them.
+    pub const ALL: [Self; 4] = [Self::Private, Self::Secret, Self::Open, Self::Data];
+}
+
 /// The key of the ring that wraps an object's secret part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Under {

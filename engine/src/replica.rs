@@ -286,15 +286,15 @@ impl Token {
             return Ok(handle);
         }
         let desk = self.transients.home(transient.owner, station)?;
-        let ring = station.ring_in(desk.life);
-        let handle = match (transient.object.under(), &transient.wrapped, ring) {
+        let has_ring = station.has_ring_in(desk.life);
+        let handle = match (transient.object.under(), &transient.wrapped, has_ring) {
             (None, _, _)
                 if !matches!(transient.object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) =>
             {
                 let template = carry::public(&transient.object).with(CKA_TOKEN, false);
                 desk.member.create(desk.session, &template)?
             }
-            (Some(under), Some(wrapped), Some(_)) => {
+            (Some(under), Some(wrapped), true) => {
                 let template = carry::locked(&transient.object).with(CKA_TOKEN, false);
                 carry::unwrap(&desk, self.kek_at(&desk, station, under)?, wrapped, &template)?
             }
@@ -402,10 +402,11 @@ impl Token {
     }
 
     /// Does something on the first member that can hold keys and is able to do it. Only for what leaves no effect, so that
-    /// trying again elsewhere is safe.
+    /// trying again elsewhere is safe: one is enough, also where a new key would want more.
     pub(crate) fn on_makers<T>(&self, mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
-        let makers = self.in_turn(Duty::Keys, self.makers()?, |station| station.is_ready());
-        self.on_each(makers, &mut work)
+        let holders = self.holders_up()?;
+        let holders = self.in_turn(Duty::Keys, holders, |station| station.is_ready());
+        self.on_each(holders, &mut work)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The key ring of a virtual token: what it is, as the log holds it. `pair` makes it.
 
 use crate::event::Hash;
-use crate::fault::{Answer, Call, Class, Fault};
+use crate::fault::{Call, Class, Fault};
 use crate::object::{Kek, Under};
 use crate::shares::Split;
 use minicbor::bytes::ByteVec;
@@ -237,6 +237,12 @@ impl Keks {
             Kek::Data => self.data,
         }
     }
+
+    /// Each of them, by what is under it.
+    pub(crate) fn each(self) -> impl Iterator<Item = (Under, Handle)> {
+        let under = move |kek| (Under { kek, generation: self.generation }, self.get(kek));
+        Kek::ALL.into_iter().map(under)
+    }
 }
 
 /// The handles of a ring's keys on one member, for as long as the member's module runs.
@@ -261,17 +267,16 @@ impl RingHandles {
             RingKey::Data => self.newest.data,
         }
     }
+}
 
-    /// The handle of the key that wraps an object. CKR_KEY_NEEDED if the member does not hold it: another may.
-    pub fn kek(&self, under: Under) -> Answer<Handle> {
-        let held = [Some(self.newest), self.older].into_iter().flatten();
-        let keks = held.into_iter().find(|keks| keks.generation == under.generation);
-        keks.map(|keks| keks.get(under.kek)).ok_or_else(lacking)
-    }
-
-    /// True if the member holds this generation.
-    pub fn holds(&self, generation: Generation) -> bool {
-        self.kek(Under { kek: Kek::Open, generation }).is_ok()
+impl From<Kek> for RingKey {
+    fn from(kek: Kek) -> Self {
+        match kek {
+            Kek::Private => Self::Private,
+            Kek::Secret => Self::Secret,
+            Kek::Open => Self::Open,
+            Kek::Data => Self::Data,
+        }
     }
 }
 
@@ -510,24 +515,6 @@ mod tests {
         let [known] = ring.replaced.as_slice() else { panic!("one was replaced") };
         assert_eq!((known.generation, known.recovery), (Generation(1), before));
         assert_eq!(known.checks.len(), RingKey::ROTATED.len());
-    }
-
-    #[test]
-    fn handles_are_found_by_their_generation() {
-        let keks = |generation, first: Handle| Keks {
-            generation: Generation(generation),
-            private: first,
-            secret: first + 1,
-            open: first + 2,
-            data: first + 3,
-        };
-        let handles = RingHandles { newest: keks(3, 30), older: Some(keks(2, 20)), log: 9 };
-        let under = |kek, generation| Under { kek, generation: Generation(generation) };
-        assert_eq!(handles.kek(under(Kek::Secret, 3)), Ok(31));
-        assert_eq!(handles.kek(under(Kek::Data, 2)), Ok(23));
-        let fault = handles.kek(under(Kek::Open, 1)).unwrap_err();
-        assert_eq!((fault.rv.0, fault.class), (CKR_KEY_NEEDED, Class::Unable));
-        assert_eq!((handles.get(RingKey::Private), handles.get(RingKey::Log)), (30, 9));
     }
 
     #[test]

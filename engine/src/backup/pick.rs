@@ -199,7 +199,7 @@ impl Token {
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
         let (generation, bytes) = self.on_makers(|lease| {
-            let keks = self.newest_at(&lease.desk(), lease.station())?;
+            let keks = self.newest_keks_at(&lease.desk(), lease.station())?;
             let is_it = |generation| generation == under.generation;
             let bench = Bench::open(&lease.desk(), keks, told, opener.shares, is_it)
                 .map_err(|error| Fault::new(Call::Unwrap, error.rv.0))?;
@@ -259,13 +259,13 @@ impl Token {
         };
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
-        let (generation, sealed) = self.on_makers(|lease| {
+        let (under, sealed) = self.on_makers(|lease| {
             let (desk, station) = (lease.desk(), lease.station());
             let value = data::open(&desk, self.kek_at(&desk, station, under)?, old.id, wrapped)?;
-            let keks = self.newest_at(&desk, station)?;
-            Ok((keks.generation, data::seal(&desk, keks.data, new.id, &nonce, &value)?))
+            let (under, key) = self.newest_at(&desk, station, Kek::Data)?;
+            Ok((under, data::seal(&desk, key, new.id, &nonce, &value)?))
         })?;
-        new.generation = generation;
+        new.set_under(Some(under));
         Ok(sealed)
     }
 }

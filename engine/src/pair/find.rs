@@ -49,13 +49,17 @@ impl Standing {
     }
 }
 
-/// Every key of every ring that a member holds, in order of handle.
-fn all(desk: &Desk<'_>) -> Answer<Vec<Standing>> {
-    let template = Template::new()
+/// What members have in their place that are keys of rings.
+fn of_rings() -> Template {
+    Template::new()
         .with(CKA_CLASS, CKO_SECRET_KEY)
         .with(CKA_TOKEN, true)
-        .with(CKA_ID, recipe::RING_ID);
-    let mut handles = desk.member.find(desk.session, &template)?;
+        .with(CKA_ID, recipe::RING_ID)
+}
+
+/// Every key of every ring that a member holds, in order of handle.
+fn all(desk: &Desk<'_>) -> Answer<Vec<Standing>> {
+    let mut handles = desk.member.find(desk.session, &of_rings())?;
     handles.sort_unstable();
     let mut found = Vec::with_capacity(handles.len());
     for handle in handles {
@@ -127,6 +131,45 @@ pub fn find(desk: &Desk<'_>, ring: &Ring) -> Result<RingHandles> {
 /// The same, of all generations that members hold.
 pub fn find_all(desk: &Desk<'_>, ring: &Ring) -> Result<RingHandles> {
     find_of(desk, ring, ring.held())
+}
+
+/// One key of the ring on a member, with the check value that the log knows.
+pub fn find_key(
+    desk: &Desk<'_>,
+    ring: &Ring,
+    key: RingKey,
+    generation: Generation,
+) -> Result<Handle> {
+    let entry = known(desk, ring, key, generation)?;
+    chosen(desk, &Check::at(desk), ring, entry, &labelled(desk, ring, entry)?)
+}
+
+/// What bears the label of one key of the ring on a member, unchecked; an error if nothing does.
+pub fn named(
+    desk: &Desk<'_>,
+    ring: &Ring,
+    key: RingKey,
+    generation: Generation,
+) -> Result<Vec<Handle>> {
+    let entry = known(desk, ring, key, generation)?;
+    let named = labelled(desk, ring, entry)?;
+    if named.is_empty() { Err(absent(desk, ring, entry)) } else { Ok(named) }
+}
+
+/// With one search, in order of handle.
+fn labelled(desk: &Desk<'_>, ring: &Ring, entry: &RingEntry) -> Result<Vec<Handle>> {
+    let label = Ring::label(&ring.id, entry.key, entry.generation);
+    let template = of_rings().with(CKA_LABEL, label.as_str());
+    let mut handles =
+        desk.member.find(desk.session, &template).at(desk, "looking for the key ring")?;
+    handles.sort_unstable();
+    Ok(handles)
+}
+
+/// The generations that a member is to hold, the newest first. An error if they were all rotated out.
+pub fn to_hold(desk: &Desk<'_>, ring: &Ring) -> Result<Vec<Generation>> {
+    let held: Vec<_> = ring.held_by(desk.name()).collect();
+    if held.is_empty() { Err(outdated(desk, ring)) } else { Ok(held) }
 }
 
 fn find_of(

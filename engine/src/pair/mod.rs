@@ -35,8 +35,8 @@ pub use attack::attack;
 pub use bench::Bench;
 pub use check::CHECK_IV;
 pub use find::{
-    RingId, find, find_all, is_ring_label, leftover, look, missing, remove, remove_leftover,
-    remove_older, rings, tidy, verify,
+    RingId, find, find_all, find_key, is_ring_label, leftover, look, missing, named, remove,
+    remove_leftover, remove_older, rings, tidy, to_hold, verify,
 };
 pub use make::{Pairing, make, new_id};
 pub use open::open;

@@ -125,7 +125,7 @@ impl Token {
         let (member, generation) = (station.name().to_owned(), ring.newest());
         self.append(Event::Given { member, generation })?;
         self.heed_roster();
-        station.set_ring(lease.life(), handles);
+        station.set_ring(lease.life(), handles.into());
         station.try_again_at_once();
         log::info!("member {} holds {generation}", station.name());
         Ok(())

@@ -102,7 +102,7 @@ impl Token {
             // Nothing is found either where our login is gone.
             let found = pair::find(desk, ring);
             let found = found.map_err(|error| desk.check_login().err().unwrap_or(fault(error)))?;
-            station.set_ring(desk.life, found);
+            station.set_ring(desk.life, found.into());
             Ok(removed)
         });
         let name = station.name();

@@ -1,17 +1,17 @@
-//! Under which keys members wrap, and by which they open what is wrapped. What a process has found on a member may be of before a
-//! rotation that another has begun or finished: it looks again when it needs to.
+//! Under which keys members wrap, and by which they open what is wrapped. Each is looked for on a member, and checked, where it is
+//! used for the first time: a program that signs with keys that members hold needs none of them.
 
 use crate::carry;
 use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::event::{Event, Record};
-use crate::fault::{Answer, Call, Fault};
+use crate::fault::{Answer, Call, Class, Fault};
 use crate::held::Transient;
 use crate::journal::Entry;
 use crate::log::Position;
-use crate::object::Under;
+use crate::object::{Kek, Under};
 use crate::pair;
-use crate::ring::{Generation, Keks, RingHandles, lacking};
+use crate::ring::{Generation, Keks, Ring, lacking};
 use crate::station::Station;
 use crate::token::Token;
 use std::sync::Arc;
@@ -61,45 +61,96 @@ impl Token {
         station: &Station,
         under: Under,
     ) -> Answer<Handle> {
-        let known = ring_there(desk, station)?;
-        known.kek(under).or_else(|_| self.look_again(desk, station, known)?.kek(under))
+        station.ring_in(desk.life)?;
+        station.kek(desk.life, under).map_or_else(|| self.check_kek(desk, station, under), Ok)
     }
 
-    /// The keys under which everything new is wrapped, on a member. CKR_KEY_NEEDED if the member lacks them.
-    pub(crate) fn newest_at(&self, desk: &Desk<'_>, station: &Station) -> Answer<Keks> {
-        let known = ring_there(desk, station)?;
-        let Ok(Some(ring)) = self.known_ring() else { return Ok(known.newest) };
-        let newest = ring.newest();
-        if known.newest.generation == newest {
-            return Ok(known.newest);
-        }
-        let found = self.look_again(desk, station, known)?.newest;
-        if found.generation == newest { Ok(found) } else { Err(lacking()) }
-    }
-
-    /// The ring's keys on a member as the log now says that it holds them.
-    fn look_again(
+    /// The key under which something new is wrapped, on a member, and which that is. CKR_KEY_NEEDED if the member lacks it.
+    pub(crate) fn newest_at(
         &self,
         desk: &Desk<'_>,
         station: &Station,
-        known: RingHandles,
-    ) -> Answer<RingHandles> {
-        // A store that can't be read says nothing of the member.
-        let Ok(Some(ring)) = self.known_ring() else { return Ok(known) };
-        let held = [Some(known.newest), known.older].into_iter().flatten();
-        if ring.held_by(station.name()).eq(held.map(|keks| keks.generation)) {
-            return Ok(known);
-        }
+        kek: Kek,
+    ) -> Answer<(Under, Handle)> {
+        let ring = self.ring_as_known().ok_or_else(lacking)?;
+        let under = Under { kek, generation: ring.newest() };
+        Ok((under, self.kek_at(desk, station, under)?))
+    }
+
+    /// All keys under which something new is wrapped, on a member. CKR_KEY_NEEDED if the member lacks them.
+    pub(crate) fn newest_keks_at(&self, desk: &Desk<'_>, station: &Station) -> Answer<Keks> {
+        let generation = self.ring_as_known().ok_or_else(lacking)?.newest();
+        let at = |kek| self.kek_at(desk, station, Under { kek, generation });
+        let (private, secret) = (at(Kek::Private)?, at(Kek::Secret)?);
+        Ok(Keks { generation, private, secret, open: at(Kek::Open)?, data: at(Kek::Data)? })
+    }
+
+    /// The ring as the log tells of it; where the store can't be read, which says nothing of any member, as it was known before.
+    pub(crate) fn ring_as_known(&self) -> Option<Arc<Ring>> {
+        self.known_ring().ok().flatten().or_else(|| self.ring.read().clone())
+    }
+
+    /// A KEK is used on a member for the first time: it is looked for, and held against what the log tells of it.
+    fn check_kek(&self, desk: &Desk<'_>, station: &Station, under: Under) -> Answer<Handle> {
+        let ring = self.to_hold(station, under)?;
         if station.life() != desk.life {
             return Err(Fault::new(Call::Session, CKR_SESSION_HANDLE_INVALID));
         }
         // In a session of its own: an operation may be open in the one that asks.
         let own = Desk::open(&*station.member, false)?.in_life(desk.life);
-        let found = pair::find(&own, &ring);
+        let found = pair::find_key(&own, &ring, under.kek.into(), under.generation);
+        // Where our login is gone nothing is found.
+        let found = found.map_err(|error| (error, own.check_login()));
         own.leave();
-        let found = found.map_err(|error| Fault::new(Call::Find, error.rv.0))?;
-        station.set_ring(desk.life, found);
-        Ok(found)
+        match found {
+            Ok(handle) => {
+                let held: Vec<_> = ring.held_by(station.name()).collect();
+                station.set_kek(desk.life, (under, handle), &held);
+                Ok(handle)
+            }
+            Err((_, Err(fault))) => Err(fault),
+            Err((error, Ok(()))) => Err(self.without_kek(station, under, &error)),
+        }
+    }
+
+    /// The ring, where it tells that a member holds this KEK. CKR_KEY_NEEDED otherwise.
+    fn to_hold(&self, station: &Station, under: Under) -> Answer<Arc<Ring>> {
+        let ring = self.ring_as_known().ok_or_else(lacking)?;
+        let is_held = ring.held_by(station.name()).any(|it| it == under.generation);
+        if is_held { Ok(ring) } else { Err(lacking()) }
+    }
+
+    /// A KEK is not what it should be on a member, or not there: nothing is done there until that is mended. It may also have been
+    /// rotated out just now.
+    fn without_kek(&self, station: &Station, under: Under, error: &Error) -> Fault {
+        if let Err(lacking) = self.to_hold(station, under) {
+            return lacking;
+        }
+        let fault = Fault::new(Call::Find, error.rv.0);
+        if fault.class == Class::Lost {
+            return fault;
+        }
+        station.fail_because(&error.to_string());
+        Fault { class: Class::Ill, ..fault }
+    }
+
+    /// Looks for all of the ring's keys on every member that is logged in, and holds each against what the log tells of it. A member
+    /// that lacks one, or has another in its place, goes down. Needs a login.
+    pub fn check_keks(&self) -> Result {
+        let ring = self.paired()?.ring.clone();
+        self.at_once(self.members().filter(|station| station.is_ready()), |station| {
+            let checked = station.lease().map_err(Into::into).and_then(|lease| {
+                let found = pair::find(&lease.desk(), &ring)
+                    .map_err(|error| lease.check_login().err().map_or(error, Into::into))?;
+                station.set_ring(lease.life(), found.into());
+                Ok(())
+            });
+            if let Err(error) = checked {
+                let error: Error = error;
+                station.fail_because(&error.to_string());
+            }
+        });
+        Ok(())
     }
 
     /// Of what is to be put into the log: that the keys are in force which wrap it.
@@ -143,9 +194,8 @@ impl Token {
         for station in self.keepers().filter(|station| station.is_ready()) {
             let renewed = station.lease().and_then(|lease| {
                 let Some(key) = transient.place(station) else { return Ok(None) };
-                let keks = self.newest_at(&lease.desk(), station)?;
-                let wrapped = carry::wrap(&lease.desk(), keks.get(kek), key)?;
-                Ok(Some((Under { kek, generation: keks.generation }, wrapped)))
+                let (under, kek) = self.newest_at(&lease.desk(), station, kek)?;
+                Ok(Some((under, carry::wrap(&lease.desk(), kek, key)?)))
             });
             match renewed {
                 Ok(Some((under, wrapped))) => {
@@ -159,10 +209,4 @@ impl Token {
             }
         }
     }
-}
-
-/// The ring's keys as this process has found them on a member.
-fn ring_there(desk: &Desk<'_>, station: &Station) -> Answer<RingHandles> {
-    let known = station.ring_in(desk.life);
-    known.ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))
 }

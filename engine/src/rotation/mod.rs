@@ -86,6 +86,8 @@ impl Token {
                 open.id
             )));
         }
+        // A member that has not what it should have is one that is away.
+        self.check_keks()?;
         let roster = self.paired()?;
         let begun = !roster.ring.is_rotating();
         let told = told_by(&roster, shares)?;

@@ -98,7 +98,7 @@ impl Token {
         let (oldest, newest) = (ring.oldest, ring.newest());
         let lease = station.lease()?;
         let desk = lease.desk();
-        let keks = self.newest_at(&desk, station)?;
+        let keks = self.newest_keks_at(&desk, station)?;
         let wanted = |generation| (oldest..newest).contains(&generation);
         let bench = Bench::open(&desk, keks, told, shares, wanted)?;
         let mut at = from;
