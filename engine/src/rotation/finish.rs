@@ -23,6 +23,10 @@ impl Token {
             return Ok(false);
         }
         let newest = ring.newest();
+        // Before the log says so: who follows nothing does not come to that, and this process may end in between.
+        for member in &ring.members {
+            self.note_older(&member.name)?;
+        }
         let late = std::cell::Cell::new(false);
         let appended = self.append_if(&[Event::Rotated(newest).into()], &[], &|to| {
             let hinders = |record: &Record| {
@@ -61,10 +65,7 @@ impl Token {
             let name = &member.name;
             let Some(station) = self.station(name) else { continue };
             if !station.is_ready() {
-                // One that follows comes to it when it is back.
-                if station.does(Duty::Making) {
-                    self.store.set_note(&note::member(name, note::OLDER), Some(b"1"))?;
-                }
+                self.note_older(name)?;
                 kept.push((name.clone(), "it is away; it removes them when it is back".to_owned()));
                 continue;
             }
@@ -79,10 +80,21 @@ impl Token {
             match removed {
                 Ok(left) if left.iter().all(|generation| *generation >= ring.oldest) => {}
                 Ok(_) => kept.push((name.clone(), "its module did not destroy them".to_owned())),
-                Err(error) => kept.push((name.clone(), Error::to_string(&error))),
+                Err(error) => {
+                    self.note_older(name)?;
+                    kept.push((name.clone(), Error::to_string(&error)));
+                }
             }
         }
         Ok(kept)
+    }
+
+    /// A generator removes keys that were rotated out when its ring is next found; who follows the log comes to it there.
+    fn note_older(&self, name: &str) -> Result {
+        if self.station(name).is_some_and(|station| station.does(Duty::Making)) {
+            self.store.set_note(&note::member(name, note::OLDER), Some(b"1"))?;
+        }
+        Ok(())
     }
 
     /// A member comes to where the log says that older keys are needed no more. The fault is one that stops the follower.
