@@ -361,7 +361,7 @@ impl Ring {
 
     /// The generations that a member holds, the newest first: all of them, where the ring does not know it.
     pub fn held_by(&self, name: &str) -> impl Iterator<Item = Generation> + use<> {
-        let newest = self.member(name).map_or(self.newest(), |member| member.generation);
+        let newest = self.member(name).map_or_else(|| self.newest(), |member| member.generation);
         self.held().filter(move |generation| *generation <= newest)
     }
 

@@ -113,7 +113,8 @@ impl Token {
         let removed = pair::remove_older(desk, ring).map_err(fault).and_then(|removed| {
             // Nothing is found either where our login is gone.
             let found = pair::find(desk, ring);
-            let found = found.map_err(|error| desk.check_login().err().unwrap_or(fault(error)))?;
+            let found =
+                found.map_err(|error| desk.check_login().err().unwrap_or_else(|| fault(error)))?;
             station.set_ring(desk.life, found.into());
             Ok(removed)
         });
