@@ -44,7 +44,9 @@ impl Token {
         let late = late.into_inner();
         let served = || serves.load(Ordering::Acquire);
         if served() {
-            late.iter().for_each(|(station, fault)| station.fail(*fault));
+            for (station, fault) in &late {
+                station.fail(*fault);
+            }
             return;
         }
         for (station, fault) in &late {

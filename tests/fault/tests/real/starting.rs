@@ -17,7 +17,9 @@ fn slow(demo: &Demo, deadline: u64, members: &[&str], script: &str) -> World {
     let world = World::around(again(demo));
     world.deadline_ms(deadline);
     world.calm();
-    members.iter().for_each(|member| world.script(member, script));
+    for member in members {
+        world.script(member, script);
+    }
     world
 }
 
