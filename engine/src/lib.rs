@@ -69,6 +69,7 @@ pub mod shelf;
 pub mod shown;
 pub mod signature;
 mod standing;
+mod starting;
 pub mod station;
 pub mod step;
 mod strangers;
