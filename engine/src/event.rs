@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(minicbor::to_vec(&split).unwrap()[1], 11, "logs keep this number for ever");
         let given = Event::Given { member: "c".into(), generation: Generation(2) };
         let ended = [Event::Rotated(Generation(2)), Event::Retired(Generation::FIRST)];
-        let [rotated, retired] = ended.clone();
+        let [rotated, retired] = ended;
         for (event, number) in [(&given, 17), (&rotated, 18), (&retired, 19)] {
             assert_eq!(
                 minicbor::to_vec(event).unwrap()[1],

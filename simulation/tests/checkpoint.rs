@@ -213,8 +213,9 @@ impl Onlooker {
         token.start();
         let session = token.login(&Secret::new(PIN)).expect("a login");
         for number in 0..ROTATED {
-            let [key] = find(&session, &named(number))[..] else { panic!("key {number} is there") };
-            sign(&session, key);
+            let found = find(&session, &named(number));
+            assert_eq!(found.len(), 1, "key {number}");
+            sign(&session, found[0]);
         }
         session.logout().expect("C_Logout");
         token.stop();
