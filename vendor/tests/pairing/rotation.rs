@@ -147,12 +147,12 @@ fn what_a_closed_kek_wraps_is_wrapped_anew_on_the_bench_alone() {
         let fresh = object(under).template.with(CKA_TOKEN, false).with(CKA_EXTRACTABLE, true);
         let made =
             a.member.generate(a.session, &Mechanism::plain(CKM_AES_KEY_GEN), &fresh).unwrap();
-        let bytes = carry::wrap(&a, at_a.kek(under).unwrap(), made).unwrap();
+        let bytes = carry::wrap(&a, at_a.older.unwrap().secret, made).unwrap();
         let check = carry::wrap(&a, at_a.newest.secret, made).unwrap();
         a.discard(made);
 
         let passing = carry::passing(&object(under));
-        if let Ok(key) = carry::unwrap(&a, at_a.kek(under).unwrap(), &bytes, &passing) {
+        if let Ok(key) = carry::unwrap(&a, at_a.older.unwrap().secret, &bytes, &passing) {
             let wrapped = carry::wrap(&a, at_a.newest.secret, key);
             assert!(wrapped.is_err(), "the KEK on the token let a key out");
             a.discard(key);
