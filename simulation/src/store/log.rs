@@ -35,13 +35,15 @@ impl Log for MemoryStore {
     }
 
     fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
-        // What is built may read what is there.
-        let mut head = self.books.lock().head();
-        let append = build(&head)?;
-        let mut books = self.books.lock();
-        if head != books.head() {
-            return Err(StoreError::Unavailable("somebody wrote in the middle of this".into()));
-        }
+        // What is built may read what is there, so the books are open meanwhile; another thread that wrote into them came first.
+        let (append, mut head, mut books) = loop {
+            let head = self.books.lock().head();
+            let append = build(&head)?;
+            let books = self.books.lock();
+            if head == books.head() {
+                break (append, head, books);
+            }
+        };
         for record in &append.records {
             if !follows(&head, record) {
                 return Err(StoreError::Unavailable(format!(

@@ -55,9 +55,12 @@ fn ring_keys(demo: &Demo, member: &str) -> usize {
     demo.direct(member).find_objects(&wanted).expect("a search").len()
 }
 
+/// A key as everybody knows it: its name, handles, public key, and what it makes.
+type Known = (Kind, String, Made, Option<PublicKey>, Vec<u8>);
+
 /// Keys, as everybody knows them.
 struct Many {
-    keys: Vec<(Kind, String, Made, Option<PublicKey>, Vec<u8>)>,
+    keys: Vec<Known>,
 }
 
 impl Many {
@@ -89,11 +92,7 @@ impl Many {
         }
     }
 
-    fn works(
-        session: &Session,
-        (kind, name, _, public, result): &(Kind, String, Made, Option<PublicKey>, Vec<u8>),
-        made: Made,
-    ) {
+    fn works(session: &Session, (kind, name, _, public, result): &Known, made: Made) {
         let worked = kind.work(session, made).unwrap_or_else(|e| panic!("{name}: {e}"));
         match public {
             Some(public) => assert!(public.verifies(&DIGEST, &worked), "{name} is another key"),
