@@ -3,7 +3,7 @@
 use super::at::At;
 use super::chance::Chance;
 use super::find::{self, find};
-use super::make::{Convoy, Fresh, generate, roads};
+use super::make::{Convoy, Fresh, generate, roads, stir};
 use super::scratch::Scratch;
 use super::{install, recipe, recovery, trial};
 use crate::desk::Desk;
@@ -73,6 +73,9 @@ fn next(desks: &[Desk<'_>], rotating: &Rotating<'_>) -> Result<(Rotation, Vec<Sh
         let newest = find::keks(generation, |key| convoy.carry(road, key))?;
         places.push((*desk, RingHandles { newest, older: Some(before.newest), log: before.log }));
     }
+    // Now and again, so that every process sees the new keys before it is to use them.
+    let stir = || stir(&scratch, &roads, &fresh, &ring.id);
+    stir()?;
     let mut entries = convoy.entries(&made.wrapped);
     for (key, generation, copy) in &made.wrapped {
         if let Some(entry) = ring.entry(*key, *generation).filter(|it| it.generation == *generation)
@@ -85,7 +88,9 @@ fn next(desks: &[Desk<'_>], rotating: &Rotating<'_>) -> Result<(Rotation, Vec<Sh
     let enough = recovery::enough(&made.shares, settings.threshold);
     recovery::attest(&mut next, &enough)?;
     recovery::prove(last, &next, &enough)?;
+    stir()?;
     let members = trial::newest(&places, &chance, progress)?;
+    stir()?;
     let Ring { keys, recovery: Some(recovery), .. } = next else {
         return Err(tandem_values::ck::CKR_GENERAL_ERROR.into());
     };
