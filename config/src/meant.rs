@@ -1,8 +1,10 @@
 //! tandem.toml as it is meant: values that nobody after this has to doubt.
 
 mod schedule;
+mod stock;
 
 pub use schedule::{Day, Interval, Rollover, day, interval};
+pub use stock::{Stock, StockKey};
 
 use crate::document::{Document, Path};
 use crate::typed;
@@ -111,6 +113,8 @@ pub struct Token {
     pub hold: Hold,
     /// Where others do: the first rule that is for a key.
     pub rules: Vec<Rule>,
+    /// Keys that are made ahead of need.
+    pub stock: Stock,
     /// Which member does the work.
     pub balance: Balance,
     /// What becomes of session objects when their member fails.
@@ -421,13 +425,17 @@ impl Check<'_> {
             1..=members.iter().filter(|member| member.keeps_keys()).count() as u64,
         )?;
         let require_backup = policy.require_backup.unwrap_or_default();
+        let hold = typed.hold.unwrap_or_default();
+        let rules = self.rules(&at.key("rule"), typed.rule)?;
+        let stock = typed.stock.unwrap_or_default();
 
         Ok(Token {
             label,
             state,
             group,
-            hold: typed.hold.unwrap_or_default(),
-            rules: self.rules(&at.key("rule"), typed.rule)?,
+            stock: self.stock(&at.key("stock"), stock, (hold, &rules))?,
+            hold,
+            rules,
             balance: typed.balance.unwrap_or_default(),
             session_objects: typed.session_objects.unwrap_or_default(),
             require_backup,

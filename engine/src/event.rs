@@ -92,6 +92,22 @@ pub enum Event {
         #[n(1)]
         hold: Hold,
     },
+    /// A key that was in stock, or its public half, is an application's from now on.
+    #[n(14)]
+    Claimed {
+        /// The object.
+        #[n(0)]
+        id: ObjectId,
+        /// What the application calls it, and whatever else it wants otherwise than the stock had it.
+        #[n(1)]
+        template: Template,
+        /// When, in milliseconds since the Unix epoch; for people, as if it had been made then.
+        #[n(2)]
+        at_ms: u64,
+        /// Not of public halves: the type of key that the stock has one less of.
+        #[n(3)]
+        kind: Option<String>,
+    },
 }
 
 /// The numbers of the events about who holds what, as they are encoded: who holds the ring, who can bring it back, and which
@@ -103,7 +119,23 @@ impl Event {
     pub fn about(&self) -> Option<ObjectId> {
         match self {
             Self::Created(object) => Some(object.id),
-            Self::Changed { id, .. } | Self::Held { id, .. } | Self::Destroyed(id) => Some(*id),
+            Self::Changed { id, .. }
+            | Self::Held { id, .. }
+            | Self::Claimed { id, .. }
+            | Self::Destroyed(id) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// True if it says all that there is to know of its object; false if what the object was before must be known too.
+    pub const fn is_whole(&self) -> bool {
+        !matches!(self, Self::Changed { .. } | Self::Held { .. } | Self::Claimed { .. })
+    }
+
+    /// The attributes that it sets of an object which was there before.
+    pub fn sets(&self) -> Option<&Template> {
+        match self {
+            Self::Changed { template, .. } | Self::Claimed { template, .. } => Some(template),
             _ => None,
         }
     }
@@ -137,6 +169,10 @@ impl Event {
                 object
             }),
             Self::Held { hold, .. } => before.map(|object| Object { hold, ..object }),
+            Self::Claimed { template, at_ms, .. } => before.map(|mut object| {
+                object.template.merge(&template);
+                Object { stock: None, created_at_ms: at_ms, ..object }
+            }),
             Self::Destroyed(_) => None,
             _ => before,
         }

@@ -5,7 +5,7 @@
 //! so whoever runs it again goes on where it stopped. Until the log counts the member no process uses it.
 
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, Record};
 use crate::fault::Fault;
 use crate::heads;
 use crate::health::Health;
@@ -352,6 +352,17 @@ impl Token {
         self.batches.write(entries, erase, |entries, erase| {
             self.journal.append(&seal, site, entries, erase)
         })
+    }
+
+    /// The same of events that are chosen when nobody else can append any more, by what the log says after a position.
+    pub(crate) fn append_decided(
+        &self,
+        seen: Position,
+        decide: &mut dyn FnMut(&[Record]) -> (Vec<Entry>, Vec<Position>),
+    ) -> Result {
+        self.is_borne_out()?;
+        let (seal, site) = (self.seal()?, self.site()?);
+        self.journal.append_decided(&seal, site, seen, decide)
     }
 
     /// Forgets all that was known of a member's token: where it was in the log, what it could not take, what was noted.

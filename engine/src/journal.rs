@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Hash, Head, Record};
-use crate::log::{Append, Position, Store, StoreError};
+use crate::log::{Append, Position, Store, StoreError, Stored};
 use crate::ports::Clock;
 use crate::seal::{Seal, Site};
 use std::sync::Arc;
@@ -54,34 +54,32 @@ impl Journal {
         let mut first = 0;
         let mut failure = None;
         let appended = self.store.append(&mut |head: &Head| {
-            let mut head = *head;
             first = head.position.saturating_add(1);
-            let mut records = Vec::with_capacity(entries.len());
-            for entry in entries {
-                match seal.record(&head, site, at_ms, &entry.event, entry.wrapped.clone()) {
-                    Ok(record) => {
-                        head = Head {
-                            position: record.position,
-                            counter: record.counter,
-                            link: record.link,
-                        };
-                        records.push(record);
-                    }
-                    Err(error) => {
-                        failure = Some(error);
-                        return Err(StoreError::Unavailable(
-                            "an event could not be encoded".into(),
-                        ));
-                    }
-                }
-            }
+            let records = sealed(seal, *head, site, at_ms, entries);
+            let records = records.map_err(|error| unencoded(&mut failure, error))?;
             Ok(Append { records, erase: erase.to_vec() })
         });
-        match (appended, failure) {
-            (Ok(_), _) => Ok(first),
-            (Err(_), Some(error)) => Err(error),
-            (Err(error), None) => Err(error.into()),
-        }
+        told(appended, failure).map(|()| first)
+    }
+
+    /// Appends the events that `decide` chooses in one durable transaction, in which nobody else can append, and erases the
+    /// wrapped bytes that it names: it is given the records after a position. Nothing is written where it chooses none.
+    pub fn append_decided(
+        &self,
+        seal: &Seal,
+        site: Site,
+        seen: Position,
+        decide: &mut dyn FnMut(&[Record]) -> (Vec<Entry>, Vec<Position>),
+    ) -> Result {
+        let at_ms = self.clock.wall_ms();
+        let mut failure = None;
+        let appended = self.store.append_after(seen, &mut |head, news| {
+            let (entries, erase) = decide(news);
+            let records = sealed(seal, *head, site, at_ms, &entries);
+            let records = records.map_err(|error| unencoded(&mut failure, error))?;
+            Ok(Append { records, erase })
+        });
+        told(appended, failure)
     }
 
     /// Erases wrapped bytes in one durable transaction, and appends nothing.
@@ -145,6 +143,38 @@ impl Journal {
     /// The link of the record at a position, which the next one follows from; zeroes before the first.
     pub fn link_at(&self, position: Position) -> Result<Hash> {
         link_at(&*self.store, position)
+    }
+}
+
+/// The records of events that come after a head, in order.
+fn sealed(
+    seal: &Seal,
+    mut head: Head,
+    site: Site,
+    at_ms: u64,
+    entries: &[Entry],
+) -> Result<Vec<Record>> {
+    let mut records = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let record = seal.record(&head, site, at_ms, &entry.event, entry.wrapped.clone())?;
+        head = Head { position: record.position, counter: record.counter, link: record.link };
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// Ends a transaction for a reason that the store need not know.
+fn unencoded(failure: &mut Option<Error>, error: Error) -> StoreError {
+    *failure = Some(error);
+    StoreError::Unavailable("an event could not be encoded".into())
+}
+
+/// What came of a transaction.
+fn told(appended: Stored<Head>, failure: Option<Error>) -> Result {
+    match (appended, failure) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Some(error)) => Err(error),
+        (Err(error), None) => Err(error.into()),
     }
 }
 

@@ -71,6 +71,7 @@ pub mod signature;
 mod standing;
 pub mod station;
 pub mod step;
+pub mod stock;
 mod strangers;
 mod stray;
 pub mod tampering;

@@ -53,7 +53,7 @@ impl Mentions {
 mod tests {
     use super::*;
     use crate::event::{Event, Head, Record};
-    use crate::log::{Append, StoreError, Stored};
+    use crate::log::{Decide, StoreError, Stored};
     use crate::seal::Site;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -91,7 +91,7 @@ mod tests {
             Ok(Head { position, ..Head::default() })
         }
 
-        fn append(&self, _: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
+        fn append_after(&self, _: Position, _: &mut Decide<'_>) -> Stored<Head> {
             Err(StoreError::Unavailable("it is only read".into()))
         }
 

@@ -91,6 +91,9 @@ pub struct Object {
     #[n(10)]
     #[cbor(default)]
     pub hold: Hold,
+    /// A key in stock, made ahead of need: its type as the operator writes it. No application sees it before it is claimed.
+    #[n(11)]
+    pub stock: Option<String>,
 }
 
 impl Object {
@@ -112,6 +115,11 @@ impl Object {
     /// True if members hold it only while it is used.
     pub fn is_on_demand(&self) -> bool {
         self.hold == Hold::OnDemand
+    }
+
+    /// True if it was made ahead of need, and nobody has claimed it.
+    pub fn is_in_stock(&self) -> bool {
+        self.stock.is_some()
     }
 
     /// CKA_TOKEN.

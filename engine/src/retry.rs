@@ -3,7 +3,6 @@
 
 use crate::carry;
 use crate::error::Result;
-use crate::event::Event;
 use crate::fault::Answer;
 use crate::follow::{Exception, Follower, Taken, ill_or_lost};
 use crate::log::{Following, Lease as Writing, Position};
@@ -128,9 +127,10 @@ impl Token {
         let mut changes = Template::new();
         let mentions = self.mentions.lock().of(&*self.store, id)?;
         for position in mentions {
-            if let Some(Event::Changed { template, .. }) = self.journal.at(&seal, position)?.event()
+            if let Some(event) = self.journal.at(&seal, position)?.event()
+                && let Some(template) = event.sets()
             {
-                changes.merge(&template);
+                changes.merge(template);
             }
         }
         let Some(handle) = follower.station.replica(follower.desk.life, id) else {

@@ -93,6 +93,17 @@ impl HoldRule {
     }
 }
 
+/// Keys that are made ahead of need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StockSettings {
+    /// Their type.
+    pub kind: KeyType,
+    /// How many there are to be that nobody has claimed.
+    pub count: u64,
+    /// Where they live.
+    pub hold: Hold,
+}
+
 /// The rule about keys that are not backed up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RequireBackup {
@@ -133,6 +144,8 @@ pub struct Settings {
     pub hold: Hold,
     /// Where others do: the first rule that is for a key.
     pub rules: Vec<HoldRule>,
+    /// What is kept in stock, each type and hold once.
+    pub stock: Vec<StockSettings>,
     /// Which member does the work.
     pub balance: Balance,
     /// What becomes of session objects when their member fails.

@@ -16,6 +16,7 @@ pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
         label: token.label.clone(),
         hold: hold(token.hold),
         rules: token.rules.iter().map(rule).collect(),
+        stock: token.stock.keys.iter().map(stock).collect(),
         balance: match token.balance {
             Balance::LeastLoaded => settings::Balance::LeastLoaded,
             Balance::RoundRobin => settings::Balance::RoundRobin,
@@ -50,6 +51,10 @@ const fn hold(hold: Hold) -> settings::Hold {
 
 fn rule(rule: &meant::Rule) -> settings::HoldRule {
     settings::HoldRule { kind: rule.kind.clone(), label: rule.label.clone(), hold: hold(rule.hold) }
+}
+
+fn stock(key: &meant::StockKey) -> settings::StockSettings {
+    settings::StockSettings { kind: key.kind.clone(), count: key.count, hold: hold(key.hold) }
 }
 
 /// What the engine needs to know of a member.

@@ -34,11 +34,13 @@ pub enum Bug {
     AcknowledgesEarly,
     /// The head records that members hold are not looked at.
     OverlooksHeads,
+    /// What is claimed was chosen before the transaction in which it is claimed.
+    ClaimsUnseen,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RetriesWrongPin,
         Self::MakesAgain,
         Self::ForgetsTombstones,
@@ -52,6 +54,7 @@ impl Bug {
         Self::StaysStale,
         Self::AcknowledgesEarly,
         Self::OverlooksHeads,
+        Self::ClaimsUnseen,
     ];
 
     /// The short script in which it would show, and how many troubles that takes at most.
@@ -65,6 +68,7 @@ impl Bug {
             Self::AdvancesFirst => ("destroy", 1),
             Self::SkipsProof | Self::TearsAppend => ("make a pair", 1),
             Self::IgnoresLease | Self::StaysStale => ("make while another makes", 1),
+            Self::ClaimsUnseen => ("two claim the last of a stock", 1),
             Self::MakesAgain | Self::AcknowledgesEarly => ("make a secret key", 1),
         }
     }

@@ -91,6 +91,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             label: "simulated".into(),
             hold: options.hold,
             rules: Vec::new(),
+            stock: Vec::new(),
             balance: options.balance,
             session_objects: SessionObjects::Mirrored,
             require_backup: RequireBackup::Off,
@@ -109,6 +110,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
         // Runs are to be the same each time.
         hands: Arc::new(OneHand),
         shares: None,
+        names: None,
     })
 }
 

@@ -82,6 +82,15 @@ impl Truth {
                     real.wrapped_at.push(record.position);
                 }
             }
+            Some(Event::Claimed { id, template, .. }) => {
+                let Some(real) = self.objects.get_mut(&id) else {
+                    return Err(format!("object {id} was claimed before it was created"));
+                };
+                if !real.alive || real.object.stock.take().is_none() {
+                    return Err(format!("object {id} was claimed and is not in stock"));
+                }
+                real.object.template.merge(&template);
+            }
             Some(Event::Held { id, hold }) => {
                 if let Some(real) = self.objects.get_mut(&id) {
                     real.object.hold = hold;

@@ -5,7 +5,7 @@ use crate::store::{Inner, SqliteStore};
 use crate::transaction::{Done, Manner, forked};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use tandem_engine::event::{Head, Record};
-use tandem_engine::log::{Append, Log, Position, StoreError, Stored};
+use tandem_engine::log::{Decide, Log, Position, StoreError, Stored};
 
 /// What the log is for: when it says so, it is on disk.
 const MANNER: Manner = Manner { durable: true, announced: true };
@@ -15,11 +15,16 @@ impl Log for SqliteStore {
         self.inner.read(head)
     }
 
-    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
+    fn append_after(&self, seen: Position, build: &mut Decide<'_>) -> Stored<Head> {
         self.inner.write(MANNER, |transaction| {
             let mut head = head(transaction)?;
+            let news = if seen < head.position {
+                records(transaction, seen, usize::MAX)?
+            } else {
+                Vec::new()
+            };
             let process = std::process::id();
-            let built = build(&head);
+            let built = build(&head, &news);
             if process != std::process::id() {
                 return Err(forked().into());
             }
@@ -43,16 +48,7 @@ impl Log for SqliteStore {
     }
 
     fn read(&self, after: Position, limit: usize) -> Stored<Vec<Record>> {
-        self.inner.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT position, site, counter, epoch, at_ms, wrapped_hash, link, mac, body,
-                        CASE erased WHEN 0 THEN wrapped END
-                 FROM records WHERE position > ?1 ORDER BY position LIMIT ?2",
-            )?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let records = statement.query_map((after.cast_signed(), limit), record)?;
-            Ok(records.collect::<Result<_, _>>()?)
-        })
+        self.inner.read(|connection| records(connection, after, limit))
     }
 
     fn begin_anew(&self) -> Stored {
@@ -140,6 +136,18 @@ fn insert(transaction: &Transaction<'_>, head: &Head, record: &Record) -> Tried 
             wrapped,
         ))?;
     Ok(())
+}
+
+/// At most so many records after a position, in order.
+fn records(connection: &Connection, after: Position, limit: usize) -> Tried<Vec<Record>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT position, site, counter, epoch, at_ms, wrapped_hash, link, mac, body,
+                CASE erased WHEN 0 THEN wrapped END
+         FROM records WHERE position > ?1 ORDER BY position LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let records = statement.query_map((after.cast_signed(), limit), record)?;
+    Ok(records.collect::<Result<_, _>>()?)
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {

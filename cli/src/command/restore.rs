@@ -65,7 +65,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let bringing = Bringing { shares: &shares, keep_foreign: args.keep_foreign, progress: &bar };
     let sources = bundles.sources();
     let sources: Vec<&dyn Source> = sources.iter().map(|source| &**source).collect();
-    let restored = live.token.restore(&pin, &sources, artefact, &bringing);
+    let restored = live.token.restore(&pin, (&sources, None), artefact, &bringing);
     bar.clear();
     let restored = restored?;
     let status = live.token.status()?;

@@ -62,6 +62,8 @@ impl Token {
         self.is_ours(sources.first()?)?;
         progress.stage("reading the backup", 0);
         let mut kept = self.kept(&sources)?;
+        // Who knows whether they were claimed since?
+        kept.retain(|_, kept| !kept.object.is_in_stock());
         choose(&mut kept, chosen)?;
         self.fetch(&sources, &mut kept)?;
         progress.stage("bringing keys back", u64::try_from(kept.len()).unwrap_or(0));

@@ -29,6 +29,8 @@ impl Token {
         let changed = self.review()?.is_some();
         if changed {
             let known = heads.iter().filter_map(|report| report.record).map(|record| record.era);
+            // What is missing at the log's end may be claims.
+            self.doubt_stock(self.store.head()?.position)?;
             self.overrule(known.max().unwrap_or_default())?;
             self.catch_up();
         }

@@ -34,6 +34,17 @@ pub struct Entry {
     pub object: Object,
 }
 
+/// A key in stock, as far as it is known without being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stocked {
+    /// Its handle.
+    pub(crate) handle: Handle,
+    /// Its identity.
+    pub(crate) id: ObjectId,
+    /// Where its wrapped bytes are.
+    pub(crate) born: Position,
+}
+
 #[derive(Default)]
 struct Books {
     position: Position,
@@ -213,11 +224,12 @@ impl Shelf {
         Ok(Read::There(entry))
     }
 
-    /// The handles of every object that has these attributes, in order; of those that everybody may see, or of all. Most are
-    /// told without being read.
+    /// The handles of every object that has these attributes and is an application's, in order; of those that everybody may
+    /// see, or of all. Most are told without being read.
     pub fn handles(&self, wanted: &Template, private_too: bool) -> Result<Vec<Handle>> {
         let mut handles = Vec::new();
-        for (handle, is_known) in self.like(wanted, private_too) {
+        let is_meant = |slot: &Slot| (private_too || !slot.is_private()) && !slot.is_in_stock;
+        for (handle, is_known) in self.like(wanted, is_meant) {
             if is_known || self.has(handle, wanted)? {
                 handles.push(handle);
             }
@@ -228,19 +240,48 @@ impl Shelf {
     /// Every object that has these attributes, in order of handle.
     pub fn find(&self, wanted: &Template) -> Result<Vec<Arc<Entry>>> {
         let mut found = Vec::new();
-        for (handle, is_known) in self.like(wanted, true) {
+        for (handle, is_known) in self.like(wanted, |_| true) {
             let entry = self.get(handle)?;
             found.extend(entry.filter(|entry| is_known || entry.object.template.matches(wanted)));
         }
         Ok(found)
     }
 
-    fn like(&self, wanted: &Template, private_too: bool) -> Vec<(Handle, bool)> {
+    /// True if anything is in stock.
+    pub(crate) fn has_stock(&self) -> bool {
+        self.books.read().slots.in_stock(&self.names, None).next().is_some()
+    }
+
+    /// The keys in stock, public halves apart, in order of handle: of one label, if one is given; at most so many of those that
+    /// are meant.
+    pub(crate) fn stocked(
+        &self,
+        label: Option<&str>,
+        most: usize,
+        is_meant: impl Fn(&Stocked) -> bool,
+    ) -> Vec<Stocked> {
+        let (broken, books) = (self.broken.read(), self.books.read());
+        let found = books.slots.in_stock(&self.names, label.map(str::as_bytes));
+        found
+            .filter(|(_, slot)| {
+                !slot.is_public_key() && is_sound(&broken, slot.born, slot.position)
+            })
+            .map(|(handle, slot)| Stocked { handle, id: slot.id, born: slot.born })
+            .filter(is_meant)
+            .take(most)
+            .collect()
+    }
+
+    fn like(&self, wanted: &Template, is_meant: impl Fn(&Slot) -> bool) -> Vec<(Handle, bool)> {
         let broken = self.broken.read();
-        let is_meant = |slot: &Slot| {
-            (private_too || !slot.is_private()) && is_sound(&broken, slot.born, slot.position)
-        };
+        let is_meant =
+            |slot: &Slot| is_meant(slot) && is_sound(&broken, slot.born, slot.position);
         self.books.read().slots.like(&self.names, wanted, is_meant)
+    }
+
+    /// Everything up to here is taken in.
+    pub(crate) fn position(&self) -> Position {
+        self.books.read().position
     }
 
     fn has(&self, handle: Handle, wanted: &Template) -> Result<bool> {

@@ -31,6 +31,8 @@ pub(super) struct Slot {
     flags: [Option<bool>; 2],
     /// It has a secret part that is in the log.
     pub(super) is_wrapped: bool,
+    /// It is in stock: nobody has claimed it.
+    pub(super) is_in_stock: bool,
 }
 
 /// What stands for numbers that are kept elsewhere only.
@@ -81,6 +83,7 @@ impl Slot {
             numbers: NUMBERS.map(|kind| number(kind).unwrap_or(OTHER)),
             flags: FLAGS.map(|kind| template.flag(kind)),
             is_wrapped: object.kek.is_some(),
+            is_in_stock: object.is_in_stock(),
         }
     }
 
@@ -93,6 +96,11 @@ impl Slot {
     pub(super) fn is_of(&self, row: &Row) -> bool {
         self.position == row.position
             && row.body.as_deref().is_some_and(|body| fingerprint(body) == self.fingerprint)
+    }
+
+    /// True of a public key.
+    pub(super) fn is_public_key(&self) -> bool {
+        self.numbers.first().is_some_and(|class| u64::from(*class) == CKO_PUBLIC_KEY)
     }
 
     /// True if only who is logged in may see it.
@@ -134,6 +142,7 @@ pub(super) struct Slots {
     handles: BTreeMap<ObjectId, Handle>,
     /// By CKA_ID and by CKA_LABEL.
     by_name: [BTreeSet<(u64, Handle)>; 2],
+    in_stock: BTreeSet<Handle>,
 }
 
 impl Slots {
@@ -142,7 +151,9 @@ impl Slots {
         let names = |at: usize| {
             placed.iter().filter_map(move |(handle, slot)| Some((*slot.names.get(at)?, *handle)))
         };
+        let stocked = placed.iter().filter(|(_, slot)| slot.is_in_stock);
         Self {
+            in_stock: stocked.map(|(handle, _)| *handle).collect(),
             handles: placed.iter().map(|(handle, slot)| (slot.id, *handle)).collect(),
             by_name: [names(0).collect(), names(1).collect()],
             by_handle: placed.into_iter().collect(),
@@ -155,12 +166,16 @@ impl Slots {
         for (by_name, name) in self.by_name.iter_mut().zip(slot.names) {
             by_name.insert((name, handle));
         }
+        if slot.is_in_stock {
+            self.in_stock.insert(handle);
+        }
         self.by_handle.insert(handle, slot);
     }
 
     pub(super) fn take(&mut self, handle: Handle) {
         let Some(slot) = self.by_handle.remove(&handle) else { return };
         self.handles.remove(&slot.id);
+        self.in_stock.remove(&handle);
         for (by_name, name) in self.by_name.iter_mut().zip(slot.names) {
             by_name.remove(&(name, handle));
         }
@@ -182,6 +197,23 @@ impl Slots {
     /// Every slot, in order of handle.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Handle, &Slot)> {
         self.by_handle.iter().map(|(handle, slot)| (*handle, slot))
+    }
+
+    /// What is in stock, in order of handle; of one label, if one is given.
+    pub(super) fn in_stock<'s>(
+        &'s self,
+        names: &Names,
+        label: Option<&[u8]>,
+    ) -> impl Iterator<Item = (Handle, &'s Slot)> {
+        let name = label.map(|label| names.of(Some(label)));
+        let [_, by_label] = &self.by_name;
+        let range = name.map(|name| by_label.range((name, 0)..=(name, Handle::MAX)));
+        let labelled = range.into_iter().flatten().map(|(_, handle)| *handle);
+        let all = self.in_stock.iter().copied().filter(move |_| name.is_none());
+        labelled
+            .chain(all)
+            .filter_map(|handle| Some((handle, self.get(handle)?)))
+            .filter(|(_, slot)| slot.is_in_stock)
     }
 
     /// What may have these attributes, of those that are to be looked at, in order of handle; and whether it is known to.
@@ -227,6 +259,7 @@ mod tests {
             born: 1,
             found_on: None,
             hold: Hold::Resident,
+            stock: None,
         }
     }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tandem_engine::event::{Event, Head, Record};
 use tandem_engine::log::{
-    Append, Catalogue, Followers, Following, Lease, Log, Notes, Position, Row, StoreError, Stored,
+    Append, Catalogue, Decide, Followers, Following, Lease, Log, Notes, Position, Row, StoreError,
+    Stored,
 };
 use tandem_engine::object::ObjectId;
 use tandem_values::Handle;
@@ -64,7 +65,7 @@ impl Hand {
     }
 
     /// Appends, in two transactions where that is the bug.
-    fn append_all(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
+    fn append_all(&self, seen: Position, build: &mut Decide<'_>) -> Stored<Head> {
         let mut records: Vec<Record> = Vec::new();
         if self.has(Bug::AcknowledgesEarly) {
             let before = self.world.books.lock().clone();
@@ -72,8 +73,8 @@ impl Hand {
         }
         let keeps = self.has(Bug::KeepsWrapped);
         let tears = self.has(Bug::TearsAppend);
-        let head = self.store.append(&mut |head| {
-            let mut append = build(head)?;
+        let head = self.store.append_after(seen, &mut |head, news| {
+            let mut append = build(head, news)?;
             if keeps {
                 append.erase.clear();
             }
@@ -154,8 +155,10 @@ impl Log for Hand {
         self.call(Kind::Read, "head", || self.store.head())
     }
 
-    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
-        self.call(Kind::Write, "append", || self.append_all(build))
+    fn append_after(&self, seen: Position, build: &mut Decide<'_>) -> Stored<Head> {
+        // One with this bug has decided by what it saw before, whatever others have written since.
+        let seen = if self.has(Bug::ClaimsUnseen) { Position::MAX } else { seen };
+        self.call(Kind::Write, "append", || self.append_all(seen, build))
     }
 
     fn read(&self, after: Position, limit: usize) -> Stored<Vec<Record>> {

@@ -2,7 +2,7 @@
 
 use super::{Books, MemoryStore};
 use tandem_engine::event::{Head, Record};
-use tandem_engine::log::{Append, Log, Notes, Position, StoreError, Stored};
+use tandem_engine::log::{Decide, Log, Notes, Position, StoreError, Stored};
 
 impl Books {
     pub(crate) fn head(&self) -> Head {
@@ -32,9 +32,10 @@ impl Log for MemoryStore {
         Ok(self.books.lock().head())
     }
 
-    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
+    fn append_after(&self, seen: Position, build: &mut Decide<'_>) -> Stored<Head> {
         let mut books = self.books.lock();
-        let append = build(&books.head())?;
+        let from = usize::try_from(seen).unwrap_or(usize::MAX);
+        let append = build(&books.head(), books.records.get(from..).unwrap_or_default())?;
         let mut head = books.head();
         for record in &append.records {
             if !follows(&head, record) {

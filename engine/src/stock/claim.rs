@@ -1,0 +1,158 @@
+//! Claiming: a key in stock becomes an application's by one transaction of the log. Which key it is, is decided when nobody
+//! else can write: what others have claimed or destroyed meanwhile is passed by. Members learn the name afterwards, as they
+//! learn of any change, and a key is found under its old one until then.
+
+use super::{KEEPER, fit, gone, label, name_of};
+use crate::error::Result;
+use crate::event::Event;
+use crate::journal::Entry as Appended;
+use crate::log::{Following, Position};
+use crate::object::{Hold, Object, ObjectId};
+use crate::shelf::{Entry, Stocked};
+use crate::token::Token;
+use std::sync::Arc;
+use tandem_values::keytype;
+use tandem_values::{Handle, Template, ck::CKA_TOKEN};
+
+/// So many keys are looked at for one that fits: others may claim the first ones at the same time.
+const OFFERS_MAX: usize = 32;
+/// So often it is looked again where others were quicker.
+const TRIES: usize = 8;
+
+/// A key that would do: its halves, the public one first, with the events that give them to the application.
+struct Offer {
+    halves: Vec<(Handle, ObjectId, Event)>,
+    /// A backup holds it.
+    is_backed_up: bool,
+}
+
+/// How far the members that hold keys have come.
+type Followings = Vec<Following>;
+
+impl Token {
+    /// Gives an application a key of the stock, if there is one that shows what is asked of a key, and of its public half.
+    /// Answers its handles, the public half's first; `None` if one must be made.
+    pub(crate) fn claim(
+        &self,
+        key: &Template,
+        public: Option<&Template>,
+    ) -> Result<Option<Vec<Handle>>> {
+        let is_meant = key.is(CKA_TOKEN) && public.is_none_or(|public| public.is(CKA_TOKEN));
+        let Some(kind) = keytype::of(public.unwrap_or(key)).filter(|_| is_meant) else {
+            return Ok(None);
+        };
+        for _ in 0..TRIES {
+            if !self.shelf.has_stock() {
+                return Ok(None);
+            }
+            self.shelf.refresh()?;
+            let seen = self.shelf.position();
+            let offers = self.offers(&kind, key, public)?;
+            if offers.is_empty() {
+                return Ok(None);
+            }
+            if let Some(handles) = self.take_one(seen, offers)? {
+                self.follow_claim();
+                return Ok(Some(handles));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the first of some keys that nobody has taken since, or none.
+    fn take_one(&self, seen: Position, offers: Vec<Offer>) -> Result<Option<Vec<Handle>>> {
+        let mut taken = None;
+        self.append_decided(seen, &mut |news| {
+            let gone = gone(news);
+            let is_there =
+                |offer: &&Offer| offer.halves.iter().all(|(_, id, _)| !gone.contains(id));
+            let Some(offer) = offers.iter().find(is_there) else { return Default::default() };
+            taken = Some(offer.halves.iter().map(|(handle, ..)| *handle).collect());
+            let events = offer.halves.iter().map(|(.., event)| Appended::from(event.clone()));
+            (events.collect(), Vec::new())
+        })?;
+        Ok(taken)
+    }
+
+    /// It is claimed, whatever comes of this.
+    fn follow_claim(&self) {
+        if let Err(error) = self.shelf.refresh() {
+            log::warn!("token {}: {error}; a claimed key is seen later", self.settings.label);
+        }
+        if !self.is_tended() {
+            self.catch_up();
+            self.tell_names();
+        }
+    }
+
+    /// Keys of the stock that would do, those first that a backup holds, and then the oldest.
+    fn offers(&self, kind: &str, key: &Template, public: Option<&Template>) -> Result<Vec<Offer>> {
+        let proven = self.store.following(KEEPER)?;
+        let followings = self
+            .keepers()
+            .map(|station| self.store.following(station.name()))
+            .collect::<std::result::Result<Followings, _>>()?;
+        let (cover, at_ms) = (self.cover(), self.clock.wall_ms());
+        let mut offers = Vec::new();
+        for hold in [Hold::Resident, Hold::OnDemand] {
+            let stock = name_of(kind, hold);
+            let is_ready = |stocked: &Stocked| {
+                stocked.born <= proven.position
+                    && !proven.excepts(stocked.id)
+                    && self.is_held(stocked, hold, &followings)
+            };
+            for stocked in self.shelf.stocked(Some(&label(&stock)), OFFERS_MAX, is_ready) {
+                let Some(entry) = self.shelf.get(stocked.handle)? else { continue };
+                let mate = match (public, entry.object.mate) {
+                    (Some(asked), Some(mate)) => self.shelf.by_id(mate)?.zip(Some(asked)),
+                    _ => None,
+                };
+                if public.is_some() != mate.is_some() {
+                    continue;
+                }
+                let is_backed_up = cover.over(&entry.object, entry.position).is_some();
+                let mut halves = Vec::new();
+                if let Some((mate, asked)) = mate {
+                    let Some(half) = self.half(&mate, asked, None, at_ms) else { continue };
+                    halves.push(half);
+                }
+                let Some(half) = self.half(&entry, key, Some(&stock), at_ms) else { continue };
+                halves.push(half);
+                offers.push(Offer { halves, is_backed_up });
+            }
+        }
+        offers.sort_by_key(|offer| !offer.is_backed_up);
+        Ok(offers)
+    }
+
+    /// Half of a key, or a whole one that has no halves, as the application's; `None` if it can't be that.
+    fn half(
+        &self,
+        entry: &Arc<Entry>,
+        asked: &Template,
+        stock: Option<&str>,
+        at_ms: u64,
+    ) -> Option<(Handle, ObjectId, Event)> {
+        let Object { id, template: stocked, hold, .. } = &entry.object;
+        let template = fit::changes(stocked, asked)?;
+        if stock.is_some() {
+            let mut shows = stocked.clone();
+            shows.merge(&template);
+            // Under its new name it might have to live elsewhere.
+            if self.settings.hold_of(&shows) != *hold {
+                return None;
+            }
+        }
+        let kind = stock.map(str::to_owned);
+        Some((entry.handle, *id, Event::Claimed { id: *id, template, at_ms, kind }))
+    }
+
+    /// True if as many members hold a key, or would load it, as the operator asks for.
+    fn is_held(&self, stocked: &Stocked, hold: Hold, followings: &Followings) -> bool {
+        let since = if hold == Hold::OnDemand { 0 } else { stocked.born };
+        let holds = |following: &&Following| {
+            following.position >= since && !following.excepts(stocked.id)
+        };
+        followings.iter().filter(holds).count() >= self.settings.min_replicas.max(1)
+    }
+}
