@@ -15,6 +15,7 @@ mod heads;
 mod keys;
 mod members;
 mod ring;
+mod stock;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {}
@@ -66,6 +67,7 @@ fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings
         keys::look(&subject, live, &status, findings);
         if let Some(session) = session {
             backup::look(&subject, live, findings);
+            stock::look(&subject, live, findings);
             session.close();
         }
     }

@@ -16,6 +16,7 @@ pub(crate) mod recovery;
 pub(crate) mod restore;
 pub(crate) mod runway;
 pub(crate) mod status;
+pub(crate) mod stock;
 pub(crate) mod verify;
 
 use crate::args::{Args, Command};
@@ -38,6 +39,7 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Restore(args) => restore::run(&mut context, &args),
         Command::Log(args) => log::run(&mut context, &args),
         Command::Runway(args) => runway::run(&mut context, &args),
+        Command::Stock(args) => stock::run(&mut context, &args),
         Command::Doctor(args) => doctor::run(&mut context, &args),
         Command::Bench(args) => bench::run(&mut context, &args),
         Command::Member(args) => member::run(&mut context, &args),
