@@ -156,6 +156,9 @@ pub struct StockKey {
     /// Where they live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// Whether they may agree on keys with others as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derive: Option<bool>,
 }
 
 /// Which member does the work.

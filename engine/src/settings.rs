@@ -102,6 +102,8 @@ pub struct StockSettings {
     pub count: u64,
     /// Where they live.
     pub hold: Hold,
+    /// Whether they may derive as well; key pairs only.
+    pub derive: bool,
 }
 
 /// The rule about keys that are not backed up.

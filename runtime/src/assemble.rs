@@ -54,7 +54,12 @@ fn rule(rule: &meant::Rule) -> settings::HoldRule {
 }
 
 fn stock(key: &meant::StockKey) -> settings::StockSettings {
-    settings::StockSettings { kind: key.kind.clone(), count: key.count, hold: hold(key.hold) }
+    settings::StockSettings {
+        kind: key.kind.clone(),
+        count: key.count,
+        hold: hold(key.hold),
+        derive: key.derive,
+    }
 }
 
 /// What the engine needs to know of a member.

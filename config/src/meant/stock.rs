@@ -29,6 +29,8 @@ pub struct StockKey {
     pub count: u64,
     /// Where they live.
     pub hold: Hold,
+    /// Whether they may derive as well (CKA_DERIVE); key pairs only.
+    pub derive: bool,
 }
 
 impl Check<'_> {
@@ -69,10 +71,18 @@ impl Check<'_> {
         })?;
         let count = self.required(&at.key("count"), typed.count, "count = 100")?;
         let count = self.number(&at.key("count"), Some(count), 0, 0..=COUNT_MAX)?;
+        let derive = typed.derive.unwrap_or(false);
+        if derive && matches!(kind, KeyType::Aes(_) | KeyType::Generic(_)) {
+            return Err(self.error(
+                &at.key("derive"),
+                "secret keys in stock derive nothing",
+                "leave it out; such keys are made when they are asked for",
+            ));
+        }
         let is_for = |rule: &&Rule| {
             rule.label.is_none() && rule.kind.as_ref().is_none_or(|ruled| *ruled == kind)
         };
         let ruled = rules.iter().find(is_for).map_or(hold, |rule| rule.hold);
-        Ok(StockKey { hold: typed.hold.unwrap_or(ruled), kind, count })
+        Ok(StockKey { hold: typed.hold.unwrap_or(ruled), kind, count, derive })
     }
 }

@@ -14,6 +14,8 @@ use crate::token::{Token, note};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tandem_values::ck::CKA_DERIVE;
+use tandem_values::keytype::Recipe;
 
 /// The most keys of a lot.
 const LOT_KEYS: u64 = 16;
@@ -281,7 +283,12 @@ impl Session {
     fn made_for(&self, stock: &StockSettings) -> Result<Made> {
         // Nobody shares it, so that each key is found on members by its name alone.
         let id = self.token().new_object_id();
-        let mut made = self.made_apart(&stock.kind.recipe(&id.0, &label(&stock.name())))?;
+        let mut recipe = stock.kind.recipe(&id.0, &label(&stock.name()));
+        if let (Recipe::Pair(_, public, private), true) = (&mut recipe, stock.derive) {
+            public.set(CKA_DERIVE, true);
+            private.set(CKA_DERIVE, true);
+        }
+        let mut made = self.made_apart(&recipe)?;
         for (object, _) in &mut made {
             object.stock = Some(stock.name());
             object.hold = stock.hold;

@@ -17,9 +17,10 @@ const fn is_free(kind: AttributeType) -> bool {
     )
 }
 
-/// What a key may be used for. It may be for less than the stock's; that a key derives decides which key of the ring wraps it.
-const fn is_usage(kind: AttributeType) -> bool {
-    matches!(
+/// What a key may be used for: it may be for less than the stock's.
+fn is_usage(stocked: &Template, kind: AttributeType) -> bool {
+    // That a secret key derives decides which key of the ring wraps it.
+    kind == CKA_DERIVE && stocked.class() != Some(CKO_SECRET_KEY) || matches!(
         kind,
         CKA_ENCRYPT
             | CKA_DECRYPT
@@ -47,7 +48,7 @@ pub(super) fn changes(stocked: &Template, asked: &Template) -> Option<Template> 
         if now == Some(value) || is_told_by_type(kind) || is_same_number(now, value) {
             continue;
         }
-        let is_less = is_usage(kind) && *value == Value::Flag(false);
+        let is_less = is_usage(stocked, kind) && *value == Value::Flag(false);
         if !is_free(kind) && !is_less {
             return None;
         }
@@ -104,6 +105,8 @@ mod tests {
                 (CKA_DESTROYABLE, false.into()),
             ];
             may_be.into_iter().for_each(|(kind, value)| asked.set(kind, value));
+            let pair = stocked.class() != Some(CKO_SECRET_KEY);
+            let stocked = if pair { stocked.with(CKA_DERIVE, true) } else { stocked };
             for usage in [CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_SIGN_RECOVER] {
                 if asked.has(usage) {
                     asked.set(usage, false);
