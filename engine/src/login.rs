@@ -483,8 +483,11 @@ impl Token {
             station.logout();
             return Ok(());
         }
+        // A store that can't be read now says nothing of the ring, which is as it was known before. Without it the member would
+        // be up and of no use.
+        let ring = self.known_ring().unwrap_or_else(|_| self.ring.read().clone());
         if user == User::User
-            && let Ok(Some(ring)) = self.known_ring()
+            && let Some(ring) = ring
         {
             let lease = station.lease()?;
             let handles = pair::find(&lease.desk(), &ring).map_err(|error| {
