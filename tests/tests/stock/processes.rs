@@ -90,8 +90,8 @@ fn claimed_by_many(demo: &Demo, count: u64) {
     };
     let mut running: Vec<Child> = (0..PROCESSES).map(|_| next()).collect();
     let began = Instant::now();
-    while there(demo) > 0 {
-        thread::sleep(Duration::from_millis(50 + chance.below(250)));
+    while acknowledged(&ledgers) < count || there(demo) > 0 {
+        thread::sleep(Duration::from_millis(20 + chance.below(80)));
         let at = usize::try_from(chance.below(16)).expect("a place");
         running[at].kill().expect("a process that is alive");
         running[at].wait().expect("a child");
@@ -103,11 +103,21 @@ fn claimed_by_many(demo: &Demo, count: u64) {
         process.kill().expect("a process that is alive");
         process.wait().expect("a child");
     }
+    assert!(kills > 0, "nobody was killed while keys were claimed");
     judge(demo, &ledgers, count);
     println!(
         "| {count} keys claimed by {PROCESSES} processes in {:.1} s, {kills} kills |",
         began.elapsed().as_secs_f64()
     );
+}
+
+/// How many keys processes say that they were given.
+fn acknowledged(ledgers: &Path) -> u64 {
+    let lines = |ledger: fs::DirEntry| {
+        fs::read_to_string(ledger.path()).map_or(0, |text| text.lines().count())
+    };
+    let ledgers = fs::read_dir(ledgers).expect("a folder").map(|ledger| ledger.expect("a file"));
+    u64::try_from(ledgers.map(lines).sum::<usize>()).expect("a number")
 }
 
 fn there(demo: &Demo) -> u64 {
