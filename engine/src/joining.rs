@@ -5,11 +5,11 @@
 //! so whoever runs it again goes on where it stopped. Until the log counts the member no process uses it.
 
 use crate::error::{Error, Result};
-use crate::event::{Event, Record};
+use crate::event::Event;
 use crate::fault::Fault;
 use crate::heads;
 use crate::health::Health;
-use crate::journal::Entry;
+use crate::journal::{Chooses, Entry};
 use crate::log::Position;
 use crate::login::Login;
 use crate::member::User;
@@ -355,11 +355,7 @@ impl Token {
     }
 
     /// The same of events that are chosen when nobody else can append any more, by what the log says after a position.
-    pub(crate) fn append_decided(
-        &self,
-        seen: Position,
-        decide: &mut dyn FnMut(&[Record]) -> (Vec<Entry>, Vec<Position>),
-    ) -> Result {
+    pub(crate) fn append_decided(&self, seen: Position, decide: &mut Chooses<'_>) -> Result {
         self.is_borne_out()?;
         let (seal, site) = (self.seal()?, self.site()?);
         self.journal.append_decided(&seal, site, seen, decide)

@@ -22,6 +22,9 @@ impl From<Event> for Entry {
     }
 }
 
+/// What is appended, and where wrapped bytes are erased, given records that have just come.
+pub type Chooses<'a> = dyn FnMut(&[Record]) -> (Vec<Entry>, Vec<Position>) + 'a;
+
 /// The log as one token uses it.
 pub struct Journal {
     store: Arc<dyn Store>,
@@ -69,7 +72,7 @@ impl Journal {
         seal: &Seal,
         site: Site,
         seen: Position,
-        decide: &mut dyn FnMut(&[Record]) -> (Vec<Entry>, Vec<Position>),
+        decide: &mut Chooses<'_>,
     ) -> Result {
         let at_ms = self.clock.wall_ms();
         let mut failure = None;

@@ -380,7 +380,7 @@ impl Token {
     /// Ends the login. Private session objects go with it.
     pub(crate) fn end_login(&self) {
         self.tell_heads(true);
-        self.tell_names();
+        self.tell_names(true);
         let rests = self.lay_to_rest() || self.resting.lock().is_some();
         self.close();
         if !rests {

@@ -52,10 +52,10 @@ impl Caretaker {
         let stocked: Vec<_> =
             tokens.iter().filter(|token| token.keeps_stock()).map(Arc::clone).collect();
         let stock = (!stocked.is_empty()).then(|| {
-            rounds("tandem-stock", stopped, move || {
-                stocked.iter().map(Token::keep_stock).min()
-            })
-            .inspect_err(|error| log::warn!("no thread fills the stock: {error}; run `tandem stock fill`"))
+            rounds("tandem-stock", stopped, move || stocked.iter().map(Token::keep_stock).min())
+                .inspect_err(|error| {
+                    log::warn!("no thread fills the stock: {error}; run `tandem stock fill`");
+                })
         });
         let threads = [Some(members), stock].into_iter().flatten().flatten().collect();
         Self { threads, going: Some(going) }

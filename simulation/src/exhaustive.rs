@@ -72,7 +72,16 @@ const fn script(
     tried: &'static [Action],
     aside: &'static [Action],
 ) -> Script {
-    Script { name, before, tried, aside, spares: 0, hold: Hold::Resident, generator: None, stock: 0 }
+    Script {
+        name,
+        before,
+        tried,
+        aside,
+        spares: 0,
+        hold: Hold::Resident,
+        generator: None,
+        stock: 0,
+    }
 }
 
 /// Every short script.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tandem_engine::error::Error;
 use tandem_engine::event::{Event, Record};
 use tandem_engine::heads::HeadRecord;
-use tandem_engine::object::ObjectId;
+use tandem_engine::object::{Object, ObjectId};
 use tandem_engine::step::Verb;
 use tandem_values::template::Reading;
 use tandem_values::{Handle, Value, ck::*};
@@ -293,7 +293,7 @@ impl Judge<'_> {
             return Err("keeping the stock changed or claimed something".into());
         }
         let object = |id: &ObjectId| self.truth.objects.get(id).map(|real| &real.object);
-        let is_in_stock = |id: &ObjectId| object(id).is_some_and(|object| object.is_in_stock());
+        let is_in_stock = |id: &ObjectId| object(id).is_some_and(Object::is_in_stock);
         // One that was made may be claimed by another by now.
         if let Some(id) = destroyed.iter().find(|id| !is_in_stock(id)) {
             return Err(format!("object {id} was destroyed, which was claimed"));

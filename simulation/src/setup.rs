@@ -81,7 +81,8 @@ impl Options {
     /// What is kept in stock.
     pub fn stocks(&self) -> Vec<StockSettings> {
         let kinds = STOCKED.iter().filter_map(|kind| kind.parse().ok());
-        let stock = |kind| StockSettings { kind, count: self.stock, hold: self.hold, derive: false };
+        let stock =
+            |kind| StockSettings { kind, count: self.stock, hold: self.hold, derive: false };
         if self.stock == 0 { Vec::new() } else { kinds.map(stock).collect() }
     }
 

@@ -156,10 +156,16 @@ impl Show for RestoredReport {
             "is kept where it stands, not backed up and not to be copied",
         )?;
         if let Some(named) = self.named {
-            screen.line(format!("{} of the stock bear the names under which they were claimed", keys(named)))?;
+            screen.line(format!(
+                "{} of the stock bear the names under which they were claimed",
+                keys(named)
+            ))?;
         }
         if let Some(lost) = self.named_lost.filter(|lost| *lost > 0) {
-            screen.line(format!("{} that were claimed are not in the backup: made after it, and lost", keys(lost)))?;
+            screen.line(format!(
+                "{} that were claimed are not in the backup: made after it, and lost",
+                keys(lost)
+            ))?;
         }
         if self.held_back > 0 {
             screen.line(format!(

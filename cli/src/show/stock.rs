@@ -74,7 +74,9 @@ impl Show for StockFillReport {
     fn show(&self, screen: &mut Screen) -> Result {
         let made = keys(self.made);
         match &self.error {
-            None => screen.line(format!("made {made} for the stock of {}, which is full", self.token)),
+            None => {
+                screen.line(format!("made {made} for the stock of {}, which is full", self.token))
+            }
             Some(error) => {
                 screen.line(format!("made {made} for the stock of {}, then: {error}", self.token))
             }

@@ -41,8 +41,7 @@ impl Check<'_> {
         typed: typed::Stock,
         (hold, rules): (Hold, &[Rule]),
     ) -> Result<Stock, Error> {
-        let names =
-            typed.names.map(|names| self.absolute(&at.key("names"), &names)).transpose()?;
+        let names = typed.names.map(|names| self.absolute(&at.key("names"), &names)).transpose()?;
         let mut keys: Vec<StockKey> = Vec::new();
         for (index, key) in typed.key.into_iter().enumerate() {
             let at = at.key("key").item(index);
@@ -66,9 +65,8 @@ impl Check<'_> {
         (hold, rules): (Hold, &[Rule]),
     ) -> Result<StockKey, Error> {
         let kind = self.required(&at.key("type"), typed.kind.as_deref(), "type = \"ec:p256\"")?;
-        let kind = KeyType::from_str(kind).map_err(|why| {
-            self.error(&at.key("type"), why, "or leave the table out")
-        })?;
+        let kind = KeyType::from_str(kind)
+            .map_err(|why| self.error(&at.key("type"), why, "or leave the table out"))?;
         let count = self.required(&at.key("count"), typed.count, "count = 100")?;
         let count = self.number(&at.key("count"), Some(count), 0, 0..=COUNT_MAX)?;
         let derive = typed.derive.unwrap_or(false);

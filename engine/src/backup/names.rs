@@ -12,7 +12,7 @@ use crate::journal::Entry;
 use crate::log::Position;
 use crate::object::{Object, ObjectId};
 use crate::seal::Seal;
-use crate::stock::About;
+use crate::stock::{About, RETRY_MS};
 use crate::token::Token;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -82,10 +82,13 @@ impl Token {
         }
     }
 
-    /// Has the names written where the operator wants them, if there are new ones and no other process is at it.
-    pub fn tell_names(&self) {
+    /// Has the names written where the operator wants them, if there are new ones and no other process is at it: `now` if the
+    /// login is about to end, even if that has just failed.
+    pub(crate) fn tell_names(&self, now: bool) {
         let Some(sink) = &self.name_sink else { return };
-        if self.seal.read().is_none() || self.is_in_doubt() {
+        let at_ms = self.clock.steady_ms();
+        let is_early = !now && at_ms < self.stocking.due_ms(About::Names);
+        if is_early || self.seal.read().is_none() || self.is_in_doubt() {
             return;
         }
         let told = (|| -> Result {
@@ -110,6 +113,7 @@ impl Token {
                 let label = &self.settings.label;
                 let message = format!("token {label}: {error}; it is tried again");
                 self.stocking.tell(About::Names, message);
+                self.stocking.put_off(About::Names, at_ms, RETRY_MS);
             }
         }
     }

@@ -274,8 +274,7 @@ impl Shelf {
 
     fn like(&self, wanted: &Template, is_meant: impl Fn(&Slot) -> bool) -> Vec<(Handle, bool)> {
         let broken = self.broken.read();
-        let is_meant =
-            |slot: &Slot| is_meant(slot) && is_sound(&broken, slot.born, slot.position);
+        let is_meant = |slot: &Slot| is_meant(slot) && is_sound(&broken, slot.born, slot.position);
         self.books.read().slots.like(&self.names, wanted, is_meant)
     }
 

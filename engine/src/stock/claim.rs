@@ -15,7 +15,7 @@ use tandem_values::keytype;
 use tandem_values::{Handle, Template, ck::CKA_TOKEN};
 
 /// So many keys are looked at for one that fits: others may claim the first ones at the same time.
-const OFFERS_MAX: usize = 32;
+const OFFERS_MAX: usize = 16;
 /// So often it is looked again where others were quicker.
 const TRIES: usize = 8;
 
@@ -51,7 +51,7 @@ impl Token {
             if offers.is_empty() {
                 return Ok(None);
             }
-            if let Some(handles) = self.take_one(seen, offers)? {
+            if let Some(handles) = self.take_one(seen, &offers)? {
                 self.follow_claim();
                 return Ok(Some(handles));
             }
@@ -60,7 +60,7 @@ impl Token {
     }
 
     /// Takes the first of some keys that nobody has taken since, or none.
-    fn take_one(&self, seen: Position, offers: Vec<Offer>) -> Result<Option<Vec<Handle>>> {
+    fn take_one(&self, seen: Position, offers: &[Offer]) -> Result<Option<Vec<Handle>>> {
         let mut taken = None;
         self.append_decided(seen, &mut |news| {
             let gone = gone(news);
@@ -81,7 +81,7 @@ impl Token {
         }
         if !self.is_tended() {
             self.catch_up();
-            self.tell_names();
+            self.tell_names(false);
         }
     }
 
@@ -150,9 +150,8 @@ impl Token {
     /// True if as many members hold a key, or would load it, as the operator asks for.
     fn is_held(&self, stocked: &Stocked, hold: Hold, followings: &Followings) -> bool {
         let since = if hold == Hold::OnDemand { 0 } else { stocked.born };
-        let holds = |following: &&Following| {
-            following.position >= since && !following.excepts(stocked.id)
-        };
+        let holds =
+            |following: &&Following| following.position >= since && !following.excepts(stocked.id);
         followings.iter().filter(holds).count() >= self.settings.min_replicas.max(1)
     }
 }

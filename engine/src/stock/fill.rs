@@ -1,7 +1,7 @@
 //! Filling the stock: keys are made in small lots, by whoever holds the lease of the stock's follower, as background work that
 //! leaves signatures their lanes. A lot is in the log at once, and is given out when it was proven.
 
-use super::{About, KEEPER, label};
+use super::{About, KEEPER, RETRY_MS, label};
 use crate::error::{Error, Result};
 use crate::log::{Lease, Position};
 use crate::object::{Object, ObjectId};
@@ -28,8 +28,6 @@ const SETTLED_MS: u64 = 10_000;
 const LOOK_MS: u64 = 1_000;
 /// The same where another process fills it.
 const OTHERS_MS: u64 = 5_000;
-/// How long after a failure it is tried again, in milliseconds.
-const RETRY_MS: u64 = 60_000;
 
 /// A key that was made and is nowhere yet.
 type Made = Vec<(Object, Option<Vec<u8>>)>;
@@ -43,14 +41,14 @@ impl Token {
     /// One round of keeping the stock full, and of having the names of claimed keys written, beside the application's calls.
     /// Answers in how many milliseconds the next is due.
     pub fn keep_stock(self: &Arc<Self>) -> u64 {
-        self.tell_names();
+        self.tell_names(false);
         let now = self.clock.steady_ms();
         if !self.login.read().is_user() {
             *self.stocking.since_ms.lock() = None;
             return LOOK_MS;
         }
         let settled = self.stocking.since_ms.lock().get_or_insert(now).saturating_add(SETTLED_MS);
-        let due = settled.max(*self.stocking.due_ms.lock());
+        let due = settled.max(self.stocking.due_ms(About::Keys));
         if now < due {
             return LOOK_MS.min(due.saturating_sub(now)).max(1);
         }
@@ -59,7 +57,7 @@ impl Token {
             Ok(Some(false)) => LOOK_MS,
             Ok(None) => OTHERS_MS,
             Err(error) => {
-                *self.stocking.due_ms.lock() = self.clock.steady_ms().saturating_add(RETRY_MS);
+                self.stocking.fail(self.clock.steady_ms());
                 // That the login has ended meanwhile is no failure.
                 if self.login.read().is_user() {
                     let message = format!(
@@ -84,7 +82,9 @@ impl Token {
         self.prove_left(&mut *writing)?;
         let more = match self.shortage() {
             Some((stock, missing)) => {
-                self.make_lot(&mut *writing, stock, missing.min(LOT_KEYS), 1, &Quiet)?;
+                // What has failed before is tried with as little as can be.
+                let lot = if self.stocking.has_failed() { 1 } else { LOT_KEYS };
+                self.make_lot(&mut *writing, stock, missing.min(lot), 1, &Quiet)?;
                 true
             }
             None => false,
@@ -92,7 +92,7 @@ impl Token {
         self.stocking.is_well(About::Keys);
         if !more && !self.is_all_given_out()? {
             // What could not be proven just now is no more likely to be in a second.
-            *self.stocking.due_ms.lock() = self.clock.steady_ms().saturating_add(RETRY_MS);
+            self.stocking.put_off(About::Keys, self.clock.steady_ms(), RETRY_MS);
         }
         Ok(Some(more))
     }
@@ -236,8 +236,9 @@ impl Token {
         } else {
             self.proven_on(object.id, object.born).len()
         };
-        Ok((proven < wanted)
-            .then(|| format!("it is proven on {proven} members, and min_replicas asks for {wanted}")))
+        Ok((proven < wanted).then(|| {
+            format!("it is proven on {proven} members, and min_replicas asks for {wanted}")
+        }))
     }
 
     /// Up to where the keys in stock came from a backup of which no names were taken.
@@ -275,7 +276,9 @@ impl Token {
 }
 
 fn keys_done(progress: &dyn Progress, count: u64) {
-    (0..count).for_each(|_| progress.step());
+    for _ in 0..count {
+        progress.step();
+    }
 }
 
 impl Session {

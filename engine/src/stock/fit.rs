@@ -20,17 +20,18 @@ const fn is_free(kind: AttributeType) -> bool {
 /// What a key may be used for: it may be for less than the stock's.
 fn is_usage(stocked: &Template, kind: AttributeType) -> bool {
     // That a secret key derives decides which key of the ring wraps it.
-    kind == CKA_DERIVE && stocked.class() != Some(CKO_SECRET_KEY) || matches!(
-        kind,
-        CKA_ENCRYPT
-            | CKA_DECRYPT
-            | CKA_SIGN
-            | CKA_SIGN_RECOVER
-            | CKA_VERIFY
-            | CKA_VERIFY_RECOVER
-            | CKA_WRAP
-            | CKA_UNWRAP
-    )
+    kind == CKA_DERIVE && stocked.class() != Some(CKO_SECRET_KEY)
+        || matches!(
+            kind,
+            CKA_ENCRYPT
+                | CKA_DECRYPT
+                | CKA_SIGN
+                | CKA_SIGN_RECOVER
+                | CKA_VERIFY
+                | CKA_VERIFY_RECOVER
+                | CKA_WRAP
+                | CKA_UNWRAP
+        )
 }
 
 /// What the type of a key says, by which its stock was found; a curve is written in more than one way.
@@ -59,7 +60,8 @@ pub(super) fn changes(stocked: &Template, asked: &Template) -> Option<Template> 
 
 /// An RSA exponent, which may have zeroes before it.
 fn is_same_number(now: Option<&Value>, asked: &Value) -> bool {
-    let bare = |bytes: &[u8]| bytes.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
+    let bare =
+        |bytes: &[u8]| bytes.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
     match (now, asked) {
         (Some(Value::Bytes(now)), Value::Bytes(asked)) => {
             !asked.is_empty() && bare(now) == bare(asked) && now.len() != asked.len()
@@ -79,9 +81,14 @@ mod tests {
         let (mechanism, halves) = match kind.parse::<KeyType>().unwrap().recipe(b"id", "label") {
             Recipe::Pair(mechanism, public, private) => (
                 mechanism,
-                vec![public.with(CKA_CLASS, CKO_PUBLIC_KEY), private.with(CKA_CLASS, CKO_PRIVATE_KEY)],
+                vec![
+                    public.with(CKA_CLASS, CKO_PUBLIC_KEY),
+                    private.with(CKA_CLASS, CKO_PRIVATE_KEY),
+                ],
             ),
-            Recipe::Secret(mechanism, key) => (mechanism, vec![key.with(CKA_CLASS, CKO_SECRET_KEY)]),
+            Recipe::Secret(mechanism, key) => {
+                (mechanism, vec![key.with(CKA_CLASS, CKO_SECRET_KEY)])
+            }
         };
         let key_type = crate::check::generated(mechanism.kind).unwrap().1;
         let complete = |mut half: Template| {
@@ -94,7 +101,8 @@ mod tests {
 
     #[test]
     fn names_dates_and_less_usage_may_be_asked_for() {
-        for stocked in ["ec:p256", "rsa:2048", "aes:256", "generic:32", "ed25519"].map(made).concat()
+        for stocked in
+            ["ec:p256", "rsa:2048", "aes:256", "generic:32", "ed25519"].map(made).concat()
         {
             let mut asked = stocked.clone();
             let may_be = [

@@ -82,7 +82,8 @@ impl Token {
         let mut to = self.store.head()?.position;
         while to > 0 {
             let from: Position = to.saturating_sub(BATCH);
-            let records = self.store.read(from, usize::try_from(to - from).unwrap_or(usize::MAX))?;
+            let records =
+                self.store.read(from, usize::try_from(to - from).unwrap_or(usize::MAX))?;
             for record in records.iter().filter(|record| record.at_ms >= since_ms) {
                 if let Some(Event::Claimed { kind: Some(name), .. }) = record.event() {
                     let count = claimed.entry(name).or_default();

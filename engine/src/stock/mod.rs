@@ -30,11 +30,18 @@ const LABEL: &str = "tandem stock ";
 pub(crate) struct Stocking {
     /// When the user's login was first seen, on the steady clock; `None` while there is none.
     since_ms: Mutex<Option<u64>>,
-    /// When something may be tried again that has failed.
-    due_ms: Mutex<u64>,
+    /// How often making keys has failed since it last went well.
+    failures: Mutex<u32>,
+    /// When making keys, and writing names, may be tried again that has failed.
+    due_ms: Mutex<[u64; 2]>,
     /// What failed last, of the stock and of its names: it is said once.
     told: Mutex<[Option<String>; 2]>,
 }
+
+/// How long after a first failure it is tried again, in milliseconds: twice as long after each further one.
+pub(crate) const RETRY_MS: u64 = 60_000;
+/// So often the time doubles: to an hour and some minutes.
+const DOUBLINGS_MAX: u32 = 6;
 
 /// Of what a failure is said.
 #[derive(Clone, Copy)]
@@ -46,6 +53,31 @@ pub(crate) enum About {
 }
 
 impl Stocking {
+    /// When something is due that has failed; zero if it hasn't.
+    pub(crate) fn due_ms(&self, about: About) -> u64 {
+        self.due_ms.lock().get(about as usize).copied().unwrap_or(0)
+    }
+
+    /// It is not tried again before so long after now.
+    pub(crate) fn put_off(&self, about: About, now_ms: u64, wait_ms: u64) {
+        if let Some(due_ms) = self.due_ms.lock().get_mut(about as usize) {
+            *due_ms = now_ms.saturating_add(wait_ms);
+        }
+    }
+
+    /// True if the last keys that were to be made could not be.
+    fn has_failed(&self) -> bool {
+        *self.failures.lock() > 0
+    }
+
+    /// Making keys has failed: each time costs records of the log, so it is tried less and less often.
+    fn fail(&self, now_ms: u64) {
+        let mut failures = self.failures.lock();
+        let wait_ms = RETRY_MS.saturating_mul(1 << (*failures).min(DOUBLINGS_MAX));
+        *failures = failures.saturating_add(1);
+        self.put_off(About::Keys, now_ms, wait_ms);
+    }
+
     /// Says what failed, unless it is what was said last.
     pub(crate) fn tell(&self, about: About, message: String) {
         let mut told = self.told.lock();
@@ -60,6 +92,10 @@ impl Stocking {
     pub(crate) fn is_well(&self, about: About) {
         if let Some(last) = self.told.lock().get_mut(about as usize) {
             *last = None;
+        }
+        self.put_off(about, 0, 0);
+        if matches!(about, About::Keys) {
+            *self.failures.lock() = 0;
         }
     }
 }

@@ -27,7 +27,9 @@ impl Token {
         let mut destroyed = 0_u64;
         for batch in surplus.rchunks(BATCH) {
             destroyed = destroyed.saturating_add(self.destroy_stocked(batch)?);
-            batch.iter().for_each(|_| progress.step());
+            for _ in batch {
+                progress.step();
+            }
         }
         Ok(destroyed)
     }

@@ -16,7 +16,8 @@ use Vendor::{Kryoptic, SoftHsm};
 /// CKA_TANDEM_BACKED_UP (`pkcs11-headers/tandem-pkcs11.h`).
 const BACKED_UP: u64 = 0x8000_0000 | 0x1444_0000 | 1;
 
-const STOCK: [(&str, u64); 4] = [("rsa:2048", 2), ("ec:p256", 3), ("aes:256", 2), ("generic:32", 2)];
+const STOCK: [(&str, u64); 4] =
+    [("rsa:2048", 2), ("ec:p256", 3), ("aes:256", 2), ("generic:32", 2)];
 const KINDS: [(Kind, &str); 4] = [
     (Kind::Rsa(2048), "rsa:2048"),
     (Kind::P256, "ec:p256"),
@@ -31,7 +32,8 @@ fn is_backed_up(session: &Session, made: Made) -> bool {
 /// The labels of all objects that are seen.
 fn labels(session: &Session) -> Vec<String> {
     let found = session.find_objects(&[]).expect("a search");
-    let label = |object| String::from_utf8(value(session, object, AttributeType::Label)).expect("text");
+    let label =
+        |object| String::from_utf8(value(session, object, AttributeType::Label)).expect("text");
     found.into_iter().map(label).collect()
 }
 
@@ -112,7 +114,10 @@ fn claimed_at_once(demo: &Demo) {
             // It is tried again when its back-off is over.
             thread::sleep(Duration::from_secs(3));
         }
-        let all: usize = KINDS.iter().map(|(kind, _)| 1 + usize::from(kind.class() == ObjectClass::PRIVATE_KEY)).sum();
+        let all: usize = KINDS
+            .iter()
+            .map(|(kind, _)| 1 + usize::from(kind.class() == ObjectClass::PRIVATE_KEY))
+            .sum();
         assert_eq!(labels(&session).len(), all);
     }
     for (kind, name) in KINDS {
@@ -122,7 +127,10 @@ fn claimed_at_once(demo: &Demo) {
     // By another process, and by each member's own module under the application's names.
     assert_eq!(done(demo, &["verify"])["verified"], true);
     for member in ["a", "b"] {
-        assert_eq!(done(demo, &["reconcile", "--plan"])["steps"].as_array().expect("steps").len(), 0);
+        assert_eq!(
+            done(demo, &["reconcile", "--plan"])["steps"].as_array().expect("steps").len(),
+            0
+        );
         let stands = !std::fs::read_to_string(demo.config()).expect("a text").contains("on-demand");
         let direct = demo.direct(member);
         let wanted = [Attribute::Id("P-256 claimed".into()), Attribute::Token(true)];

@@ -42,11 +42,17 @@ fn what_is_there_beyond_the_count_stays_until_it_is_dropped() {
         keep(demo, &[("ec:p256", 2)]);
         assert_eq!(done(demo, &["stock", "fill"])["made"], 0);
         assert_eq!(done(demo, &["stock"])["levels"][0]["surplus"], 4);
-        assert_eq!(done(demo, &["stock", "drop", "--type", "ec:p256", "--keep", "5"])["dropped"], 1);
+        assert_eq!(
+            done(demo, &["stock", "drop", "--type", "ec:p256", "--keep", "5"])["dropped"],
+            1
+        );
         assert_eq!(done(demo, &["stock", "drop", "--type", "ec:p256"])["dropped"], 3);
         assert_eq!(level(demo, "ec:p256"), [2, 2, 0, 0]);
         assert_eq!(done(demo, &["verify"])["verified"], true);
-        assert_eq!(done(demo, &["reconcile", "--plan"])["steps"].as_array().expect("steps").len(), 0);
+        assert_eq!(
+            done(demo, &["reconcile", "--plan"])["steps"].as_array().expect("steps").len(),
+            0
+        );
     });
 }
 
@@ -63,7 +69,10 @@ fn the_runway_counts_what_is_in_stock() {
         let dates = ["--every", "180d", "--json"];
         let report = demo.report(&[&["runway"], &dates[..2]].concat());
         let stock = &report["stocks"][0];
-        assert_eq!((stock["backed_up"].as_u64(), stock["not_backed_up"].as_u64()), (Some(4), Some(0)));
+        assert_eq!(
+            (stock["backed_up"].as_u64(), stock["not_backed_up"].as_u64()),
+            (Some(4), Some(0))
+        );
         assert!(report["notes"].to_string().contains("in stock"), "{report:#}");
         assert!(argument(demo, "one.bundle").ends_with("one.bundle"));
     });

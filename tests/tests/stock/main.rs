@@ -19,9 +19,9 @@ fn keep_with(demo: &Demo, lines: &str, keys: &[(&str, u64)]) {
     };
     let keys: String = keys.iter().map(key).collect();
     demo.configure(|text| {
-        let begin = text.find("[token.stock]").unwrap_or_else(|| {
-            text.find("[[token.member]]").expect("a member")
-        });
+        let begin = text
+            .find("[token.stock]")
+            .unwrap_or_else(|| text.find("[[token.member]]").expect("a member"));
         let end = text.find("[[token.member]]").expect("a member");
         format!("{}[token.stock]\n{lines}\n{keys}{}", &text[..begin], &text[end..])
     });

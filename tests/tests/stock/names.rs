@@ -1,6 +1,7 @@
 //! Names: what was claimed after a backup bears its name again when that backup is restored.
 
 use super::{argument, back_up, done, file, keep, keep_with, level, refused, said};
+use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::Session;
 use std::fs;
 use tandem_tests::keys::{DIGEST, Kind};
@@ -14,8 +15,17 @@ fn application_of(demo: &Demo) -> (Application, Session) {
     application()
 }
 
-/// A demo with keys in a backup, of which some were claimed since, and nothing left of it but bundle, names and shares.
+/// The same, and nothing left of it but bundle, names and shares.
 fn burnt(demo: &Demo) -> PublicKey {
+    let public = named(demo);
+    for gone in ["members", "state"] {
+        fs::remove_dir_all(file(demo, gone)).expect("a folder");
+    }
+    public
+}
+
+/// A demo with keys in a backup, of which one was claimed since.
+fn named(demo: &Demo) -> PublicKey {
     let names = format!("names = \"{}\"", argument(demo, "names"));
     keep_with(demo, &names, &[("ec:p256", 4)]);
     done(demo, &["stock", "fill"]);
@@ -29,9 +39,6 @@ fn burnt(demo: &Demo) -> PublicKey {
     // The end of the login has them written at the latest.
     let doctor = said(&demo.tandem(&["doctor"]));
     assert!(doctor.contains("lack no claim"), "{doctor}");
-    for gone in ["members", "state"] {
-        fs::remove_dir_all(file(demo, gone)).expect("a folder");
-    }
     public
 }
 
@@ -53,9 +60,12 @@ fn a_key_that_was_claimed_after_the_backup_bears_its_name_again() {
             1,
             &["holds no names"],
         );
-        let restored =
-            done(&new, &["restore", &bundle, "--names", &names, "--shares", &shares]);
-        assert_eq!((&restored["named"], &restored["named_lost"]), (&1.into(), &0.into()), "{restored}");
+        let restored = done(&new, &["restore", &bundle, "--names", &names, "--shares", &shares]);
+        assert_eq!(
+            (&restored["named"], &restored["named_lost"]),
+            (&1.into(), &0.into()),
+            "{restored}"
+        );
         assert_eq!(restored["held_back"], 0, "{restored}");
         keep(&new, &[]);
         assert_eq!(level(&new, "ec:p256")[0], 3);
@@ -73,13 +83,38 @@ fn a_key_that_was_claimed_after_the_backup_bears_its_name_again() {
 }
 
 #[test]
+fn members_that_lived_know_the_key_by_its_name() {
+    alone(&Wanted::mixed(), |demo| {
+        let public = named(demo);
+        fs::remove_dir_all(file(demo, "state")).expect("a folder");
+        let (bundle, names) = (argument(demo, "one.bundle"), argument(demo, "names"));
+        let restored = done(demo, &["restore", &bundle, "--names", &names]);
+        assert_eq!(restored["named"], 1, "{restored}");
+        assert_eq!(restored["newer"].as_array().map(Vec::len), Some(0), "{restored}");
+        assert_eq!(done(demo, &["verify"])["verified"], true);
+        for member in ["a", "b"] {
+            let wanted = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Token(true)];
+            let there = demo.direct(member).find_objects(&wanted).expect("a search").len();
+            assert_eq!(there, 4, "none twice on {member}");
+        }
+        let (_application, session) = application();
+        let made = Kind::P256.find(&session, "zone").expect("the zone's key");
+        let signature = Kind::P256.work(&session, made).expect("it signs");
+        assert!(public.verifies(&DIGEST, &signature), "it is another key");
+    });
+}
+
+#[test]
 fn without_the_names_nothing_of_the_stock_is_given_out_until_somebody_says_so() {
     alone(&Wanted::mixed(), |demo| {
         let public = burnt(demo);
         let new = new(demo);
         let (bundle, shares) = (argument(demo, "one.bundle"), argument(demo, "shares"));
         let restored = done(&new, &["restore", &bundle, "--shares", &shares]);
-        assert_eq!((&restored["named"], &restored["held_back"]), (&serde_json::Value::Null, &4.into()));
+        assert_eq!(
+            (&restored["named"], &restored["held_back"]),
+            (&serde_json::Value::Null, &4.into())
+        );
         keep(&new, &[]);
         let shows = |session: &Session, name: &str| {
             let made = Kind::P256.make(session, name).expect("a key");

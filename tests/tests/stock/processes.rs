@@ -91,7 +91,8 @@ fn claimed_by_many(demo: &Demo, count: u64) {
     let mut running: Vec<Child> = (0..PROCESSES).map(|_| next()).collect();
     let began = Instant::now();
     while acknowledged(&ledgers) < count || there(demo) > 0 {
-        thread::sleep(Duration::from_millis(20 + chance.below(80)));
+        // The longer the log, the longer a process takes before it claims.
+        thread::sleep(Duration::from_millis(20 + chance.below(80 + count / 10)));
         let at = usize::try_from(chance.below(16)).expect("a place");
         running[at].kill().expect("a process that is alive");
         running[at].wait().expect("a child");
@@ -142,7 +143,9 @@ fn judge(demo: &Demo, ledgers: &Path, count: u64) {
 
     let (_application, session) = application();
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
-    for object in session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY)]).expect("a search") {
+    for object in
+        session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY)]).expect("a search")
+    {
         let label = String::from_utf8(value(&session, object, AttributeType::Label)).expect("text");
         let point = hex(&value(&session, object, AttributeType::EcPoint));
         assert!(shown.insert(label.clone(), point).is_none(), "{label} is there twice");

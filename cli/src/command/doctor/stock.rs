@@ -34,7 +34,11 @@ fn judge(around: &str, level: &Level, findings: &mut Findings) {
             "see: tandem stock",
         );
     } else if level.missing() > 0 {
-        findings.note(around, found, "it is filled by whoever is logged in; at once: tandem stock fill");
+        findings.note(
+            around,
+            found,
+            "it is filled by whoever is logged in; at once: tandem stock fill",
+        );
     } else {
         findings.ok(around, found);
     }
@@ -54,11 +58,17 @@ fn look_at_names(around: &str, live: Live<'_>, path: &Path, findings: &mut Findi
     let found = format!("the names in {shown} are of {}", time(header.at_ms));
     let ours = live.token.serial().is_ok_and(|serial| serial == header.serial) && header.names;
     match live.token.claims_since(header.to) {
-        _ if !ours => findings.wrong(around, format!("{shown} holds no names of this token"), remedy),
+        _ if !ours => {
+            findings.wrong(around, format!("{shown} holds no names of this token"), remedy)
+        }
         Ok(0) => findings.ok(around, format!("{found} and lack no claim")),
         Ok(lacking) => {
             let lacking = usize::try_from(lacking).unwrap_or(usize::MAX);
-            findings.note(around, format!("{found} and lack {}", count(lacking, "claim", "claims")), remedy);
+            findings.note(
+                around,
+                format!("{found} and lack {}", count(lacking, "claim", "claims")),
+                remedy,
+            );
         }
         Err(error) => findings.wrong(around, error.to_string(), "mend what the message names"),
     }

@@ -32,10 +32,16 @@ pub(super) fn share_out(
         }
     }
     let counted = kinds.into_iter().map(|(kind, keys)| {
-        format!("{} in stock ({kind}): counted where keys run out first", count(keys, "key is", "keys are"))
+        format!(
+            "{} in stock ({kind}): counted where keys run out first",
+            count(keys, "key is", "keys are")
+        )
     });
     let idle = idle.into_iter().map(|(kind, keys)| {
-        format!("{} in stock ({kind}) that nobody takes: not counted", count(keys, "key is", "keys are"))
+        format!(
+            "{} in stock ({kind}) that nobody takes: not counted",
+            count(keys, "key is", "keys are")
+        )
     });
     counted.chain(idle).collect()
 }
@@ -74,8 +80,11 @@ mod tests {
     #[test]
     fn each_key_in_stock_counts_once_and_where_keys_run_out_first() {
         let schedule = Schedule::new(Some(0), 0, 100 * DAY, 200 * DAY).unwrap();
-        let mut supplies =
-            [supply("slow", "ec:p256", 90), supply("quick", "ec:p256", 30), supply("rsa", "rsa:2048", 30)];
+        let mut supplies = [
+            supply("slow", "ec:p256", 90),
+            supply("quick", "ec:p256", 30),
+            supply("rsa", "rsa:2048", 30),
+        ];
         let stock: Vec<_> =
             (0..4).map(|number| key("ec:p256", number < 3)).chain([key("aes:256", true)]).collect();
         let notes = share_out(&stock, &mut supplies, &schedule);
