@@ -210,6 +210,7 @@ fn keys_in_stock() {
 
 #[test]
 fn keys_in_stock_live_where_the_rules_for_their_type_say() {
+    use tandem_config::meant::Hold::{OnDemand, Resident};
     let text = SOUND.replace(
         "[[token.member]]",
         "[[token.rule]]\nlabel = \"zsk-*\"\nhold = \"resident\"\n[[token.rule]]\ntype = \"ec:p256\"\nhold = \"on-demand\"\n\
@@ -219,7 +220,6 @@ fn keys_in_stock_live_where_the_rules_for_their_type_say() {
     let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
     let keys: Vec<_> =
         config.tokens[0].stock.keys.iter().map(|key| (key.count, key.hold)).collect();
-    use tandem_config::meant::Hold::{OnDemand, Resident};
     assert_eq!(keys, [(5, OnDemand), (2, Resident), (1, Resident)]);
 }
 

@@ -112,7 +112,9 @@ mod tests {
                 (CKA_MODIFIABLE, false.into()),
                 (CKA_DESTROYABLE, false.into()),
             ];
-            may_be.into_iter().for_each(|(kind, value)| asked.set(kind, value));
+            for (kind, value) in may_be {
+                asked.set(kind, value);
+            }
             let pair = stocked.class() != Some(CKO_SECRET_KEY);
             let stocked = if pair { stocked.with(CKA_DERIVE, true) } else { stocked };
             for usage in [CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_SIGN_RECOVER] {

@@ -109,7 +109,9 @@ fn claimed_at_once(demo: &Demo) {
         let keys: Vec<_> = KINDS.iter().map(|(kind, _)| Claimed::new(&session, *kind)).collect();
         for gone in ["a", "b"] {
             demo.take_away(gone);
-            keys.iter().for_each(|key| key.works(&session));
+            for key in &keys {
+                key.works(&session);
+            }
             demo.bring_back(gone);
             // It is tried again when its back-off is over.
             thread::sleep(Duration::from_secs(3));

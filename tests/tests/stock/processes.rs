@@ -79,7 +79,9 @@ fn claimed_by_many(demo: &Demo, count: u64) {
     keep(demo, &[("ec:p256", count)]);
     done(demo, &["stock", "fill", "--threads", "8"]);
     keep(demo, &[]);
-    ["a", "b"].into_iter().for_each(|member| demo.index(member));
+    for member in ["a", "b"] {
+        demo.index(member);
+    }
     let ledgers: PathBuf = demo.dir().join("ledgers");
     fs::create_dir(&ledgers).expect("a folder");
     let mut chance = Chance(1);

@@ -59,7 +59,7 @@ fn look_at_names(around: &str, live: Live<'_>, path: &Path, findings: &mut Findi
     let ours = live.token.serial().is_ok_and(|serial| serial == header.serial) && header.names;
     match live.token.claims_since(header.to) {
         _ if !ours => {
-            findings.wrong(around, format!("{shown} holds no names of this token"), remedy)
+            findings.wrong(around, format!("{shown} holds no names of this token"), remedy);
         }
         Ok(0) => findings.ok(around, format!("{found} and lack no claim")),
         Ok(lacking) => {

@@ -19,16 +19,12 @@ pub(super) fn share_out(
     let (backed_up, others): (Vec<_>, Vec<_>) = stock.iter().partition(|key| key.backed_up);
     for key in backed_up.into_iter().chain(others) {
         let takes = supplies.iter_mut().filter(|supply| supply.key_type == key.kind);
-        match takes.min_by_key(|supply| supply.runs_out(schedule)) {
-            Some(supply) => {
-                supply.take_in(key);
-                let taken = kinds.entry(&key.kind).or_default();
-                *taken = taken.saturating_add(1);
-            }
-            None => {
-                let left = idle.entry(&key.kind).or_default();
-                *left = left.saturating_add(1);
-            }
+        let first = takes.min_by_key(|supply| supply.runs_out(schedule));
+        let counts = if first.is_some() { &mut kinds } else { &mut idle };
+        let keys = counts.entry(&key.kind).or_default();
+        *keys = keys.saturating_add(1);
+        if let Some(supply) = first {
+            supply.take_in(key);
         }
     }
     let counted = kinds.into_iter().map(|(kind, keys)| {
