@@ -125,9 +125,8 @@ impl Token {
     fn take_changes_again(&self, follower: &Follower<'_>, id: ObjectId) -> Result<Taken> {
         let seal = self.seal()?;
         let mut changes = Template::new();
-        let mentions = self.mentions.lock().of(&*self.store, id)?;
-        for position in mentions {
-            if let Some(event) = self.journal.at(&seal, position)?.event()
+        for record in self.journal.about(&seal, id)? {
+            if let Some(event) = record.event()
                 && let Some(template) = event.sets()
             {
                 changes.merge(template);

@@ -13,8 +13,8 @@ use tandem_engine::ports::{NoVerifier, OneHand};
 use tandem_engine::report::{PairReport, Quiet};
 
 use tandem_engine::settings::{
-    Balance, Hold, MemberSettings, RecoverySettings, RequireBackup, Role, SessionObjects, Settings,
-    StockSettings,
+    Balance, CHECKPOINT_AFTER, Hold, MemberSettings, RecoverySettings, RequireBackup, Role,
+    SessionObjects, Settings, StockSettings,
 };
 use tandem_engine::token::{Parts, Token};
 use tandem_values::{Secret, ck::CKR_FUNCTION_FAILED};
@@ -54,6 +54,8 @@ pub struct Options {
     pub loaded_max: usize,
     /// How many keys of each type in [`STOCKED`] are kept in stock.
     pub stock: u64,
+    /// How many changed objects are kept in memory before a checkpoint takes them.
+    pub checkpoint_after: usize,
 }
 
 impl Default for Options {
@@ -68,6 +70,7 @@ impl Default for Options {
             hold: Hold::Resident,
             loaded_max: 2,
             stock: 0,
+            checkpoint_after: CHECKPOINT_AFTER,
         }
     }
 }
@@ -114,6 +117,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             allow_init: true,
             recovery: RecoverySettings { shares: 3, threshold: THRESHOLD },
             replay_bytes_max: options.replay_bytes_max,
+            checkpoint_after: options.checkpoint_after,
             lease_wait_ms: 50,
         },
         members: (0..options.members).map(|number| (member(number), settings(number))).collect(),

@@ -13,7 +13,10 @@ use crate::world::Event;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_engine::error::Result;
-use tandem_engine::settings::{Balance, Hold};
+use tandem_engine::settings::{Balance, CHECKPOINT_AFTER, Hold};
+
+/// How many changed objects a checkpoint of the catalogue waits for.
+const CHECKPOINTS: [usize; 3] = [CHECKPOINT_AFTER, 1, 3];
 
 /// How many lanes members are said to have.
 const LANES: [Option<usize>; 4] = [None, Some(1), Some(2), Some(4)];
@@ -79,6 +82,10 @@ impl Case {
             hold: if of_keys.per_mille(300) { Hold::OnDemand } else { Hold::Resident },
             loaded_max: 1 + of_keys.index(3),
             stock: 0,
+            checkpoint_after: CHECKPOINTS
+                .get(Chance::new(drawn_from(&[seed, 7])).index(CHECKPOINTS.len()))
+                .copied()
+                .unwrap_or(CHECKPOINT_AFTER),
             balance: balances.get(chance.index(3)).copied().unwrap_or_default(),
             min_replicas: if chance.per_mille(150) { 2 } else { 1 },
             replay_bytes_max: if chance.per_mille(200) { 100 } else { 4_096 },
@@ -97,7 +104,7 @@ impl Case {
         let mut options = Options { members, generator, min_replicas, ..options };
         let plan = Plan::Chance(drawn_from(&[seed, 2]), rates(&mut chance));
         let mut script = script(&mut chance, members, processes);
-        let mut of_stock = Chance::new(drawn_from(&[seed, 7]));
+        let mut of_stock = Chance::new(drawn_from(&[seed, 8]));
         if of_stock.per_mille(400) {
             options.stock = 1 + of_stock.below(3);
             keep_stock(&mut of_stock, &mut script, processes);

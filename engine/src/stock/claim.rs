@@ -42,7 +42,7 @@ impl Token {
             return Ok(None);
         };
         for _ in 0..TRIES {
-            if !self.shelf.has_stock() {
+            if !self.shelf.has_stock()? {
                 return Ok(None);
             }
             self.shelf.refresh()?;
@@ -101,7 +101,7 @@ impl Token {
                     && !proven.excepts(stocked.id)
                     && self.is_held(stocked, hold, &followings)
             };
-            for stocked in self.shelf.stocked(Some(&label(&stock)), OFFERS_MAX, is_ready) {
+            for stocked in self.shelf.stocked(Some(&label(&stock)), OFFERS_MAX, is_ready)? {
                 let Some(entry) = self.shelf.get(stocked.handle)? else { continue };
                 let mate = match (public, entry.object.mate) {
                     (Some(asked), Some(mate)) => self.shelf.by_id(mate)?.zip(Some(asked)),

@@ -74,13 +74,13 @@ impl Token {
     /// Makes a lot of what is missing. True if it may not have been all; `None` if another process is at it.
     fn fill_a_little(self: &Arc<Self>) -> Result<Option<bool>> {
         self.shelf.refresh()?;
-        if self.shortage().is_none() && self.is_all_given_out()? {
+        if self.shortage()?.is_none() && self.is_all_given_out()? {
             self.stocking.is_well(About::Keys);
             return Ok(Some(false));
         }
         let Some(mut writing) = self.store.lease(KEEPER, 0)? else { return Ok(None) };
         self.prove_left(&mut *writing)?;
-        let more = match self.shortage() {
+        let more = match self.shortage()? {
             Some((stock, missing)) => {
                 // What has failed before is tried with as little as can be.
                 let lot = if self.stocking.has_failed() { 1 } else { LOT_KEYS };
@@ -111,11 +111,14 @@ impl Token {
             ));
         };
         self.prove_left(&mut *writing)?;
-        let missing = self.settings.stock.iter().map(|stock| self.missing(stock));
-        progress.stage("filling the stock", missing.fold(0, u64::saturating_add));
+        let mut missing = 0_u64;
+        for stock in &self.settings.stock {
+            missing = missing.saturating_add(self.missing(stock)?);
+        }
+        progress.stage("filling the stock", missing);
         let lot = LOT_KEYS.saturating_mul(u64::try_from(threads).unwrap_or(1));
         let mut made = 0_u64;
-        while let Some((stock, missing)) = self.shortage() {
+        while let Some((stock, missing)) = self.shortage()? {
             match self.make_lot(&mut *writing, stock, missing.min(lot), threads, progress) {
                 Ok(count) => made = made.saturating_add(count),
                 // What was made before stays made.
@@ -126,14 +129,18 @@ impl Token {
     }
 
     /// The first stock that is short, and how many keys it lacks.
-    fn shortage(&self) -> Option<(&StockSettings, u64)> {
-        let short = self.settings.stock.iter().map(|stock| (stock, self.missing(stock)));
-        short.into_iter().find(|(_, missing)| *missing > 0)
+    fn shortage(&self) -> Result<Option<(&StockSettings, u64)>> {
+        for stock in &self.settings.stock {
+            let missing = self.missing(stock)?;
+            if missing > 0 {
+                return Ok(Some((stock, missing)));
+            }
+        }
+        Ok(None)
     }
 
-    fn missing(&self, stock: &StockSettings) -> u64 {
-        let there = self.shelf.stocked(Some(&label(&stock.name())), usize::MAX, |_| true).len();
-        stock.count.saturating_sub(u64::try_from(there).unwrap_or(u64::MAX))
+    fn missing(&self, stock: &StockSettings) -> Result<u64> {
+        Ok(stock.count.saturating_sub(self.shelf.count_stocked(&label(&stock.name()))?))
     }
 
     /// Makes so many keys, or as many as there is time for, and lets them be given out. Answers how many.
@@ -191,7 +198,7 @@ impl Token {
         let following = self.store.following(KEEPER)?;
         let is_left =
             |stocked: &Stocked| stocked.born > following.position || following.excepts(stocked.id);
-        Ok(self.shelf.stocked(None, 1, is_left).is_empty())
+        Ok(self.shelf.stocked(None, 1, is_left)?.is_empty())
     }
 
     /// Keys that a process has left which died before it knew that they were proven, and those that came from a backup.
@@ -199,7 +206,7 @@ impl Token {
         let following = writing.following()?;
         let is_left =
             |stocked: &Stocked| stocked.born > following.position || following.excepts(stocked.id);
-        let left = self.shelf.stocked(None, usize::MAX, is_left);
+        let left = self.shelf.stocked(None, usize::MAX, is_left)?;
         let unnamed = self.unnamed_up_to()?;
         let mut last = following.position;
         for stocked in &left {
@@ -257,7 +264,7 @@ impl Token {
     /// How many keys in stock are given to nobody, since they came from a backup and may have been claimed since.
     pub(crate) fn held_back(&self) -> Result<u64> {
         let unnamed = self.unnamed_up_to()?;
-        let held = self.shelf.stocked(None, usize::MAX, |stocked| stocked.born <= unnamed);
+        let held = self.shelf.stocked(None, usize::MAX, |stocked| stocked.born <= unnamed)?;
         Ok(u64::try_from(held.len()).unwrap_or(u64::MAX))
     }
 

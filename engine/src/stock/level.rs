@@ -60,7 +60,7 @@ impl Token {
             levels.insert(stock.name(), level);
         }
         let (given, cover) = (self.store.following(KEEPER)?, self.cover());
-        for stocked in self.shelf.stocked(None, usize::MAX, |_| true) {
+        for stocked in self.shelf.stocked(None, usize::MAX, |_| true)? {
             let Some(entry) = self.shelf.get(stocked.handle)? else { continue };
             let level = level_of(&mut levels, entry.object.stock.as_deref().unwrap_or_default());
             let is_held_back = stocked.born > given.position || given.excepts(stocked.id);

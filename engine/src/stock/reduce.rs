@@ -20,7 +20,7 @@ impl Token {
     pub fn reduce_stock(&self, name: &str, keep: u64, progress: &dyn Progress) -> Result<u64> {
         self.seal()?;
         self.shelf.refresh()?;
-        let all = self.shelf.stocked(Some(&label(name)), usize::MAX, |_| true);
+        let all = self.shelf.stocked(Some(&label(name)), usize::MAX, |_| true)?;
         let keep = usize::try_from(keep).unwrap_or(usize::MAX).min(all.len());
         let surplus = all.get(keep..).unwrap_or_default();
         progress.stage("destroying keys in stock", u64::try_from(surplus.len()).unwrap_or(0));
