@@ -113,6 +113,8 @@ pub enum Event {
 /// The numbers of the events about who holds what, as they are encoded: who holds the ring, who can bring it back, and which
 /// backups are on what.
 const FOR_ROLL: [u32; 4] = [4, 5, 7, 11];
+/// The number of claims.
+const CLAIMED: [u32; 1] = [14];
 
 impl Event {
     /// The object that this is about; `None` for the ring, its members and backups.
@@ -263,9 +265,18 @@ impl Record {
     /// The event, if it is about the ring's members, its recovery, or what a backup is on. Others are told by their number and
     /// not decoded.
     pub fn event_for_roll(&self) -> Option<Event> {
+        self.event_of(&FOR_ROLL)
+    }
+
+    /// The same of claims.
+    pub fn event_of_claim(&self) -> Option<Event> {
+        self.event_of(&CLAIMED)
+    }
+
+    fn event_of(&self, numbers: &[u32]) -> Option<Event> {
         let mut decoder = minicbor::Decoder::new(&self.body);
         let number = decoder.array().and_then(|_| decoder.u32()).ok()?;
-        FOR_ROLL.contains(&number).then(|| self.event()).flatten()
+        numbers.contains(&number).then(|| self.event()).flatten()
     }
 
     /// The hash that stands for wrapped bytes, or for none.
@@ -308,6 +319,11 @@ mod tests {
             assert_eq!(record(&other).event_for_roll(), None);
         }
         let destroyed = Event::Destroyed(ObjectId([4; 16]));
+        let (id, template) = (ObjectId([5; 16]), Template::new());
+        let claimed = Event::Claimed { id, template, at_ms: 7, kind: Some("ec:p256".into()) };
+        assert_eq!(record(&claimed).event_for_roll(), None);
+        assert_eq!(record(&destroyed).event_of_claim(), None);
+        assert_eq!(record(&claimed).event_of_claim(), Some(claimed));
         assert_eq!(record(&destroyed).event_for_roll(), None);
         assert_eq!(record(&destroyed).event(), Some(destroyed));
     }

@@ -1,6 +1,6 @@
 //! Names: under what keys of the stock were claimed, without any key. Such a bundle holds the claims since the last backup of
-//! everything, with stubs for what is between, so that it is borne out like any other; it is small, and is made as often as one
-//! likes. Put into the log after an older backup it names the keys again that this has in stock.
+//! everything, each with a stub of the record before it, so that it is borne out like any other; it is small, and is made as often as
+//! one likes. Put into the log after an older backup it names the keys again that this has in stock.
 
 use super::bundle::{Header, Part, Written, broken};
 use super::phases::stub_of;
@@ -14,7 +14,7 @@ use crate::object::{Object, ObjectId};
 use crate::seal::Seal;
 use crate::stock::{About, RETRY_MS};
 use crate::token::Token;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 /// The follower that has the names written; its position is how far they go. No member can have its name.
@@ -22,6 +22,10 @@ const KEEPER: &str = "stock/names";
 
 /// How many records are read at once.
 const BATCH: usize = 256;
+
+/// So many times as long as writing the names took they are not written again: where the last backup is long ago, much of the log is
+/// read for them.
+const WAIT_SHARE: u64 = 10;
 
 /// A bundle of names that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +60,7 @@ impl Token {
         let header = Header { base, names: true, ..self.header(since)? };
         let to = header.to;
         let claims = std::cell::Cell::new(0_u64);
-        let written = self.write_records(header, out, &|record| match record.event() {
+        let written = self.write_records(header, out, &|record| match record.event_of_claim() {
             Some(Event::Claimed { kind, .. }) => {
                 claims.set(claims.get().saturating_add(u64::from(kind.is_some())));
                 Part::Record(Box::new(record))
@@ -75,7 +79,7 @@ impl Token {
             let Some(last) = records.last() else { return Ok(claims) };
             at = last.position;
             let claim = |record: &&Record| {
-                matches!(record.event(), Some(Event::Claimed { kind: Some(_), .. }))
+                matches!(record.event_of_claim(), Some(Event::Claimed { kind: Some(_), .. }))
             };
             let count = records.iter().filter(claim).count();
             claims = claims.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
@@ -108,7 +112,12 @@ impl Token {
             Ok(writing.advance(to)?)
         })();
         match told {
-            Ok(()) => self.stocking.is_well(About::Names),
+            Ok(()) => {
+                self.stocking.is_well(About::Names);
+                let now_ms = self.clock.steady_ms();
+                let wait_ms = now_ms.saturating_sub(at_ms).saturating_mul(WAIT_SHARE);
+                self.stocking.put_off(About::Names, now_ms, wait_ms);
+            }
             Err(error) => {
                 let label = &self.settings.label;
                 let message = format!("token {label}: {error}; it is tried again");
@@ -157,7 +166,8 @@ impl Token {
 
     fn claim_again(&self, claims: Vec<Event>, seal: &Seal) -> Result<Renamed> {
         let (mut renamed, mut entries) = (Renamed::default(), Vec::new());
-        let objects = self.objects_by(seal)?;
+        let named = claims.iter().filter_map(Event::about).collect();
+        let objects = self.objects_by(seal, &named)?;
         for claim in claims {
             let Event::Claimed { id, kind, .. } = &claim else { continue };
             let count = match objects.get(id) {
@@ -176,8 +186,12 @@ impl Token {
         Ok(renamed)
     }
 
-    /// Every object of the log, by its sealed records alone: the shelf is not open while a log is filled.
-    fn objects_by(&self, seal: &Seal) -> Result<BTreeMap<ObjectId, Object>> {
+    /// These objects, by the sealed records of the log alone: the shelf is not open while a log is filled.
+    fn objects_by(
+        &self,
+        seal: &Seal,
+        meant: &BTreeSet<ObjectId>,
+    ) -> Result<BTreeMap<ObjectId, Object>> {
         let mut objects: BTreeMap<ObjectId, Object> = BTreeMap::new();
         let (mut at, mut link) = (0, [0; 32]);
         loop {
@@ -189,7 +203,7 @@ impl Token {
                 let Some(event) = record.event().filter(|_| seal.holds(record, &before)) else {
                     continue;
                 };
-                let Some(id) = event.about() else { continue };
+                let Some(id) = event.about().filter(|id| meant.contains(id)) else { continue };
                 let object = objects.remove(&id);
                 if let Some(object) = event.fold(object, record.position) {
                     objects.insert(id, object);

@@ -220,7 +220,8 @@ impl Token {
         })
     }
 
-    /// Writes a bundle of the records between two positions, each as `part` has it.
+    /// Writes a bundle of the records between two positions, each as `part` has it. Where it holds names alone, the last of the
+    /// stubs that follow each other stands for them.
     pub(super) fn write_records(
         &self,
         header: Header,
@@ -229,6 +230,7 @@ impl Token {
     ) -> Result<Written> {
         let seal = self.seal()?;
         let (mut at, to, mut link) = (header.since, header.to, header.link);
+        let (are_names, mut passed) = (header.names, None);
         let mut writer = Writer::begin(out, header)?;
         while at < to {
             let records = self.store.read(at, BATCH)?;
@@ -243,9 +245,16 @@ impl Token {
                     return Err(damaged(record.position, crate::journal::BROKEN));
                 }
                 (at, link) = (record.position, record.link);
-                writer.part(&part(record))?;
+                match part(record) {
+                    stub @ Part::Stub { .. } if are_names => passed = Some(stub),
+                    part => {
+                        passed.take().map_or(Ok(()), |stub| writer.part(&stub))?;
+                        writer.part(&part)?;
+                    }
+                }
             }
         }
+        passed.map_or(Ok(()), |stub| writer.part(&stub))?;
         writer.end(&seal)
     }
 

@@ -364,6 +364,11 @@ impl Shelf {
         })
     }
 
+    /// Position of the last record that is known to be broken; zero if none is.
+    pub(crate) fn last_broken(&self) -> Position {
+        self.broken.read().last().copied().unwrap_or(0)
+    }
+
     /// Everything up to here is taken in.
     pub(crate) fn position(&self) -> Position {
         self.books.read().position

@@ -26,8 +26,8 @@ struct Offer {
     is_backed_up: bool,
 }
 
-/// How far the members that hold keys have come.
-type Followings = Vec<Following>;
+/// How far the members that hold keys have come, and whether each is up.
+type Followings = Vec<(Following, bool)>;
 
 impl Token {
     /// Gives an application a key of the stock, if there is one that shows what is asked of a key, and of its public half.
@@ -37,7 +37,8 @@ impl Token {
         key: &Template,
         public: Option<&Template>,
     ) -> Result<Option<Vec<Handle>>> {
-        let is_meant = key.is(CKA_TOKEN) && public.is_none_or(|public| public.is(CKA_TOKEN));
+        let is_token = key.is(CKA_TOKEN) && public.is_none_or(|public| public.is(CKA_TOKEN));
+        let is_meant = is_token && self.login.read().is_user();
         let Some(kind) = keytype::of(public.unwrap_or(key)).filter(|_| is_meant) else {
             return Ok(None);
         };
@@ -90,14 +91,17 @@ impl Token {
         let proven = self.store.following(KEEPER)?;
         let followings = self
             .keepers()
-            .map(|station| self.store.following(station.name()))
-            .collect::<std::result::Result<Followings, _>>()?;
+            .map(|station| Ok((self.store.following(station.name())?, station.is_up())))
+            .collect::<Result<Followings>>()?;
+        // A record that somebody has changed may have been the claim of any key that was made before it.
+        let sound_from = self.shelf.last_broken();
         let (cover, at_ms) = (self.cover(), self.clock.wall_ms());
         let mut offers = Vec::new();
         for hold in [Hold::Resident, Hold::OnDemand] {
             let stock = name_of(kind, hold);
             let is_ready = |stocked: &Stocked| {
                 stocked.born <= proven.position
+                    && stocked.born > sound_from
                     && !proven.excepts(stocked.id)
                     && self.is_held(stocked, hold, &followings)
             };
@@ -107,7 +111,8 @@ impl Token {
                     (Some(asked), Some(mate)) => self.shelf.by_id(mate)?.zip(Some(asked)),
                     _ => None,
                 };
-                if public.is_some() != mate.is_some() {
+                // One whose wrapped bytes somebody has taken out of the log can't be copied any more, nor loaded.
+                if public.is_some() != mate.is_some() || self.wrapped(&entry.object).is_err() {
                     continue;
                 }
                 let is_backed_up = cover.over(&entry.object, entry.position).is_some();
@@ -147,11 +152,13 @@ impl Token {
         Some((entry.handle, *id, Event::Claimed { id: *id, template, at_ms, kind }))
     }
 
-    /// True if as many members hold a key, or would load it, as the operator asks for.
+    /// True if as many members hold a key, or would load it, as the operator asks for, and one of them is up.
     fn is_held(&self, stocked: &Stocked, hold: Hold, followings: &Followings) -> bool {
         let since = if hold == Hold::OnDemand { 0 } else { stocked.born };
-        let holds =
-            |following: &&Following| following.position >= since && !following.excepts(stocked.id);
-        followings.iter().filter(holds).count() >= self.settings.min_replicas.max(1)
+        let holders = followings.iter().filter(|(following, _)| {
+            following.position >= since && !following.excepts(stocked.id)
+        });
+        let up = holders.clone().any(|(_, is_up)| *is_up);
+        up && holders.count() >= self.settings.min_replicas.max(1)
     }
 }

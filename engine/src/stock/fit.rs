@@ -46,7 +46,10 @@ pub(super) fn changes(stocked: &Template, asked: &Template) -> Option<Template> 
     for attribute in asked {
         let (kind, value) = (attribute.kind, &attribute.value);
         let now = stocked.get(kind);
-        if now == Some(value) || is_told_by_type(kind) || is_same_number(now, value) {
+        if now == Some(value) || is_told_by_type(kind) {
+            continue;
+        }
+        if kind == CKA_PUBLIC_EXPONENT && is_same_number(now, value) {
             continue;
         }
         let is_less = is_usage(stocked, kind) && *value == Value::Flag(false);
@@ -58,7 +61,7 @@ pub(super) fn changes(stocked: &Template, asked: &Template) -> Option<Template> 
     Some(changes)
 }
 
-/// An RSA exponent, which may have zeroes before it.
+/// True of an RSA exponent, which may have zeroes before it.
 fn is_same_number(now: Option<&Value>, asked: &Value) -> bool {
     let bare =
         |bytes: &[u8]| bytes.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
@@ -155,5 +158,8 @@ mod tests {
         let exponent = |bytes: &[u8]| public.clone().with(CKA_PUBLIC_EXPONENT, bytes);
         assert!(changes(&exponent(&[1, 0, 1]), &exponent(&[0, 1, 0, 1])).is_some());
         assert!(changes(&exponent(&[1, 0, 1]), &exponent(&[3])).is_none());
+        let named = |id: &[u8]| public.clone().with(CKA_ID, id);
+        let changed = changes(&named(&[7]), &named(&[0, 7])).unwrap();
+        assert_eq!(changed.bytes(CKA_ID), Some(&[0, 7][..]), "a name is none");
     }
 }

@@ -27,7 +27,7 @@ pub struct Level {
     /// How many of them a committed backup holds.
     pub backed_up: u64,
     /// How many of them are given to nobody, since they are not proven where they should be, or may have been claimed before a
-    /// restore.
+    /// restore, or in a record that somebody has changed.
     pub held_back: u64,
     /// How many were claimed in the last thirty days.
     pub claimed: u64,
@@ -48,7 +48,7 @@ impl Level {
 }
 
 impl Token {
-    /// Every stock that is wanted, or that there are keys of. Needs a login.
+    /// Every stock that is wanted, that there are keys of, or that keys were claimed from. Needs a login.
     pub fn stock(&self) -> Result<Vec<Level>> {
         self.seal()?;
         self.shelf.refresh()?;
@@ -63,7 +63,9 @@ impl Token {
         for stocked in self.shelf.stocked(None, usize::MAX, |_| true)? {
             let Some(entry) = self.shelf.get(stocked.handle)? else { continue };
             let level = level_of(&mut levels, entry.object.stock.as_deref().unwrap_or_default());
-            let is_held_back = stocked.born > given.position || given.excepts(stocked.id);
+            let is_held_back = stocked.born > given.position
+                || stocked.born <= self.shelf.last_broken()
+                || given.excepts(stocked.id);
             let is_backed_up = cover.over(&entry.object, entry.position).is_some();
             level.there = level.there.saturating_add(1);
             level.held_back = level.held_back.saturating_add(u64::from(is_held_back));
@@ -85,7 +87,7 @@ impl Token {
             let records =
                 self.store.read(from, usize::try_from(to - from).unwrap_or(usize::MAX))?;
             for record in records.iter().filter(|record| record.at_ms >= since_ms) {
-                if let Some(Event::Claimed { kind: Some(name), .. }) = record.event() {
+                if let Some(Event::Claimed { kind: Some(name), .. }) = record.event_of_claim() {
                     let count = claimed.entry(name).or_default();
                     *count = count.saturating_add(1);
                 }
