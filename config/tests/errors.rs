@@ -190,8 +190,8 @@ fn keys_in_stock() {
          rsa:BITS, aes:128|192|256 or generic:BYTES; or leave the table out"
     );
     assert_eq!(
-        key("type = \"ec:p256\"\ncount = 1000001"),
-        "/t.toml:8: token.stock.key.count: 1000001 is out of bounds; write a number from 0 to 1000000"
+        key("type = \"ec:p256\"\ncount = 100001"),
+        "/t.toml:8: token.stock.key.count: 100001 is out of bounds; write a number from 0 to 100000"
     );
     assert_eq!(
         key("type = \"aes:256\"\ncount = 5\nderive = true"),

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use tandem_values::keytype::KeyType;
 
-/// The most keys of one kind that are kept in stock.
-const COUNT_MAX: u64 = 1_000_000;
+/// The most keys of one kind that are kept in stock: a process that claims or fills has a hundred bytes of each in memory.
+const COUNT_MAX: u64 = 100_000;
 
 /// Keys that are made ahead of need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
