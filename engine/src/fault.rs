@@ -86,6 +86,11 @@ impl Fault {
         Self { call, rv: Rv(rv), class: class(call, rv) }
     }
 
+    /// True if the member did not answer in time: it may do what it was asked all the same.
+    pub(crate) const fn is_late(self) -> bool {
+        self.rv.0 == CKR_FUNCTION_CANCELED
+    }
+
     /// True if the member may have failed for what it was asked, and not for what it is.
     pub(crate) const fn may_be_the_request(self) -> bool {
         matches!(self.weight(), Weight::Request)

@@ -9,7 +9,6 @@ use crate::member::SessionId;
 use crate::station::Station;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tandem_values::Handle;
-use tandem_values::ck::CKR_FUNCTION_CANCELED;
 
 /// A session of one's own for bringing keys, for as long as this lives.
 pub(crate) struct Home<'a> {
@@ -38,8 +37,7 @@ impl Home<'_> {
     /// are brought anew.
     pub(crate) fn is_lost(&self, fault: Fault) -> bool {
         // A call that was left behind may still be at work in it.
-        let lost =
-            matches!(fault.class, Class::Lost | Class::Ill) || fault.rv.0 == CKR_FUNCTION_CANCELED;
+        let lost = matches!(fault.class, Class::Lost | Class::Ill) || fault.is_late();
         self.lost.fetch_or(lost, Ordering::Relaxed);
         lost
     }

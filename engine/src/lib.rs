@@ -68,6 +68,7 @@ pub mod shelf;
 pub mod shown;
 pub mod signature;
 mod standing;
+mod starting;
 pub mod station;
 pub mod step;
 pub mod stock;

@@ -97,8 +97,11 @@ impl Token {
     pub(crate) fn enter(&self, user: User, pin: Option<&Secret>) -> Result {
         let Some(fault) = self.enter_members(user, pin)? else { return Ok(()) };
         // That there was too little time left to wait says nothing that an application knows.
-        let is_late = fault.rv.0 == CKR_FUNCTION_CANCELED;
-        let rv = if is_late || fault.class == Class::Ill { CKR_DEVICE_ERROR } else { fault.rv.0 };
+        let rv = if fault.is_late() || fault.class == Class::Ill {
+            CKR_DEVICE_ERROR
+        } else {
+            fault.rv.0
+        };
         Err(Error::new(
             rv,
             format!(

@@ -59,6 +59,11 @@ pub trait Member: Send + Sync {
     fn attempt(&self, _others: usize) {}
     /// Loads the module if need be, initialises it and finds the token. Does nothing when that is done.
     fn start(&self) -> Answer;
+    /// As [`Member::start`], where no other member could serve meanwhile: it may take as long as making a key, until `served`
+    /// says that another has come up.
+    fn start_slowly(&self, _served: &(dyn Fn() -> bool + Sync)) -> Answer {
+        self.start()
+    }
     /// Which start of its module this is: what was found in another is nothing now. Asks nobody.
     fn life(&self) -> u64;
     /// Finalises the module and initialises it anew: every session and login on it is gone.

@@ -304,6 +304,12 @@ impl Station {
         Ok(())
     }
 
+    /// The same, of a module that has not started in time: waits longer for it, until `served` says that another serves.
+    pub fn start_slowly(&self, served: &(dyn Fn() -> bool + Sync)) -> Answer {
+        self.member.start_slowly(served)?;
+        self.start()
+    }
+
     /// The anchor session; opened if need be.
     fn anchor(&self) -> Answer<SessionId> {
         self.start()?;

@@ -221,22 +221,6 @@ impl Token {
         })
     }
 
-    /// Starts the members that can be started. A member that can't is down, not an error. The catalogue is read when it is
-    /// wanted.
-    pub fn start(&self) {
-        self.heed();
-        self.at_once(
-            self.stations.iter().filter(|station| station.is_up()),
-            |station| match station.start() {
-                Ok(()) => self.note_abilities(station),
-                Err(fault) => station.fail(fault),
-            },
-        );
-        if let Err(error) = self.store.position() {
-            log::error!("token {}: {error}", self.settings.label);
-        }
-    }
-
     /// Closes every session and stops the members, one after the other: vendors' modules share libraries, and what these do when
     /// two are finalised at the same time is nobody's promise.
     pub fn stop(&self) {

@@ -14,6 +14,7 @@ pub mod names;
 pub mod pattern;
 pub mod rv;
 pub mod secret;
+pub mod spare;
 pub mod template;
 pub mod vendor_attributes;
 pub mod wiped;

@@ -1,5 +1,6 @@
 //! Bytes that are wiped.
 
+use crate::spare;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ impl Drop for Wiped {
         self.0.clear();
         self.0.resize(room, 0);
         optimization_barrier(&*self.0);
+        spare::keep(std::mem::take(&mut self.0));
     }
 }
 

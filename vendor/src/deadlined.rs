@@ -41,6 +41,9 @@ pub struct Deadlined {
     _counted: HasDeadline,
 }
 
+/// How often who waits for a slow start looks whether another member has come up.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Tells members from each other in a thread's budget.
 static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -167,8 +170,32 @@ impl Member for Deadlined {
         budget::attempt(self.number, self.deadlines.call, others);
     }
 
+    /// One that was left behind is waited for here: another thread of the member's would only stand behind it.
     fn start(&self) -> Answer {
+        let patience = budget::patience(self.number, self.deadlines.call);
+        if !self.member.settles(patience) {
+            return Err(self.fault(Call::Start, NoAnswer::Late, patience));
+        }
         self.run(Call::Start, VendorMember::start, nothing)
+    }
+
+    fn start_slowly(&self, served: &(dyn Fn() -> bool + Sync)) -> Answer {
+        let _busy = Busy::begin();
+        let began = Instant::now();
+        let ends = loop {
+            if self.member.settles(LOOK) {
+                break true;
+            }
+            if served() || began.elapsed() >= self.deadlines.long {
+                break false;
+            }
+        };
+        budget::put_off(began.elapsed());
+        if ends {
+            self.start()
+        } else {
+            Err(self.fault(Call::Start, NoAnswer::Late, self.deadlines.long))
+        }
     }
 
     fn life(&self) -> u64 {

@@ -14,6 +14,7 @@ use crate::world::{TokenId, World, generation, world};
 use parking_lot::{Mutex, RwLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tandem_values::ck::*;
 use tandem_values::info::{LibraryInfo, TokenInfo};
 use tandem_values::{Rv, rv::Result};
@@ -131,6 +132,12 @@ impl Keeper {
                 None => self.begin(world),
             }
         })
+    }
+
+    /// True once nothing changes its life; false if something still does after so long.
+    pub(crate) fn settles(&self, within: Duration) -> bool {
+        // What holds the lock in a child is the parent's: the change itself says no there.
+        !self.is_of_this_process() || self.changing.try_lock_for(within).is_some()
     }
 
     pub(crate) fn restart(&self) -> Done {

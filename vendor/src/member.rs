@@ -12,6 +12,7 @@ use crate::sessions::Open;
 use crate::step::Steps;
 use crate::{decode, tokens};
 use std::sync::Arc;
+use std::time::Duration;
 use tandem_engine::fault::{Answer, Call, Fault};
 use tandem_engine::member::{Member, Quirks, SessionId, User};
 use tandem_engine::step::{Output, Room, Step, Verb};
@@ -46,6 +47,11 @@ impl VendorMember {
     /// As [`Member::start`], with the reason and the remedy of a failure.
     pub fn try_start(&self) -> Result<(), Arc<LoadError>> {
         self.keeper.start()
+    }
+
+    /// True once no start, restart or stop of it is under way; false if one still is after so long.
+    pub(crate) fn settles(&self, within: Duration) -> bool {
+        self.keeper.settles(within)
     }
 
     /// Why the last start or restart failed; `None` if it didn't.

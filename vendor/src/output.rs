@@ -5,7 +5,7 @@ use crate::functions::Sink;
 use tandem_engine::fault::{Call, Class, Fault};
 use tandem_engine::step::{Bytes, Output, Room};
 use tandem_values::ck::*;
-use tandem_values::{Rv, Wiped, rv::Result};
+use tandem_values::{Rv, Wiped, rv::Result, spare};
 
 /// The most room that is ever made for output, in bytes. The engine bounds what it asks by what an operation can
 /// put out; this is only so that no length, wherever it came from, ends the process.
@@ -104,8 +104,7 @@ fn query(call: &mut impl FnMut(&mut Sink<'_>) -> Result) -> Result<usize> {
 
 /// Zeroes, wiped again when dropped; CKR_HOST_MEMORY if there is no room for them.
 fn zeroes(len: usize) -> Result<Wiped> {
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(len).map_err(|_| Rv(CKR_HOST_MEMORY))?;
+    let mut buffer = spare::room(len).map_err(|_| Rv(CKR_HOST_MEMORY))?;
     buffer.resize(len, 0);
     Ok(buffer.into())
 }

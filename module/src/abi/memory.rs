@@ -1,7 +1,7 @@
 //! The application's memory. Nothing of it is trusted to be aligned, and no reference into it outlives a call.
 
 use tandem_engine::error::Result;
-use tandem_values::ck::*;
+use tandem_values::{ck::*, spare};
 
 /// Reads a value.
 ///
@@ -26,9 +26,8 @@ pub(super) unsafe fn write<T: Copy>(place: *mut T, value: T) {
 /// # Safety
 /// `place` points at `len` bytes of the application; it may be null if there are none.
 pub(super) unsafe fn copy(place: *const u8, len: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = spare::room(len).map_err(|_| CKR_HOST_MEMORY)?;
     if len > 0 {
-        bytes.try_reserve_exact(len).map_err(|_| CKR_HOST_MEMORY)?;
         // SAFETY: `place` has `len` bytes by the caller's word, `bytes` by the line before; they are apart.
         unsafe { place.copy_to_nonoverlapping(bytes.as_mut_ptr(), len) };
         // SAFETY: so many bytes were just written.

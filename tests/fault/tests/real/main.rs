@@ -19,4 +19,5 @@ mod logins;
 mod on_demand;
 mod operator;
 mod remote;
+mod starting;
 mod storm;
