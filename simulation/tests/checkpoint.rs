@@ -23,11 +23,11 @@ const CHANGES: u64 = 500;
 const KEYS: u8 = 40;
 
 fn begin(world: &Arc<World>, checkpoint_after: usize) -> (Arc<Token>, Arc<Session>) {
-    begin_with(world, Options { checkpoint_after, ..Options::default() })
+    begin_with(world, &Options { checkpoint_after, ..Options::default() })
 }
 
-fn begin_with(world: &Arc<World>, options: Options) -> (Arc<Token>, Arc<Session>) {
-    let token = setup::token(world, &options, world.be_born());
+fn begin_with(world: &Arc<World>, options: &Options) -> (Arc<Token>, Arc<Session>) {
+    let token = setup::token(world, options, world.be_born());
     token.start();
     let session = token.login(&Secret::new(PIN)).expect("a login");
     (token, session)
@@ -61,7 +61,7 @@ fn sign(session: &Session, key: Handle) {
 /// Keeps so many secret keys in stock, and as many pairs.
 fn fill(world: &Arc<World>, stock: u64) {
     let options = Options { stock, checkpoint_after: usize::MAX, ..Options::default() };
-    let (token, _) = begin_with(world, options);
+    let (token, _) = begin_with(world, &options);
     let (made, error) = token.fill_stock(1, &Quiet).expect("a stock");
     assert!(made == 2 * stock && error.is_none(), "{made}: {error:?}");
     token.stop();

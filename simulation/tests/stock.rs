@@ -1,11 +1,7 @@
 //! Claims where something is amiss: a record that somebody has changed, wrapped bytes that are gone, and members that don't hold what is
 //! in stock.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
-)]
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::sync::Arc;
 use tandem_engine::error::Result;

@@ -155,9 +155,9 @@ impl Token {
     /// True if as many members hold a key, or would load it, as the operator asks for, and one of them is up.
     fn is_held(&self, stocked: &Stocked, hold: Hold, followings: &Followings) -> bool {
         let since = if hold == Hold::OnDemand { 0 } else { stocked.born };
-        let holders = followings.iter().filter(|(following, _)| {
-            following.position >= since && !following.excepts(stocked.id)
-        });
+        let holders = followings
+            .iter()
+            .filter(|(following, _)| following.position >= since && !following.excepts(stocked.id));
         let up = holders.clone().any(|(_, is_up)| *is_up);
         up && holders.count() >= self.settings.min_replicas.max(1)
     }

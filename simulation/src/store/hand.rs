@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tandem_engine::event::{Event, Head, Record};
 use tandem_engine::log::{
-    Append, Catalogue, Checkpoints, Decide, Followers, Following, Lease, Log, Notes, Pages, Position,
-    Row, Sink, StoreError, Stored,
+    Append, Catalogue, Checkpoints, Decide, Followers, Following, Lease, Log, Notes, Pages,
+    Position, Row, Sink, StoreError, Stored,
 };
 use tandem_engine::object::ObjectId;
 use tandem_values::Handle;

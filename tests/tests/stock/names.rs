@@ -153,7 +153,8 @@ fn names_are_written_by_hand_too_and_never_over_a_backup() {
         // What happens between claims takes no room.
         done(demo, &["keys", "generate", "--type", "aes:256", "--count", "30", "--label", "other"]);
         let again = done(demo, &["backup", "names", "--out", &names]);
-        let longer = again["bytes"].as_u64().expect("bytes") - report["bytes"].as_u64().expect("bytes");
+        let longer =
+            again["bytes"].as_u64().expect("bytes") - report["bytes"].as_u64().expect("bytes");
         assert!(again["claims"] == 1 && longer < 400, "{report} {again}");
         // It holds no key, wrapped or not.
         let known = done(demo, &["backup", "verify", &bundle]);
