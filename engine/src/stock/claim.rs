@@ -14,17 +14,15 @@ use std::sync::Arc;
 use tandem_values::keytype;
 use tandem_values::{Handle, Template, ck::CKA_TOKEN};
 
-/// So many keys are looked at for one that fits: others may claim the first ones at the same time.
+/// So many keys are looked at for one that fits.
 const OFFERS_MAX: usize = 16;
+/// So many that fit are read, and so many more each time that others were quicker, who claim the first ones at the same time.
+const OFFERS_MIN: usize = 2;
 /// So often it is looked again where others were quicker.
 const TRIES: usize = 8;
 
 /// A key that would do: its halves, the public one first, with the events that give them to the application.
-struct Offer {
-    halves: Vec<(Handle, ObjectId, Event)>,
-    /// A backup holds it.
-    is_backed_up: bool,
-}
+type Offer = Vec<(Handle, ObjectId, Event)>;
 
 /// How far the members that hold keys have come, and whether each is up.
 type Followings = Vec<(Following, bool)>;
@@ -42,13 +40,13 @@ impl Token {
         let Some(kind) = keytype::of(public.unwrap_or(key)).filter(|_| is_meant) else {
             return Ok(None);
         };
-        for _ in 0..TRIES {
+        for most in (1..=TRIES).map(|time| OFFERS_MIN.saturating_mul(time)) {
             if !self.shelf.has_stock()? {
                 return Ok(None);
             }
             self.shelf.refresh()?;
             let seen = self.shelf.position();
-            let offers = self.offers(&kind, key, public)?;
+            let offers = self.offers(&kind, key, public, most)?;
             if offers.is_empty() {
                 return Ok(None);
             }
@@ -65,11 +63,12 @@ impl Token {
         let mut taken = None;
         self.append_decided(seen, &mut |news| {
             let gone = gone(news);
-            let is_there =
-                |offer: &&Offer| offer.halves.iter().all(|(_, id, _)| !gone.contains(id));
+            // A store that asks again has taken nothing the first time.
+            taken = None;
+            let is_there = |offer: &&Offer| offer.iter().all(|(_, id, _)| !gone.contains(id));
             let Some(offer) = offers.iter().find(is_there) else { return Default::default() };
-            taken = Some(offer.halves.iter().map(|(handle, ..)| *handle).collect());
-            let events = offer.halves.iter().map(|(.., event)| Appended::from(event.clone()));
+            taken = Some(offer.iter().map(|(handle, ..)| *handle).collect());
+            let events = offer.iter().map(|(.., event)| Appended::from(event.clone()));
             (events.collect(), Vec::new())
         })?;
         Ok(taken)
@@ -86,8 +85,43 @@ impl Token {
         }
     }
 
-    /// Keys of the stock that would do, those first that a backup holds, and then the oldest.
-    fn offers(&self, kind: &str, key: &Template, public: Option<&Template>) -> Result<Vec<Offer>> {
+    /// So many keys of the stock that would do, those first that a backup holds, and then the oldest.
+    fn offers(
+        &self,
+        kind: &str,
+        key: &Template,
+        public: Option<&Template>,
+        most: usize,
+    ) -> Result<Vec<Offer>> {
+        let at_ms = self.clock.wall_ms();
+        let mut offers = Vec::new();
+        for (stocked, stock) in self.ready(kind)? {
+            if offers.len() == most {
+                break;
+            }
+            let Some(entry) = self.shelf.get(stocked.handle)? else { continue };
+            let mate = match (public, entry.object.mate) {
+                (Some(asked), Some(mate)) => self.shelf.by_id(mate)?.zip(Some(asked)),
+                _ => None,
+            };
+            // One whose wrapped bytes somebody has taken out of the log can't be copied any more, nor loaded.
+            if public.is_some() != mate.is_some() || self.wrapped(&entry.object).is_err() {
+                continue;
+            }
+            let mut halves = Vec::new();
+            if let Some((mate, asked)) = mate {
+                let Some(half) = self.half(&mate, asked, None, at_ms) else { continue };
+                halves.push(half);
+            }
+            let Some(half) = self.half(&entry, key, Some(&stock), at_ms) else { continue };
+            halves.push(half);
+            offers.push(halves);
+        }
+        Ok(offers)
+    }
+
+    /// The first keys of a type that may be given out, with the names of their stocks.
+    fn ready(&self, kind: &str) -> Result<Vec<(Stocked, String)>> {
         let proven = self.store.following(KEEPER)?;
         let followings = self
             .keepers()
@@ -95,8 +129,7 @@ impl Token {
             .collect::<Result<Followings>>()?;
         // A record that somebody has changed may have been the claim of any key that was made before it.
         let sound_from = self.shelf.last_broken();
-        let (cover, at_ms) = (self.cover(), self.clock.wall_ms());
-        let mut offers = Vec::new();
+        let mut ready = Vec::new();
         for hold in [Hold::Resident, Hold::OnDemand] {
             let stock = name_of(kind, hold);
             let is_ready = |stocked: &Stocked| {
@@ -105,29 +138,12 @@ impl Token {
                     && !proven.excepts(stocked.id)
                     && self.is_held(stocked, hold, &followings)
             };
-            for stocked in self.shelf.stocked(Some(&label(&stock)), OFFERS_MAX, is_ready)? {
-                let Some(entry) = self.shelf.get(stocked.handle)? else { continue };
-                let mate = match (public, entry.object.mate) {
-                    (Some(asked), Some(mate)) => self.shelf.by_id(mate)?.zip(Some(asked)),
-                    _ => None,
-                };
-                // One whose wrapped bytes somebody has taken out of the log can't be copied any more, nor loaded.
-                if public.is_some() != mate.is_some() || self.wrapped(&entry.object).is_err() {
-                    continue;
-                }
-                let is_backed_up = cover.over(&entry.object, entry.position).is_some();
-                let mut halves = Vec::new();
-                if let Some((mate, asked)) = mate {
-                    let Some(half) = self.half(&mate, asked, None, at_ms) else { continue };
-                    halves.push(half);
-                }
-                let Some(half) = self.half(&entry, key, Some(&stock), at_ms) else { continue };
-                halves.push(half);
-                offers.push(Offer { halves, is_backed_up });
-            }
+            let keys = self.shelf.stocked(Some(&label(&stock)), OFFERS_MAX, is_ready)?;
+            ready.extend(keys.into_iter().map(|stocked| (stocked, stock.clone())));
         }
-        offers.sort_by_key(|offer| !offer.is_backed_up);
-        Ok(offers)
+        let cover = self.cover();
+        ready.sort_by_key(|(stocked, _)| !cover.has_key(stocked.id, stocked.born));
+        Ok(ready)
     }
 
     /// Half of a key, or a whole one that has no halves, as the application's; `None` if it can't be that.
