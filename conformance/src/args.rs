@@ -76,7 +76,7 @@ impl Token {
 #[derive(clap::Args)]
 pub(crate) struct Run {
     #[command(flatten)]
-    pub(crate) subject: Token,
+    token: Token,
     /// Run the cases on this module, too, and show only what differs
     #[arg(long, value_name = "PATH")]
     against: Option<PathBuf>,
@@ -113,10 +113,15 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// The module that is judged.
+    pub(crate) fn subject(&self) -> Result<Subject> {
+        Ok(Subject { verbose: self.verbose, ..self.token.subject()? })
+    }
+
     /// The other module.
     pub(crate) fn against(&self) -> Result<Option<Subject>> {
         let Some(module) = &self.against else { return Ok(None) };
-        let one = self.subject.subject()?;
+        let one = self.subject()?;
         Ok(Some(Subject {
             module: module.clone(),
             label: self.against_token.clone().unwrap_or_else(|| one.label.clone()),

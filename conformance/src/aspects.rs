@@ -103,9 +103,6 @@ const ASPECTS: &[Aspect] = &[
         task.update((&task.input).into(), &mut Out::room(1024)).ok()?;
         task.whole(&mut Out::room(1024)).refused()
     }),
-    row(About::Init, "a null mechanism ends the operation", always, |token, task| {
-        cancels(token, task, |task| task.init_with(&mut Mechanism::null(), task.key).ok())
-    }),
     row(About::Init, "no such mechanism", always, |_, task| {
         task.init_with(&mut Mechanism::plain(NO_SUCH), task.key).is(CKR_MECHANISM_INVALID)?;
         is_over(task)
@@ -155,8 +152,15 @@ pub(crate) fn add(cases: &mut Cases, work: Work, recipe: Recipe) {
             (aspect.run)(token, &task)
         });
     }
+    let [init, ..] = work.functions();
+    let needs = [Need::Mechanism(recipe.kind, work.flag()), Need::Since(3, 0)];
+    cases.add_with(init, recipe.kind, "a null mechanism ends the operation", &needs, move |token| {
+        let session = token.session()?;
+        let task = Task::of(token, session.handle, work, recipe)?;
+        cancels(token, &task, |task| task.init_with(&mut Mechanism::null(), task.key).ok())
+    });
     let needs = [Need::Mechanism(recipe.kind, work.flag()), Need::Function("C_SessionCancel")];
-    cases.add_with("C_SessionCancel", recipe.kind, &format!("it ends {}", work.functions()[0]), &needs, move |token| {
+    cases.add_with("C_SessionCancel", recipe.kind, &format!("it ends {init}"), &needs, move |token| {
         let session = token.session()?;
         let task = Task::of(token, session.handle, work, recipe)?;
         cancels(token, &task, |_| token.module.C_SessionCancel(session.handle, work.flag()).ok())

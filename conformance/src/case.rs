@@ -25,6 +25,10 @@ pub enum Need {
     Mechanism(CK_MECHANISM_TYPE, CK_FLAGS),
     /// This function: the module's list has it, and it isn't a stub.
     Function(&'static str),
+    /// The module's newest list is of this version or a later one.
+    Since(u8, u8),
+    /// The token does two operations at once in one session (CKF_DUAL_CRYPTO_OPERATIONS).
+    Dual,
     /// Objects can be kept on the token.
     Writable,
     /// The security officer's PIN is at hand.

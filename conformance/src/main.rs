@@ -46,7 +46,7 @@ fn done(args: &Args) -> Result<bool> {
 
 fn conformance(args: &Run) -> Result<bool> {
     let deviations = Deviations::read(args.deviations.as_deref())?;
-    let mut report = judged(&args.subject.subject()?, args)?;
+    let mut report = judged(&args.subject()?, args)?;
     deviations.mark(&mut report);
     let Some(other) = args.against()? else {
         if args.json {

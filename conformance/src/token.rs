@@ -191,6 +191,13 @@ impl<'a> Token<'a> {
         Ok(all)
     }
 
+    /// What the token says that it is and can (CK_TOKEN_INFO).
+    fn flags(&self) -> CK_FLAGS {
+        let mut info = Place::new();
+        let _ = self.module.C_GetTokenInfo(self.slot(), &mut info);
+        info.value.flags
+    }
+
     /// Why the token can't run a case.
     pub fn lacks(&self, case: &Case) -> Option<String> {
         case.needs.iter().find_map(|need| self.lacking(*need))
@@ -208,11 +215,15 @@ impl<'a> Token<'a> {
                 let answer = (function.plain)(self.module, CK_INVALID_HANDLE);
                 (answer.rv == CKR_FUNCTION_NOT_SUPPORTED).then(|| format!("the module has no {name}"))
             }
-            Need::Writable => {
-                let mut info = Place::new();
-                let _ = self.module.C_GetTokenInfo(self.slot(), &mut info);
-                (info.value.flags & CKF_WRITE_PROTECTED != 0).then(|| "the token is write-protected".to_owned())
+            Need::Since(major, minor) => {
+                let (own_major, own_minor) = self.module.version();
+                ((own_major, own_minor) < (major, minor))
+                    .then(|| format!("it came with PKCS #11 {major}.{minor}, and the module's list is of {own_major}.{own_minor}"))
             }
+            Need::Dual => (self.flags() & CKF_DUAL_CRYPTO_OPERATIONS == 0)
+                .then(|| "the token says that it doesn't do two operations at once".to_owned()),
+            Need::Writable => (self.flags() & CKF_WRITE_PROTECTED != 0)
+                .then(|| "the token is write-protected".to_owned()),
             Need::So => self.reach.so_pin.is_none().then(|| "P11_SO_PIN is not set".to_owned()),
             Need::MayWipe => (!self.reach.may_wipe)
                 .then(|| "it changes PINs or wipes the token: --may-wipe allows it".to_owned()),

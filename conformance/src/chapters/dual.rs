@@ -47,7 +47,7 @@ pub(super) fn add(cases: &mut Cases) {
             }
         });
     }
-    cases.add("C_DigestEncryptUpdate", "with one of the two operations", &[CIPHER, DIGEST], |token| {
+    cases.add("C_DigestEncryptUpdate", "with one of the two operations", &[CIPHER, DIGEST, Need::Dual], |token| {
         let session = token.session()?;
         token.module.C_DigestInit(session.handle, &mut Mechanism::plain(CKM_SHA256)).ok()?;
         let answer = token.module.C_DigestEncryptUpdate(session.handle, (&TEXT).into(), &mut Out::room(128));
@@ -56,9 +56,9 @@ pub(super) fn add(cases: &mut Cases) {
             _ => answer.is(CKR_OPERATION_NOT_INITIALIZED),
         }
     });
-    cases.add("C_DigestEncryptUpdate", "and back by C_DecryptDigestUpdate: both digests are the text's", &[CIPHER, DIGEST], digests);
-    cases.add("C_DecryptDigestUpdate", "too little room changes nothing", &[CIPHER, DIGEST], short_room);
-    cases.add("C_SignEncryptUpdate", "and back by C_DecryptVerifyUpdate", &[CIPHER, MAC], signs);
+    cases.add("C_DigestEncryptUpdate", "and back by C_DecryptDigestUpdate: both digests are the text's", &[CIPHER, DIGEST, Need::Dual], digests);
+    cases.add("C_DecryptDigestUpdate", "too little room changes nothing", &[CIPHER, DIGEST, Need::Dual], short_room);
+    cases.add("C_SignEncryptUpdate", "and back by C_DecryptVerifyUpdate", &[CIPHER, MAC, Need::Dual], signs);
 }
 
 fn plain_digest(token: &Token<'_>, session: CK_SESSION_HANDLE) -> Verdict<Vec<u8>> {

@@ -131,7 +131,7 @@ fn wrong_templates(cases: &mut Cases) {
             answer.is_one_of(refused)
         });
     }
-    cases.add("C_CreateObject", "an attribute of which the module may use another's bytes: one attribute twice, with two values", &[], |token| {
+    cases.add("C_CreateObject", "one attribute twice, with two values", &[], |token| {
         let session = token.session()?;
         let twice = vec![
             (CKA_CLASS, CKO_DATA.into()),
@@ -321,10 +321,10 @@ fn changing(cases: &mut Cases) {
     });
     cases.add("C_SetAttributeValue", "of a token object, seen by another session", &[Need::Writable], |token| {
         let (one, other) = (token.session()?, token.session()?);
-        let object = token.create(one.handle, data().with(CKA_TOKEN, true))?;
-        let mut changed = template! { CKA_APPLICATION: "changed" };
+        let object = token.create(one.handle, open_key().with(CKA_TOKEN, true))?;
+        let mut changed = template! { CKA_ID: b"changed" };
         let answer = token.module.C_SetAttributeValue(one.handle, object, &mut changed);
-        let seen = reads(token, other.handle, object, CKA_APPLICATION, b"changed");
+        let seen = reads(token, other.handle, object, CKA_ID, b"changed");
         token.module.C_DestroyObject(one.handle, object).ok()?;
         answer.ok()?;
         seen
@@ -363,8 +363,8 @@ fn changing(cases: &mut Cases) {
     });
     cases.add("C_SetAttributeValue", "a token object in a session that only reads", &[Need::Writable], |token| {
         let (writes, reads) = (token.session()?, token.session_with(0)?);
-        let object = token.create(writes.handle, data().with(CKA_TOKEN, true))?;
-        let mut changed = template! { CKA_APPLICATION: "changed" };
+        let object = token.create(writes.handle, open_key().with(CKA_TOKEN, true))?;
+        let mut changed = template! { CKA_ID: b"changed" };
         let answer = token.module.C_SetAttributeValue(reads.handle, object, &mut changed);
         token.module.C_DestroyObject(writes.handle, object).ok()?;
         answer.is(CKR_SESSION_READ_ONLY)

@@ -181,15 +181,17 @@ fn wiping(cases: &mut Cases) {
         let module = token.module;
         module.C_SetPIN(session.handle, pin.into(), other.into()).ok()?;
         module.C_Logout(session.handle).ok()?;
-        token.login(session.handle, CKU_USER).is(CKR_PIN_INCORRECT)?;
+        let refused = token.login(session.handle, CKU_USER);
         let logged_in = module.C_Login(session.handle, CKU_USER, other.into());
         // Whatever came, the PIN is what it was.
         module.C_SetPIN(session.handle, other.into(), pin.into()).ok()?;
+        refused.is(CKR_PIN_INCORRECT)?;
         logged_in.ok()
     });
     cases.add("C_SetPIN", "a wrong PIN, and a null pointer", &needs, |token| {
         let (session, pin) = (token.session()?, token.reach.pin.expose());
         let module = token.module;
+        token.login(session.handle, CKU_USER).ok()?;
         module.C_SetPIN(session.handle, b"not-the-pin".into(), pin.into()).is(CKR_PIN_INCORRECT)?;
         module.C_SetPIN(session.handle, Data::null(6), pin.into()).is(CKR_ARGUMENTS_BAD)
     });
@@ -201,7 +203,11 @@ fn wiping(cases: &mut Cases) {
         };
         let (session, pin) = (token.session()?, token.reach.pin.expose());
         let short = vec![b'1'; shorter];
+        token.login(session.handle, CKU_USER).ok()?;
         let answer = token.module.C_SetPIN(session.handle, pin.into(), (&short).into());
+        if answer.rv == CKR_OK {
+            token.module.C_SetPIN(session.handle, (&short).into(), pin.into()).ok()?;
+        }
         answer.is_one_of(&[CKR_PIN_LEN_RANGE, CKR_PIN_INVALID])
     });
     cases.add("C_InitPIN", "by the security officer", &needs, |token| {

@@ -46,8 +46,9 @@ pub fn close(session: Caller<'_>) -> Result {
 
 /// C_CloseAllSessions.
 pub fn close_all(slot: Socket<'_>) -> Result {
-    slot.running.sessions.remove_all(slot.id);
-    slot.token.close_all();
+    for open in slot.running.sessions.remove_all(slot.id) {
+        open.session.close();
+    }
     Ok(())
 }
 
