@@ -247,10 +247,11 @@ pub(crate) fn permitted(object: &Object, mechanism: u64, usage: u64) -> Result {
 }
 
 /// Is a key of the type that the mechanism works with? Some members say so when an operation begins, others a call later.
-fn fits(object: &Object, mechanism: u64) -> Result {
+/// What else is wrong with it is told after that (PKCS #11 3.2 section 5.1.7, CKR_KEY_FUNCTION_NOT_PERMITTED).
+pub(crate) fn fits(object: &Object, mechanism: u64) -> bool {
     match (check::works_with(mechanism), object.template.key_type()) {
-        (Some(wanted), Some(is)) if wanted != is => Err(CKR_KEY_TYPE_INCONSISTENT.into()),
-        _ => Ok(()),
+        (Some(wanted), Some(is)) => wanted == is,
+        _ => true,
     }
 }
 
@@ -340,8 +341,10 @@ impl Session {
                 _ => error,
             })?;
             if let Some((mechanism, usage)) = about {
+                if !fits(held.object(), mechanism) {
+                    return Err(CKR_KEY_TYPE_INCONSISTENT.into());
+                }
                 permitted(held.object(), mechanism, usage)?;
-                fits(held.object(), mechanism)?;
             }
             if gated {
                 token.admit(&held)?;
