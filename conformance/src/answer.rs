@@ -84,10 +84,14 @@ impl Answer {
         self.is_one_of(&[wanted])
     }
 
-    /// It must be one of these: where the specification leaves a choice.
+    /// It must be one of these: where the specification leaves a choice. A module that says that it doesn't have the function
+    /// at all is not judged.
     pub fn is_one_of(self, wanted: &[CK_RV]) -> Verdict {
         if wanted.contains(&self.rv) {
             return Ok(());
+        }
+        if self.rv == CKR_FUNCTION_NOT_SUPPORTED {
+            return skip(format!("the module has no {}", self.function));
         }
         let wanted: Vec<_> = wanted.iter().map(|rv| names::rv(*rv)).collect();
         fail(format!("{self}; {} was expected", wanted.join(" or ")))
@@ -100,6 +104,9 @@ impl Answer {
 
     /// It must be anything but CKR_OK: where the specification names no error.
     pub fn refused(self) -> Verdict {
+        if self.rv == CKR_FUNCTION_NOT_SUPPORTED {
+            return skip(format!("the module has no {}", self.function));
+        }
         ensure(self.rv != CKR_OK, || format!("{self}; an error was expected"))
     }
 
@@ -130,6 +137,8 @@ mod tests {
         let told = "C_Sign answered CKR_DATA_LEN_RANGE; CKR_OK was expected";
         assert_eq!(answer.ok(), Err(Stop::Failed(told.into())));
         assert_eq!(answer.refused(), Ok(()));
+        let missing = Answer::new("C_Sign", CKR_FUNCTION_NOT_SUPPORTED).ok();
+        assert_eq!(missing, Err(Stop::Skipped("the module has no C_Sign".into())));
     }
 
     #[test]

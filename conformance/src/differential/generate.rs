@@ -58,6 +58,14 @@ pub fn sequence(seed: u64) -> Vec<Call> {
     writer.open(writes);
     if !writer.random.one_in(8) {
         writer.push(What::Login);
+        // Something to work with.
+        for _ in 0..1 + writer.random.below(3) {
+            if writer.random.one_in(2) {
+                writer.create();
+            } else {
+                writer.generate();
+            }
+        }
     }
     let most = 10 + writer.random.below(30);
     while writer.calls.len() < most {
@@ -85,10 +93,20 @@ impl Writer {
         if self.random.one_in(80) { NOTHING } else { self.random.pick(&self.sessions, NOTHING) }
     }
 
+    /// One of these sorts; if there is none yet one is made, most often.
     fn object(&mut self, sorts: &[Sort]) -> Id {
         let fitting: Vec<_> =
             self.objects.iter().filter(|(_, sort)| sorts.contains(sort)).map(|(id, _)| *id).collect();
-        if self.random.one_in(30) { NOTHING } else { self.random.pick(&fitting, NOTHING) }
+        if self.random.one_in(40) {
+            return NOTHING;
+        }
+        if fitting.is_empty() && !sorts.is_empty() && !self.random.one_in(10) {
+            let made = self.made(sorts);
+            let id = self.push(What::Create { made, flaw: Flaw::None });
+            self.objects.push((id, made.sort));
+            return id;
+        }
+        self.random.pick(&fitting, NOTHING)
     }
 
     fn any_object(&mut self) -> Id {

@@ -14,7 +14,7 @@ use crate::vectors::unhex;
 use crate::work::Work;
 use crate::worker::{Identity, identity, tell};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, Write};
 use tandem_values::ck::*;
 
@@ -59,7 +59,7 @@ pub fn serve(subject: &Subject, input: &mut dyn BufRead, output: &mut dyn Write)
 /// Plays a sequence on a token with which nobody is at work, and leaves nothing of it there.
 fn sequence(token: &Token<'_>, calls: &[Call]) -> Result<Vec<Outcome>> {
     token.bring(State::Alone)?;
-    let mut player = Player { token, made: HashMap::new(), bytes: HashMap::new() };
+    let mut player = Player { token, made: HashMap::new(), bytes: HashMap::new(), partly: HashSet::new() };
     let outcomes = calls.iter().map(|call| player.play(call)).collect();
     let keeps = |call: &Call| match call.what {
         What::Create { made, .. } | What::Generate { made, .. } => made.token,
@@ -80,6 +80,8 @@ struct Player<'a> {
     made: HashMap<Id, CK_ULONG>,
     /// Bytes by the calls that answered them.
     bytes: HashMap<Id, Vec<u8>>,
+    /// Sessions whose search has been answered in part.
+    partly: HashSet<CK_SESSION_HANDLE>,
 }
 
 /// Bytes that are always the same.
@@ -223,7 +225,7 @@ impl Player<'_> {
         Outcome { attributes, ..Outcome::of(answer.rv) }
     }
 
-    fn find(&self, call: &Call, session: CK_SESSION_HANDLE) -> Outcome {
+    fn find(&mut self, call: &Call, session: CK_SESSION_HANDLE) -> Outcome {
         let module = self.token.module;
         match &call.what {
             What::FindInit { class, token } => {
@@ -234,7 +236,11 @@ impl Player<'_> {
                 if let Some(token) = token {
                     wanted = wanted.with(CKA_TOKEN, *token);
                 }
-                Outcome::of(module.C_FindObjectsInit(session, &mut wanted).rv)
+                let answer = module.C_FindObjectsInit(session, &mut wanted);
+                if ok(answer) {
+                    self.partly.remove(&session);
+                }
+                Outcome::of(answer.rv)
             }
             What::Find { most } => {
                 let room = usize::try_from(*most).unwrap_or(1);
@@ -245,9 +251,12 @@ impl Player<'_> {
                 };
                 let mut found: Vec<_> = batch.first(count.value).iter().map(known).collect();
                 found.sort_unstable();
-                // In which order objects are found isn't said: of a part of them only the count counts.
-                let found = (*most > 1).then_some(found);
-                Outcome { number: Some(count.value), found, ..Outcome::of(answer.rv) }
+                // In which order objects are found isn't said: only all of them at once can be compared.
+                let whole = count.value < *most && !self.partly.contains(&session);
+                if count.value > 0 {
+                    self.partly.insert(session);
+                }
+                Outcome { found: whole.then_some(found), ..Outcome::of(answer.rv) }
             }
             _ => Outcome::of(module.C_FindObjectsFinal(session).rv),
         }
