@@ -14,9 +14,11 @@ use tandem_conformance::worker::Chosen;
 #[derive(Parser)]
 #[command(name = "p11-conformance", version, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-#[command(after_help = "PINs come from the environment: P11_PIN and P11_SO_PIN, and of the other token\n\
+#[command(
+    after_help = "PINs come from the environment: P11_PIN and P11_SO_PIN, and of the other token\n\
     P11_AGAINST_PIN and P11_AGAINST_SO_PIN where they are others. Cases leave no objects behind.\n\
-    Exit codes: 0 nothing failed but what is known to, 1 something did, 2 wrong usage.")]
+    Exit codes: 0 nothing failed but what is known to, 1 something did, 2 wrong usage."
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -223,6 +225,10 @@ pub(crate) struct Work {
 
 impl Work {
     pub(crate) fn chosen(&self) -> Chosen {
-        Chosen { chapter: self.chapter.clone(), pattern: self.case.clone(), from: self.from.clone() }
+        Chosen {
+            chapter: self.chapter.clone(),
+            pattern: self.case.clone(),
+            from: self.from.clone(),
+        }
     }
 }

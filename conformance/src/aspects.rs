@@ -74,9 +74,19 @@ const ASPECTS: &[Aspect] = &[
         }
         Ok(())
     }),
-    row(About::Whole, "a null pointer asks for the length and leaves the operation active", has_output, length_query),
+    row(
+        About::Whole,
+        "a null pointer asks for the length and leaves the operation active",
+        has_output,
+        length_query,
+    ),
     row(About::Whole, "a short buffer leaves the operation active", has_output, short_buffer),
-    row(About::Last, "a null pointer asks for the length and leaves the operation active", output_in_parts, last_query),
+    row(
+        About::Last,
+        "a null pointer asks for the length and leaves the operation active",
+        output_in_parts,
+        last_query,
+    ),
     row(About::Last, "a short buffer leaves the operation active", output_in_parts, last_short),
     row(About::Whole, "no data", |_, recipe| recipe.parts, no_data),
     row(About::Whole, "it ends the operation", always, |_, task| {
@@ -116,19 +126,28 @@ const ASPECTS: &[Aspect] = &[
     row(About::Init, "a key of another type", with_key, |token, task| {
         let other = token.key(task.recipe.sort.other(), Usage::All)?;
         let key = task.half(other);
-        task.init_with(&mut (task.recipe.mechanism)(), key)
-            .is(CKR_KEY_TYPE_INCONSISTENT)
+        task.init_with(&mut (task.recipe.mechanism)(), key).is(CKR_KEY_TYPE_INCONSISTENT)
     }),
     row(About::Init, "a key that must not be used for it", with_key, |token, task| {
         let key = task.half(token.key(task.recipe.sort, Usage::None)?);
         task.init_with(&mut (task.recipe.mechanism)(), key).is(CKR_KEY_FUNCTION_NOT_PERMITTED)
     }),
-    row(About::Init, "a wrong parameter", |_, recipe| recipe.wrong.is_some(), |_, task| {
-        let Some(wrong) = task.recipe.wrong else { return Ok(()) };
-        task.init_with(&mut wrong(), task.key).is(CKR_MECHANISM_PARAM_INVALID)?;
-        is_over(task)
-    }),
-    row(About::Whole, "data of a length that it can't take ends the operation", |_, recipe| recipe.bad_len.is_some(), bad_length),
+    row(
+        About::Init,
+        "a wrong parameter",
+        |_, recipe| recipe.wrong.is_some(),
+        |_, task| {
+            let Some(wrong) = task.recipe.wrong else { return Ok(()) };
+            task.init_with(&mut wrong(), task.key).is(CKR_MECHANISM_PARAM_INVALID)?;
+            is_over(task)
+        },
+    ),
+    row(
+        About::Whole,
+        "data of a length that it can't take ends the operation",
+        |_, recipe| recipe.bad_len.is_some(),
+        bad_length,
+    ),
     row(About::Whole, "null pointers where something must be", always, nulls),
     row(About::Init, "operations of two sessions are apart", always, |token, task| {
         let other = token.session()?;
@@ -154,17 +173,31 @@ pub(crate) fn add(cases: &mut Cases, work: Work, recipe: Recipe) {
     }
     let [init, ..] = work.functions();
     let needs = [Need::Mechanism(recipe.kind, work.flag()), Need::Since(3, 0)];
-    cases.add_with(init, recipe.kind, "a null mechanism ends the operation", &needs, move |token| {
-        let session = token.session()?;
-        let task = Task::of(token, session.handle, work, recipe)?;
-        cancels(token, &task, |task| task.init_with(&mut Mechanism::null(), task.key).ok())
-    });
+    cases.add_with(
+        init,
+        recipe.kind,
+        "a null mechanism ends the operation",
+        &needs,
+        move |token| {
+            let session = token.session()?;
+            let task = Task::of(token, session.handle, work, recipe)?;
+            cancels(token, &task, |task| task.init_with(&mut Mechanism::null(), task.key).ok())
+        },
+    );
     let needs = [Need::Mechanism(recipe.kind, work.flag()), Need::Function("C_SessionCancel")];
-    cases.add_with("C_SessionCancel", recipe.kind, &format!("it ends {init}"), &needs, move |token| {
-        let session = token.session()?;
-        let task = Task::of(token, session.handle, work, recipe)?;
-        cancels(token, &task, |_| token.module.C_SessionCancel(session.handle, work.flag()).ok())
-    });
+    cases.add_with(
+        "C_SessionCancel",
+        recipe.kind,
+        &format!("it ends {init}"),
+        &needs,
+        move |token| {
+            let session = token.session()?;
+            let task = Task::of(token, session.handle, work, recipe)?;
+            cancels(token, &task, |_| {
+                token.module.C_SessionCancel(session.handle, work.flag()).ok()
+            })
+        },
+    );
 }
 
 fn is_verify(task: &Task<'_>) -> bool {
@@ -192,7 +225,9 @@ fn cancels(token: &Token<'_>, task: &Task<'_>, cancel: impl Fn(&Task<'_>) -> Ver
 
 /// The length that is told may be more than what comes (section 5.2).
 fn enough(asked: &Out, got: &Out) -> Verdict {
-    ensure(asked.len >= got.len, || format!("the length told was {}, and {} bytes came", asked.len, got.len))
+    ensure(asked.len >= got.len, || {
+        format!("the length told was {}, and {} bytes came", asked.len, got.len)
+    })
 }
 
 fn length_query(token: &Token<'_>, task: &Task<'_>) -> Verdict {

@@ -55,7 +55,11 @@ impl Differences {
         let mut text = String::new();
         for one in &self.differences {
             let side = |outcome: Outcome, reason: &str| {
-                if reason.is_empty() { outcome.name().to_owned() } else { format!("{}: {reason}", outcome.name()) }
+                if reason.is_empty() {
+                    outcome.name().to_owned()
+                } else {
+                    format!("{}: {reason}", outcome.name())
+                }
             };
             let _ = write!(
                 text,

@@ -52,7 +52,8 @@ impl Deviations {
             all.push(toml::from_str(text).map_err(|error| format!("{name}: {error}"))?);
         }
         let Some(folder) = folder else { return Ok(Self(all)) };
-        let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let entries =
+            std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         for entry in entries {
             let file = entry.map_err(|error| error.to_string())?.path();
             if file.extension().is_some_and(|extension| extension == "toml") {

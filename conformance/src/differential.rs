@@ -7,6 +7,7 @@ pub mod accepted;
 pub mod call;
 pub mod compare;
 pub mod generate;
+mod made;
 pub mod play;
 pub mod shrink;
 
@@ -171,7 +172,12 @@ pub struct Compared {
 
 impl<'a> Pair<'a> {
     /// Starts both.
-    pub fn new(one: &'a Subject, other: &'a Subject, accepted: Accepted, limit: Duration) -> Result<Self> {
+    pub fn new(
+        one: &'a Subject,
+        other: &'a Subject,
+        accepted: Accepted,
+        limit: Duration,
+    ) -> Result<Self> {
         Ok(Self { one: Side::new(one, limit)?, other: Side::new(other, limit)?, accepted })
     }
 
@@ -207,7 +213,13 @@ impl<'a> Pair<'a> {
         Ok(report)
     }
 
-    fn note(&mut self, report: &mut Report, seed: u64, calls: &[Call], difference: &Difference) -> Result<()> {
+    fn note(
+        &mut self,
+        report: &mut Report,
+        seed: u64,
+        calls: &[Call],
+        difference: &Difference,
+    ) -> Result<()> {
         let what = difference.to_string();
         if let Some(found) = report.found.get_mut(&what) {
             found.times += 1;

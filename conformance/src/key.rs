@@ -88,7 +88,9 @@ impl Sort {
                 CKA_SIGN: may, CKA_VERIFY: may, CKA_DERIVE: may,
             },
             Self::Ec => template! { CKA_EC_PARAMS: &P256, CKA_TOKEN: false, CKA_VERIFY: may },
-            Self::Edwards => template! { CKA_EC_PARAMS: &ED25519, CKA_TOKEN: false, CKA_VERIFY: may },
+            Self::Edwards => {
+                template! { CKA_EC_PARAMS: &ED25519, CKA_TOKEN: false, CKA_VERIFY: may }
+            }
             Self::Rsa => template! {
                 CKA_MODULUS_BITS: 2048, CKA_PUBLIC_EXPONENT: &[1, 0, 1], CKA_TOKEN: false,
                 CKA_ENCRYPT: may, CKA_VERIFY: may, CKA_VERIFY_RECOVER: may, CKA_WRAP: may,
@@ -118,7 +120,14 @@ impl Sort {
         let mut mechanism = Mechanism::plain(self.generator());
         if self.is_pair() {
             module
-                .C_GenerateKeyPair(session, &mut mechanism, &mut first, &mut second, &mut public, &mut private)
+                .C_GenerateKeyPair(
+                    session,
+                    &mut mechanism,
+                    &mut first,
+                    &mut second,
+                    &mut public,
+                    &mut private,
+                )
                 .prepares()?;
         } else if self != Self::None {
             module.C_GenerateKey(session, &mut mechanism, &mut first, &mut public).prepares()?;

@@ -72,7 +72,9 @@ impl Report {
     /// How many cases of a chapter, or of all, ended how.
     pub fn count(&self, chapter: Option<&str>) -> Count {
         let mut count = Count::default();
-        for row in self.rows.iter().filter(|row| chapter.is_none_or(|chapter| row.chapter == chapter)) {
+        for row in
+            self.rows.iter().filter(|row| chapter.is_none_or(|chapter| row.chapter == chapter))
+        {
             match row.outcome {
                 Outcome::Passed => count.passed += 1,
                 Outcome::Failed if row.known => count.known += 1,
@@ -96,7 +98,8 @@ impl Report {
     /// For people: a table of chapters, then what failed; with `all` what was skipped, too.
     pub fn text(&self, all: bool) -> String {
         let Identity { manufacturer, library, cryptoki } = &self.identity;
-        let mut text = format!("{manufacturer}, {library}, PKCS #11 {cryptoki}\n\n{}\n", self.table());
+        let mut text =
+            format!("{manufacturer}, {library}, PKCS #11 {cryptoki}\n\n{}\n", self.table());
         for row in &self.rows {
             let shown = match row.outcome {
                 Outcome::Passed => continue,
@@ -116,7 +119,9 @@ impl Report {
         table.set_header(["chapter", "passed", "failed", "deviates (known)", "skipped"]);
         let mut add = |name: &str, count: Count| {
             let numbers = [count.passed, count.failed, count.known, count.skipped];
-            table.add_row(std::iter::once(name.to_owned()).chain(numbers.map(|number| number.to_string())));
+            table.add_row(
+                std::iter::once(name.to_owned()).chain(numbers.map(|number| number.to_string())),
+            );
         };
         for (chapter, _) in CHAPTERS {
             let count = self.count(Some(chapter));
@@ -138,7 +143,8 @@ impl Report {
         );
         for row in &self.rows {
             let name = escaped(&format!("{} ({})", row.name, row.section));
-            let _ = write!(text, "  <testcase classname=\"{}\" name=\"{name}\"", escaped(&row.chapter));
+            let _ =
+                write!(text, "  <testcase classname=\"{}\" name=\"{name}\"", escaped(&row.chapter));
             let element = match row.outcome {
                 Outcome::Passed => None,
                 Outcome::Failed if !row.known => Some("failure"),
@@ -167,7 +173,14 @@ mod tests {
     fn row(outcome: Outcome, known: bool) -> Row {
         let text = |text: &str| text.to_owned();
         let reason = if outcome == Outcome::Passed { text("") } else { text("1 < 2") };
-        Row { chapter: text("sign"), name: text("C_Sign: \"x\""), section: text("5.13.2"), outcome, reason, known }
+        Row {
+            chapter: text("sign"),
+            name: text("C_Sign: \"x\""),
+            section: text("5.13.2"),
+            outcome,
+            reason,
+            known,
+        }
     }
 
     fn report() -> Report {

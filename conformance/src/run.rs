@@ -50,7 +50,8 @@ impl Running<'_> {
             pattern: self.plan.pattern.clone(),
             from: None,
         };
-        let names: Vec<_> = chosen.cases().into_iter().map(|case| (case.name, case.section)).collect();
+        let names: Vec<_> =
+            chosen.cases().into_iter().map(|case| (case.name, case.section)).collect();
         let mut at = 0;
         while let Some((from, _)) = names.get(at) {
             let before = self.report.rows.len();
@@ -106,15 +107,32 @@ impl Running<'_> {
                 }
                 Heard::Ended(how) => return Ok(Err(how)),
                 Heard::Silent => {
-                    return Ok(Err(format!("nothing came of it within {} s", self.plan.limit.as_secs())));
+                    return Ok(Err(format!(
+                        "nothing came of it within {} s",
+                        self.plan.limit.as_secs()
+                    )));
                 }
             }
         }
     }
 
-    fn put(&mut self, names: &[(String, &'static str)], name: String, outcome: Outcome, reason: String) {
-        let section = names.iter().find(|(known, _)| *known == name).map_or("5", |(_, section)| section);
-        let row = Row { chapter: self.chapter.to_owned(), name, section: section.to_owned(), outcome, reason, known: false };
+    fn put(
+        &mut self,
+        names: &[(String, &'static str)],
+        name: String,
+        outcome: Outcome,
+        reason: String,
+    ) {
+        let section =
+            names.iter().find(|(known, _)| *known == name).map_or("5", |(_, section)| section);
+        let row = Row {
+            chapter: self.chapter.to_owned(),
+            name,
+            section: section.to_owned(),
+            outcome,
+            reason,
+            known: false,
+        };
         (self.progress)(&row);
         self.report.rows.push(row);
     }

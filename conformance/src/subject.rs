@@ -77,7 +77,9 @@ impl Subject {
         if let Some(pin) = &self.so_pin {
             process.env(SO_PIN, os(pin));
         }
-        let child = process.spawn().map_err(|error| format!("another process can't be started: {error}"))?;
+        let child = process
+            .spawn()
+            .map_err(|error| format!("another process can't be started: {error}"))?;
         Ok(Process::of(child))
     }
 }
@@ -134,7 +136,9 @@ impl Process {
                 let status = self.child.wait();
                 Heard::Ended(match status {
                     Ok(status) => match (status.signal(), status.code()) {
-                        (Some(signal), _) => format!("the process ended by signal {signal}{}", named(signal)),
+                        (Some(signal), _) => {
+                            format!("the process ended by signal {signal}{}", named(signal))
+                        }
                         (None, Some(code)) => format!("the process ended with exit code {code}"),
                         (None, None) => "the process ended".to_owned(),
                     },

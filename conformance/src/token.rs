@@ -1,6 +1,6 @@
 //! The token that cases are run on: its sessions, its login, keys to work with, and what a case leaves behind.
 
-use crate::answer::{Answer, Stop, Verdict, skip};
+use crate::answer::{Answer, Stop, Verdict, fail, same, skip};
 use crate::argument::{Data, Out, Place, Several};
 use crate::case::{Case, Need, State};
 use crate::key::{Key, Sort, Usage};
@@ -131,7 +131,10 @@ impl<'a> Token<'a> {
         }
         if let Some(info) = self.mechanism(sort.generator()) {
             if info.flags & (CKF_GENERATE | CKF_GENERATE_KEY_PAIR) == 0 {
-                return skip(format!("the token doesn't make keys by {}", names::mechanism(sort.generator())));
+                return skip(format!(
+                    "the token doesn't make keys by {}",
+                    names::mechanism(sort.generator())
+                ));
             }
         } else {
             return skip(format!("the token has no {}", names::mechanism(sort.generator())));
@@ -142,14 +145,24 @@ impl<'a> Token<'a> {
     }
 
     /// Creates an object of the session.
-    pub fn create(&self, session: CK_SESSION_HANDLE, mut wanted: Template) -> Verdict<CK_OBJECT_HANDLE> {
+    pub fn create(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mut wanted: Template,
+    ) -> Verdict<CK_OBJECT_HANDLE> {
         let mut object = Place::new();
         self.module.C_CreateObject(session, &mut wanted, &mut object).prepares()?;
         Ok(object.value)
     }
 
     /// Signs in a single part.
-    pub fn sign(&self, session: CK_SESSION_HANDLE, mechanism: &Mechanism, key: CK_OBJECT_HANDLE, data: &[u8]) -> Verdict<Vec<u8>> {
+    pub fn sign(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: &Mechanism,
+        key: CK_OBJECT_HANDLE,
+        data: &[u8],
+    ) -> Verdict<Vec<u8>> {
         let mut out = Out::room(8192);
         self.module.C_SignInit(session, &mut mechanism.clone(), key).prepares()?;
         self.module.C_Sign(session, data.into(), &mut out).prepares()?;
@@ -157,7 +170,13 @@ impl<'a> Token<'a> {
     }
 
     /// Encrypts in a single part.
-    pub fn encrypt(&self, session: CK_SESSION_HANDLE, mechanism: &Mechanism, key: CK_OBJECT_HANDLE, data: &[u8]) -> Verdict<Vec<u8>> {
+    pub fn encrypt(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: &Mechanism,
+        key: CK_OBJECT_HANDLE,
+        data: &[u8],
+    ) -> Verdict<Vec<u8>> {
         let mut out = Out::room(data.len() + 1024);
         self.module.C_EncryptInit(session, &mut mechanism.clone(), key).prepares()?;
         self.module.C_Encrypt(session, data.into(), &mut out).prepares()?;
@@ -165,7 +184,12 @@ impl<'a> Token<'a> {
     }
 
     /// The attribute's value, or the answer if there is none.
-    pub fn read(&self, session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, kind: CK_ATTRIBUTE_TYPE) -> std::result::Result<Vec<u8>, Answer> {
+    pub fn read(
+        &self,
+        session: CK_SESSION_HANDLE,
+        object: CK_OBJECT_HANDLE,
+        kind: CK_ATTRIBUTE_TYPE,
+    ) -> std::result::Result<Vec<u8>, Answer> {
         let mut asked = Template::ask(&[kind], 4096);
         let answer = self.module.C_GetAttributeValue(session, object, &mut asked);
         match asked.value(0) {
@@ -174,8 +198,29 @@ impl<'a> Token<'a> {
         }
     }
 
+    /// The attribute must have this value.
+    pub fn shows(
+        &self,
+        session: CK_SESSION_HANDLE,
+        object: CK_OBJECT_HANDLE,
+        kind: CK_ATTRIBUTE_TYPE,
+        wanted: &[u8],
+    ) -> Verdict {
+        match self.read(session, object, kind) {
+            Ok(got) => same(&names::attribute(kind), &got, wanted),
+            Err(answer) if answer.rv == CKR_OK => {
+                fail(format!("{} has a length that it can't have", names::attribute(kind)))
+            }
+            Err(answer) => answer.ok(),
+        }
+    }
+
     /// The handles of all objects like this.
-    pub fn find(&self, session: CK_SESSION_HANDLE, mut wanted: Template) -> Verdict<Vec<CK_OBJECT_HANDLE>> {
+    pub fn find(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mut wanted: Template,
+    ) -> Verdict<Vec<CK_OBJECT_HANDLE>> {
         let module = self.module;
         module.C_FindObjectsInit(session, &mut wanted).ok()?;
         let mut all = Vec::new();
@@ -207,13 +252,16 @@ impl<'a> Token<'a> {
         match need {
             Need::Mechanism(kind, flag) => match self.mechanism(kind) {
                 Some(info) if info.flags & flag == flag => None,
-                Some(_) => Some(format!("the token doesn't offer {} for this", names::mechanism(kind))),
+                Some(_) => {
+                    Some(format!("the token doesn't offer {} for this", names::mechanism(kind)))
+                }
                 None => Some(format!("the token has no {}", names::mechanism(kind))),
             },
             Need::Function(name) => {
                 let function = crate::function::named(name)?;
                 let answer = (function.plain)(self.module, CK_INVALID_HANDLE);
-                (answer.rv == CKR_FUNCTION_NOT_SUPPORTED).then(|| format!("the module has no {name}"))
+                (answer.rv == CKR_FUNCTION_NOT_SUPPORTED)
+                    .then(|| format!("the module has no {name}"))
             }
             Need::Since(major, minor) => {
                 let (own_major, own_minor) = self.module.version();
@@ -272,7 +320,9 @@ impl Token<'_> {
             answer.rv == CKR_OK && text(&info.value.label) == self.reach.label
         };
         let found = slots.first(slots.count).iter().find(labelled);
-        found.copied().ok_or_else(|| format!("the module has no token labelled {:?}", self.reach.label))
+        found
+            .copied()
+            .ok_or_else(|| format!("the module has no token labelled {:?}", self.reach.label))
     }
 
     fn ask_mechanisms(&self, slot: CK_SLOT_ID) -> Result<()> {
@@ -325,7 +375,9 @@ impl Token<'_> {
     pub fn sweep(&self) -> Result<()> {
         self.bring(State::LoggedIn)?;
         let session = self.anchor();
-        for object in self.find(session, template! { CKA_LABEL: LABEL, CKA_TOKEN: true }).map_err(reason)? {
+        for object in
+            self.find(session, template! { CKA_LABEL: LABEL, CKA_TOKEN: true }).map_err(reason)?
+        {
             let _ = self.module.C_DestroyObject(session, object);
         }
         Ok(())
@@ -340,7 +392,11 @@ pub fn reason(stop: Stop) -> String {
 }
 
 fn told(answer: Answer, besides: &[CK_RV]) -> Result<()> {
-    if answer.rv == CKR_OK || besides.contains(&answer.rv) { Ok(()) } else { Err(answer.to_string()) }
+    if answer.rv == CKR_OK || besides.contains(&answer.rv) {
+        Ok(())
+    } else {
+        Err(answer.to_string())
+    }
 }
 
 /// A text of PKCS #11: padded with blanks, and by some modules with a zero.

@@ -321,8 +321,7 @@ impl Mechanism {
 
     /// A PSS mechanism with SHA-256 (CK_RSA_PKCS_PSS_PARAMS).
     pub fn pss(kind: CK_MECHANISM_TYPE, hash: CK_MECHANISM_TYPE) -> Self {
-        let words =
-            vec![Word::Number(hash), Word::Number(CKG_MGF1_SHA256), Word::Number(32)];
+        let words = vec![Word::Number(hash), Word::Number(CKG_MGF1_SHA256), Word::Number(32)];
         Self::new(kind, Parameter::words(words))
     }
 
@@ -391,13 +390,25 @@ mod tests {
 
     #[test]
     fn a_structure_has_the_layout_of_its_c_type() {
-        assert_eq!(number(size_of::<CK_GCM_PARAMS>()), Mechanism::gcm(&[1; 12], &[], 128).parameter.len());
-        assert_eq!(number(size_of::<CK_CCM_PARAMS>()), Mechanism::ccm(1, &[1; 12], &[], 16).parameter.len());
-        assert_eq!(number(size_of::<CK_AES_CTR_PARAMS>()), Mechanism::ctr(128, [0; 16]).parameter.len());
+        assert_eq!(
+            number(size_of::<CK_GCM_PARAMS>()),
+            Mechanism::gcm(&[1; 12], &[], 128).parameter.len()
+        );
+        assert_eq!(
+            number(size_of::<CK_CCM_PARAMS>()),
+            Mechanism::ccm(1, &[1; 12], &[], 16).parameter.len()
+        );
+        assert_eq!(
+            number(size_of::<CK_AES_CTR_PARAMS>()),
+            Mechanism::ctr(128, [0; 16]).parameter.len()
+        );
         assert_eq!(number(size_of::<CK_RSA_PKCS_OAEP_PARAMS>()), Mechanism::oaep().parameter.len());
         let pss = Mechanism::pss(CKM_SHA256_RSA_PKCS_PSS, CKM_SHA256);
         assert_eq!(number(size_of::<CK_RSA_PKCS_PSS_PARAMS>()), pss.parameter.len());
-        assert_eq!(number(size_of::<CK_ECDH1_DERIVE_PARAMS>()), Mechanism::ecdh(&[4]).parameter.len());
+        assert_eq!(
+            number(size_of::<CK_ECDH1_DERIVE_PARAMS>()),
+            Mechanism::ecdh(&[4]).parameter.len()
+        );
         let message = Mechanism::gcm_message(&[1; 12], &[0; 16]);
         assert_eq!(number(size_of::<CK_GCM_MESSAGE_PARAMS>()), message.len());
         assert_eq!(message.behind(0), [1; 12]);

@@ -55,7 +55,8 @@ pub struct Signed {
 
 /// Bytes of hexadecimal digits.
 pub fn unhex(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default());
+    let pairs =
+        digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default());
     pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }
 
@@ -163,6 +164,15 @@ mod tests {
     #[test]
     fn digits_become_bytes() {
         assert_eq!(unhex("00ff7f"), [0, 255, 127]);
-        assert_eq!(unhex(DIGESTS.iter().find(|one| one.kind == CKM_SHA256 && one.data == b"abc").unwrap().result), SHA256_ABC);
+        assert_eq!(
+            unhex(
+                DIGESTS
+                    .iter()
+                    .find(|one| one.kind == CKM_SHA256 && one.data == b"abc")
+                    .unwrap()
+                    .result
+            ),
+            SHA256_ABC
+        );
     }
 }

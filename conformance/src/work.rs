@@ -187,7 +187,12 @@ pub struct Task<'a> {
 impl<'a> Task<'a> {
     /// Prepares a key, data, and what must come of it: by C_Encrypt what C_Decrypt takes, by C_Sign what C_Verify takes, and
     /// what comes in a single part where the same comes of the same.
-    pub fn of(token: &Token<'a>, session: CK_SESSION_HANDLE, work: Work, recipe: Recipe) -> Verdict<Self> {
+    pub fn of(
+        token: &Token<'a>,
+        session: CK_SESSION_HANDLE,
+        work: Work,
+        recipe: Recipe,
+    ) -> Verdict<Self> {
         let pair = if recipe.sort == Sort::None {
             Key { public: CK_INVALID_HANDLE, private: CK_INVALID_HANDLE }
         } else {
@@ -195,7 +200,15 @@ impl<'a> Task<'a> {
         };
         let text: Vec<u8> = (0..=u8::MAX).cycle().take(recipe.len).collect();
         let key = work.half(pair);
-        let task = |input, wanted| Self { module: token.module, session, work, recipe, key, input, wanted };
+        let task = |input, wanted| Self {
+            module: token.module,
+            session,
+            work,
+            recipe,
+            key,
+            input,
+            wanted,
+        };
         let mechanism = (recipe.mechanism)();
         Ok(match work {
             Work::Decrypt => {
@@ -321,9 +334,9 @@ impl<'a> Task<'a> {
             session: self.session,
             work: if self.work == Work::Encrypt { Work::Decrypt } else { Work::Verify },
             recipe: self.recipe,
-            key: token.key(self.recipe.sort, Usage::All).map(|pair| {
-                if self.work == Work::Encrypt { pair.private } else { pair.public }
-            })?,
+            key: token
+                .key(self.recipe.sort, Usage::All)
+                .map(|pair| if self.work == Work::Encrypt { pair.private } else { pair.public })?,
             input: if self.work == Work::Encrypt { got.to_vec() } else { self.input.clone() },
             wanted: (self.work == Work::Sign).then(|| got.to_vec()),
         };

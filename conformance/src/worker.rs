@@ -68,7 +68,9 @@ impl Chosen {
         let chapter = CHAPTERS.iter().find(|(name, _)| *name == self.chapter);
         let all = chapter.map(chapters::cases).unwrap_or_default().into_iter();
         let wanted = |case: &Case| {
-            self.pattern.as_ref().is_none_or(|pattern| crate::deviations::matches(pattern, &case.name))
+            self.pattern
+                .as_ref()
+                .is_none_or(|pattern| crate::deviations::matches(pattern, &case.name))
         };
         let before = |case: &Case| self.from.as_ref().is_some_and(|from| case.name != *from);
         all.filter(wanted).skip_while(before).collect()

@@ -64,9 +64,8 @@ fn over(demo: &Demo) -> Command {
 /// are docs/support.md's.
 fn worse(tandem: &Rows, members: &[&Rows]) -> Vec<String> {
     let passed = |rows: &Rows, name: &str| rows.get(name).is_some_and(|row| row.0 == "passed");
-    let is_missing = |row: &(String, String)| {
-        row.0 == "skipped" && row.1.starts_with("the module has no C_")
-    };
+    let is_missing =
+        |row: &(String, String)| row.0 == "skipped" && row.1.starts_with("the module has no C_");
     let worse = tandem.iter().filter(|(name, row)| {
         row.0 != "passed" && !is_missing(row) && members.iter().all(|rows| passed(rows, name))
     });
@@ -94,9 +93,8 @@ fn tandem_fails_nothing_that_its_members_pass() {
     for rows in [&softhsm, &kryoptic, &over_one, &over_both] {
         let passed = rows.values().filter(|row| row.0 == "passed").count();
         assert!(passed > 800, "only {passed} of {} cases passed", rows.len());
-        let unknown = |row: &&(String, String)| {
-            row.0 == "failed" && !row.1.starts_with("known deviation: ")
-        };
+        let unknown =
+            |row: &&(String, String)| row.0 == "failed" && !row.1.starts_with("known deviation: ");
         let unknown: Vec<_> = rows.values().filter(unknown).collect();
         assert!(unknown.is_empty(), "{unknown:#?}");
     }
@@ -198,6 +196,7 @@ fn a_difference_is_found_and_told_in_as_few_calls_as_it_takes() {
     assert!(told.contains("DIFFERENCE: C_Digest: bytes"), "{told}");
     let shown = told.lines().filter(|line| line.contains(" in ")).count();
     assert!(shown <= 3, "{shown} calls: {told}");
-    let seed = told.split("--seed ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a seed");
+    let seed =
+        told.split("--seed ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a seed");
     assert!(run(seed, "1").contains("DIFFERENCE: C_Digest: bytes"), "the seed shows it again");
 }

@@ -50,7 +50,11 @@ fn not_initialised(cases: &mut Cases) {
 }
 
 /// Arguments of the standard's own kind: a module that needs others can't be asked.
-fn standard(token: &Token<'_>, mut arguments: Arguments, wanted: &[CK_RV]) -> crate::answer::Verdict {
+fn standard(
+    token: &Token<'_>,
+    mut arguments: Arguments,
+    wanted: &[CK_RV],
+) -> crate::answer::Verdict {
     if token.reach.start != Start::Standard {
         return skip("the module is initialised in a way of its own");
     }

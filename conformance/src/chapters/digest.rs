@@ -52,7 +52,10 @@ fn keys(cases: &mut Cases) {
     cases.add("C_DigestKey", "no such key", &needs, |token| {
         let session = token.session()?;
         token.module.C_DigestInit(session.handle, &mut Mechanism::plain(CKM_SHA256)).ok()?;
-        token.module.C_DigestKey(session.handle, CK_UNAVAILABLE_INFORMATION).is(CKR_KEY_HANDLE_INVALID)
+        token
+            .module
+            .C_DigestKey(session.handle, CK_UNAVAILABLE_INFORMATION)
+            .is(CKR_KEY_HANDLE_INVALID)
     });
     cases.add("C_DigestKey", "a key that isn't secret", &needs, |token| {
         let session = token.session()?;

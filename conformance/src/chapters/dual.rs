@@ -13,10 +13,18 @@ use tandem_values::ck::*;
 type Both = fn(&Module, CK_SESSION_HANDLE, Data<'_>, &mut Out) -> Answer;
 
 const FUNCTIONS: [(&str, Both); 4] = [
-    ("C_DigestEncryptUpdate", |module, session, data, out| module.C_DigestEncryptUpdate(session, data, out)),
-    ("C_DecryptDigestUpdate", |module, session, data, out| module.C_DecryptDigestUpdate(session, data, out)),
-    ("C_SignEncryptUpdate", |module, session, data, out| module.C_SignEncryptUpdate(session, data, out)),
-    ("C_DecryptVerifyUpdate", |module, session, data, out| module.C_DecryptVerifyUpdate(session, data, out)),
+    ("C_DigestEncryptUpdate", |module, session, data, out| {
+        module.C_DigestEncryptUpdate(session, data, out)
+    }),
+    ("C_DecryptDigestUpdate", |module, session, data, out| {
+        module.C_DecryptDigestUpdate(session, data, out)
+    }),
+    ("C_SignEncryptUpdate", |module, session, data, out| {
+        module.C_SignEncryptUpdate(session, data, out)
+    }),
+    ("C_DecryptVerifyUpdate", |module, session, data, out| {
+        module.C_DecryptVerifyUpdate(session, data, out)
+    }),
 ];
 
 const CIPHER: Need = Need::Mechanism(CKM_AES_CBC, CKF_ENCRYPT | CKF_DECRYPT);
@@ -36,15 +44,39 @@ pub(super) fn add(cases: &mut Cases) {
             answer.is(CKR_OPERATION_NOT_INITIALIZED)
         });
     }
-    cases.add("C_DigestEncryptUpdate", "with one of the two operations", &[CIPHER, DIGEST, Need::Dual], |token| {
-        let session = token.session()?;
-        token.module.C_DigestInit(session.handle, &mut Mechanism::plain(CKM_SHA256)).ok()?;
-        let answer = token.module.C_DigestEncryptUpdate(session.handle, (&TEXT).into(), &mut Out::room(128));
-        answer.is(CKR_OPERATION_NOT_INITIALIZED)
-    });
-    cases.add("C_DigestEncryptUpdate", "and back by C_DecryptDigestUpdate: both digests are the text's", &[CIPHER, DIGEST, Need::Dual], digests);
-    cases.add("C_DecryptDigestUpdate", "too little room changes nothing", &[CIPHER, DIGEST, Need::Dual], short_room);
-    cases.add("C_SignEncryptUpdate", "and back by C_DecryptVerifyUpdate", &[CIPHER, MAC, Need::Dual], signs);
+    cases.add(
+        "C_DigestEncryptUpdate",
+        "with one of the two operations",
+        &[CIPHER, DIGEST, Need::Dual],
+        |token| {
+            let session = token.session()?;
+            token.module.C_DigestInit(session.handle, &mut Mechanism::plain(CKM_SHA256)).ok()?;
+            let answer = token.module.C_DigestEncryptUpdate(
+                session.handle,
+                (&TEXT).into(),
+                &mut Out::room(128),
+            );
+            answer.is(CKR_OPERATION_NOT_INITIALIZED)
+        },
+    );
+    cases.add(
+        "C_DigestEncryptUpdate",
+        "and back by C_DecryptDigestUpdate: both digests are the text's",
+        &[CIPHER, DIGEST, Need::Dual],
+        digests,
+    );
+    cases.add(
+        "C_DecryptDigestUpdate",
+        "too little room changes nothing",
+        &[CIPHER, DIGEST, Need::Dual],
+        short_room,
+    );
+    cases.add(
+        "C_SignEncryptUpdate",
+        "and back by C_DecryptVerifyUpdate",
+        &[CIPHER, MAC, Need::Dual],
+        signs,
+    );
 }
 
 fn plain_digest(token: &Token<'_>, session: CK_SESSION_HANDLE) -> Verdict<Vec<u8>> {

@@ -11,18 +11,31 @@ use tandem_values::ck::*;
 
 pub(super) fn add(cases: &mut Cases) {
     cases.add("C_Initialize", "in a child after a fork", &[], |token| {
-        child(token, |token| token.module.C_Initialize(&mut token.reach.start.arguments()).is_one_of(&[CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED]))
-    });
-    cases.add("C_Initialize", "in a child after a fork, then a login and a digest", &[Need::Mechanism(CKM_SHA256, CKF_DIGEST)], |token| {
         child(token, |token| {
-            token.module.C_Initialize(&mut token.reach.start.arguments()).ok()?;
-            let session = token.session()?;
-            token.login(session.handle, CKU_USER).ok()?;
-            token.module.C_DigestInit(session.handle, &mut Mechanism::plain(CKM_SHA256)).ok()?;
-            token.module.C_Digest(session.handle, b"abc".into(), &mut Out::room(32)).ok()?;
-            token.module.C_Finalize(false).ok()
+            token
+                .module
+                .C_Initialize(&mut token.reach.start.arguments())
+                .is_one_of(&[CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED])
         })
     });
+    cases.add(
+        "C_Initialize",
+        "in a child after a fork, then a login and a digest",
+        &[Need::Mechanism(CKM_SHA256, CKF_DIGEST)],
+        |token| {
+            child(token, |token| {
+                token.module.C_Initialize(&mut token.reach.start.arguments()).ok()?;
+                let session = token.session()?;
+                token.login(session.handle, CKU_USER).ok()?;
+                token
+                    .module
+                    .C_DigestInit(session.handle, &mut Mechanism::plain(CKM_SHA256))
+                    .ok()?;
+                token.module.C_Digest(session.handle, b"abc".into(), &mut Out::room(32)).ok()?;
+                token.module.C_Finalize(false).ok()
+            })
+        },
+    );
     cases.add("C_GetSessionInfo", "the parent's session in a child after a fork", &[], |token| {
         let anchor = token.anchor();
         child(token, move |token| {
@@ -30,17 +43,25 @@ pub(super) fn add(cases: &mut Cases) {
             answer.is(CKR_CRYPTOKI_NOT_INITIALIZED)
         })
     });
-    cases.add("C_Finalize", "a child's end leaves the parent as it was", &[Need::Mechanism(CKM_SHA256_HMAC, CKF_SIGN)], |token| {
-        let session = token.session()?;
-        let key = token.key(Sort::Secret, Usage::All)?.private;
-        token.module.C_SignInit(session.handle, &mut Mechanism::plain(CKM_SHA256_HMAC), key).ok()?;
-        child(token, |token| {
-            let answer = token.module.C_Initialize(&mut token.reach.start.arguments());
-            answer.is_one_of(&[CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED])?;
-            token.module.C_Finalize(false).ok()
-        })?;
-        token.module.C_Sign(session.handle, b"data".into(), &mut Out::room(32)).ok()
-    });
+    cases.add(
+        "C_Finalize",
+        "a child's end leaves the parent as it was",
+        &[Need::Mechanism(CKM_SHA256_HMAC, CKF_SIGN)],
+        |token| {
+            let session = token.session()?;
+            let key = token.key(Sort::Secret, Usage::All)?.private;
+            token
+                .module
+                .C_SignInit(session.handle, &mut Mechanism::plain(CKM_SHA256_HMAC), key)
+                .ok()?;
+            child(token, |token| {
+                let answer = token.module.C_Initialize(&mut token.reach.start.arguments());
+                answer.is_one_of(&[CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED])?;
+                token.module.C_Finalize(false).ok()
+            })?;
+            token.module.C_Sign(session.handle, b"data".into(), &mut Out::room(32)).ok()
+        },
+    );
 }
 
 /// Does something in a forked child; it fails as the child does.

@@ -29,7 +29,9 @@ fn lists(cases: &mut Cases) {
         let Some(list) = token.module.old_list() else {
             return skip("the module doesn't export C_GetFunctionList");
         };
-        ensure(list.version.major == 2, || format!("its version is {}.{}", list.version.major, list.version.minor))?;
+        ensure(list.version.major == 2, || {
+            format!("its version is {}.{}", list.version.major, list.version.minor)
+        })?;
         ensure(list.C_WaitForSlotEvent.is_some() && list.C_GetFunctionStatus.is_some(), || {
             "functions at its end are null pointers: each must have a stub".into()
         })
@@ -45,7 +47,9 @@ fn interfaces(cases: &mut Cases) {
         let mut all = Several::room(crate::argument::NO_INTERFACE, room);
         token.module.C_GetInterfaceList(&mut all).ok()?;
         let names: Vec<_> = all.first(all.count).iter().map(Module::name_of).collect();
-        ensure(names.iter().any(|name| name == "PKCS 11"), || format!("\"PKCS 11\" is not among {names:?}"))
+        ensure(names.iter().any(|name| name == "PKCS 11"), || {
+            format!("\"PKCS 11\" is not among {names:?}")
+        })
     });
     cases.add("C_GetInterfaceList", "too little room", &needs, |token| {
         let mut none = Several::room(crate::argument::NO_INTERFACE, 0);
@@ -65,22 +69,31 @@ fn interfaces(cases: &mut Cases) {
         token.module.C_GetInterfaceList(&mut all).ok()?;
         for listed in all.first(all.count).iter().filter(|one| Module::name_of(one) == "PKCS 11") {
             let mut one = *listed;
-            let Some(list) = Module::list_of(&raw mut one) else { return fail("an interface has no list") };
+            let Some(list) = Module::list_of(&raw mut one) else {
+                return fail("an interface has no list");
+            };
             let (mut version, mut found) = (Place::of(list.version), Place::new());
             token.module.C_GetInterface(Some(INTERFACE), &mut version, &mut found, 0).ok()?;
             let same = Module::list_of(found.value).is_some_and(|found| {
-                (found.version.major, found.version.minor) == (list.version.major, list.version.minor)
+                (found.version.major, found.version.minor)
+                    == (list.version.major, list.version.minor)
             });
-            ensure(same, || format!("{}.{} brings another version", list.version.major, list.version.minor))?;
+            ensure(same, || {
+                format!("{}.{} brings another version", list.version.major, list.version.minor)
+            })?;
         }
         Ok(())
     });
     cases.add("C_GetInterface", "a name or a version that there isn't", &needs, |token| {
         let mut interface = Place::new();
         let module = token.module;
-        module.C_GetInterface(Some(c"No such interface"), &mut Place::null(), &mut interface, 0).is(CKR_ARGUMENTS_BAD)?;
+        module
+            .C_GetInterface(Some(c"No such interface"), &mut Place::null(), &mut interface, 0)
+            .is(CKR_ARGUMENTS_BAD)?;
         let mut version = Place::of(CK_VERSION { major: 9, minor: 9 });
-        module.C_GetInterface(Some(INTERFACE), &mut version, &mut interface, 0).is(CKR_ARGUMENTS_BAD)
+        module
+            .C_GetInterface(Some(INTERFACE), &mut version, &mut interface, 0)
+            .is(CKR_ARGUMENTS_BAD)
     });
     cases.add("C_GetInterface", "a null pointer for the answer", &needs, |token| {
         let answer = token.module.C_GetInterface(None, &mut Place::null(), &mut Place::null(), 0);

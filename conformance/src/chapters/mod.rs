@@ -14,6 +14,7 @@ mod parallel;
 mod random;
 mod sessions;
 mod sign;
+mod signature_first;
 mod slots;
 mod threads;
 mod verify;

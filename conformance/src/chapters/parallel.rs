@@ -14,10 +14,18 @@ pub(super) fn add(cases: &mut Cases) {
         let session = token.session()?;
         token.module.C_CancelFunction(session.handle).is(CKR_FUNCTION_NOT_PARALLEL)
     });
-    cases.add("C_AsyncComplete", "nothing is pending", &[Need::Function("C_AsyncComplete")], |token| {
-        let session = token.session()?;
-        token.module.C_AsyncComplete(session.handle, Some(c"C_Sign"), &mut Place::new()).refused()
-    });
+    cases.add(
+        "C_AsyncComplete",
+        "nothing is pending",
+        &[Need::Function("C_AsyncComplete")],
+        |token| {
+            let session = token.session()?;
+            token
+                .module
+                .C_AsyncComplete(session.handle, Some(c"C_Sign"), &mut Place::new())
+                .refused()
+        },
+    );
     cases.add("C_AsyncGetID", "nothing is pending", &[Need::Function("C_AsyncGetID")], |token| {
         let session = token.session()?;
         let answer = token.module.C_AsyncGetID(session.handle, Some(c"C_Sign"), &mut Place::new());
@@ -25,7 +33,8 @@ pub(super) fn add(cases: &mut Cases) {
     });
     cases.add("C_AsyncJoin", "no such operation", &[Need::Function("C_AsyncJoin")], |token| {
         let session = token.session()?;
-        let answer = token.module.C_AsyncJoin(session.handle, Some(c"C_Sign"), 77, &mut Out::room(64));
+        let answer =
+            token.module.C_AsyncJoin(session.handle, Some(c"C_Sign"), 77, &mut Out::room(64));
         answer.is(CKR_SAVED_STATE_INVALID)
     });
     cases.add_of("5.21", "Asynchronous functions are there together or not at all", &[], |token| {

@@ -30,7 +30,9 @@ fn state(token: &Token<'_>, session: CK_SESSION_HANDLE, wanted: CK_STATE) -> Ver
     token.module.C_GetSessionInfo(session, &mut info).ok()?;
     let info = info.value;
     ensure(info.state == wanted, || format!("the state is {}, not {wanted}", info.state))?;
-    ensure(info.slotID == token.slot(), || format!("the slot is {}, not {}", info.slotID, token.slot()))
+    ensure(info.slotID == token.slot(), || {
+        format!("the slot is {}, not {}", info.slotID, token.slot())
+    })
 }
 
 fn opening(cases: &mut Cases) {
@@ -42,7 +44,8 @@ fn opening(cases: &mut Cases) {
         state(token, reads.handle, CKS_RO_PUBLIC_SESSION)
     });
     cases.add("C_OpenSession", "without CKF_SERIAL_SESSION", &[], |token| {
-        let answer = token.module.C_OpenSession(token.slot(), CKF_RW_SESSION, (), (), &mut Place::new());
+        let answer =
+            token.module.C_OpenSession(token.slot(), CKF_RW_SESSION, (), (), &mut Place::new());
         answer.is(CKR_SESSION_PARALLEL_NOT_SUPPORTED)
     });
     cases.add("C_OpenSession", "no such slot, no place", &[], |token| {
@@ -52,12 +55,17 @@ fn opening(cases: &mut Cases) {
         open(NO_SLOT, &mut Place::new()).is(CKR_SLOT_ID_INVALID)?;
         open(token.slot(), &mut Place::null()).is(CKR_ARGUMENTS_BAD)
     });
-    cases.add("C_OpenSession", "CKF_ASYNC_SESSION, with which calls may answer CKR_PENDING", &[Need::Function("C_AsyncComplete")], |token| {
-        let mut handle = Place::new();
-        let flags = CKF_SERIAL_SESSION | CKF_ASYNC_SESSION;
-        let answer = token.module.C_OpenSession(token.slot(), flags, (), (), &mut handle);
-        answer.is_one_of(&[CKR_OK, CKR_SESSION_ASYNC_NOT_SUPPORTED])
-    });
+    cases.add(
+        "C_OpenSession",
+        "CKF_ASYNC_SESSION, with which calls may answer CKR_PENDING",
+        &[Need::Function("C_AsyncComplete")],
+        |token| {
+            let mut handle = Place::new();
+            let flags = CKF_SERIAL_SESSION | CKF_ASYNC_SESSION;
+            let answer = token.module.C_OpenSession(token.slot(), flags, (), (), &mut handle);
+            answer.is_one_of(&[CKR_OK, CKR_SESSION_ASYNC_NOT_SUPPORTED])
+        },
+    );
     cases.add("C_OpenSession", "a hundred at once, each with a handle of its own", &[], |token| {
         let mut open = Vec::new();
         for _ in 0..100 {
@@ -204,12 +212,23 @@ fn security_officer(cases: &mut Cases) {
         let (_reads, session) = (token.session_with(0)?, token.session()?);
         token.login(session.handle, CKU_SO).is(CKR_SESSION_READ_ONLY_EXISTS)
     });
-    cases.add("C_OpenSession", "one that only reads while the security officer is logged in", &needs, |token| {
-        let session = token.session()?;
-        token.login(session.handle, CKU_SO).ok()?;
-        let answer = token.module.C_OpenSession(token.slot(), CKF_SERIAL_SESSION, (), (), &mut Place::new());
-        answer.is(CKR_SESSION_READ_WRITE_SO_EXISTS)
-    });
+    cases.add(
+        "C_OpenSession",
+        "one that only reads while the security officer is logged in",
+        &needs,
+        |token| {
+            let session = token.session()?;
+            token.login(session.handle, CKU_SO).ok()?;
+            let answer = token.module.C_OpenSession(
+                token.slot(),
+                CKF_SERIAL_SESSION,
+                (),
+                (),
+                &mut Place::new(),
+            );
+            answer.is(CKR_SESSION_READ_WRITE_SO_EXISTS)
+        },
+    );
     cases.add("C_Login", "the security officer can't make private objects", &needs, |token| {
         let session = token.session()?;
         token.login(session.handle, CKU_SO).ok()?;
@@ -233,9 +252,12 @@ fn by_name(cases: &mut Cases) {
     });
     cases.add("C_LoginUser", "a wrong PIN", &needs, |token| {
         let session = token.session()?;
-        let answer = token.module.C_LoginUser(session.handle, CKU_USER, b"not-the-pin".into(), b"".into());
+        let answer =
+            token.module.C_LoginUser(session.handle, CKU_USER, b"not-the-pin".into(), b"".into());
         match answer.rv {
-            CKR_FUNCTION_NOT_SUPPORTED | CKR_ARGUMENTS_BAD => skip("the token has no users with names"),
+            CKR_FUNCTION_NOT_SUPPORTED | CKR_ARGUMENTS_BAD => {
+                skip("the token has no users with names")
+            }
             _ => answer.is(CKR_PIN_INCORRECT),
         }
     });
@@ -248,12 +270,17 @@ fn cancelling(cases: &mut Cases) {
         let all = CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY | CKF_FIND_OBJECTS;
         token.module.C_SessionCancel(session.handle, all).ok()
     });
-    cases.add("C_SessionCancel", "what isn't named goes on", &[needs[0], Need::Mechanism(CKM_SHA256, CKF_DIGEST)], |token| {
-        let session = token.session()?;
-        token.module.C_DigestInit(session.handle, &mut Mechanism::plain(CKM_SHA256)).ok()?;
-        token.module.C_SessionCancel(session.handle, CKF_SIGN).ok()?;
-        token.module.C_Digest(session.handle, b"abc".into(), &mut Out::room(32)).ok()
-    });
+    cases.add(
+        "C_SessionCancel",
+        "what isn't named goes on",
+        &[needs[0], Need::Mechanism(CKM_SHA256, CKF_DIGEST)],
+        |token| {
+            let session = token.session()?;
+            token.module.C_DigestInit(session.handle, &mut Mechanism::plain(CKM_SHA256)).ok()?;
+            token.module.C_SessionCancel(session.handle, CKF_SIGN).ok()?;
+            token.module.C_Digest(session.handle, b"abc".into(), &mut Out::room(32)).ok()
+        },
+    );
     cases.add("C_SessionCancel", "a search", &needs, |token| {
         let session = token.session()?;
         token.module.C_FindObjectsInit(session.handle, &mut crate::template! {}).ok()?;
@@ -289,7 +316,8 @@ fn saved_states(cases: &mut Cases) {
     });
     cases.add("C_SetOperationState", "what is no state", &[], |token| {
         let session = token.session()?;
-        let answer = token.module.C_SetOperationState(session.handle, b"no state at all".into(), 0, 0);
+        let answer =
+            token.module.C_SetOperationState(session.handle, b"no state at all".into(), 0, 0);
         answer.is(CKR_SAVED_STATE_INVALID)
     });
 }
@@ -298,12 +326,20 @@ fn validation(cases: &mut Cases) {
     let needs = [Need::Function("C_GetSessionValidationFlags")];
     cases.add("C_GetSessionValidationFlags", "of the last operation", &needs, |token| {
         let session = token.session()?;
-        let answer = token.module.C_GetSessionValidationFlags(session.handle, CKS_LAST_VALIDATION_OK, &mut Place::new());
+        let answer = token.module.C_GetSessionValidationFlags(
+            session.handle,
+            CKS_LAST_VALIDATION_OK,
+            &mut Place::new(),
+        );
         answer.ok()
     });
     cases.add("C_GetSessionValidationFlags", "a null pointer", &needs, |token| {
         let session = token.session()?;
-        let answer = token.module.C_GetSessionValidationFlags(session.handle, CKS_LAST_VALIDATION_OK, &mut Place::null());
+        let answer = token.module.C_GetSessionValidationFlags(
+            session.handle,
+            CKS_LAST_VALIDATION_OK,
+            &mut Place::null(),
+        );
         answer.is(CKR_ARGUMENTS_BAD)
     });
 }

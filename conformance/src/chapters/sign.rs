@@ -25,7 +25,8 @@ pub(super) fn add(cases: &mut Cases) {
                 CKA_CLASS: CKO_SECRET_KEY, CKA_KEY_TYPE: sort, CKA_TOKEN: false, CKA_PRIVATE: true,
                 CKA_SIGN: true, CKA_VALUE: unhex(vector.key),
             })?;
-            let got = token.sign(session.handle, &Mechanism::plain(vector.kind), key, vector.data)?;
+            let got =
+                token.sign(session.handle, &Mechanism::plain(vector.kind), key, vector.data)?;
             same("the MAC", &got, &unhex(vector.result))
         });
     }
@@ -35,40 +36,72 @@ pub(super) fn add(cases: &mut Cases) {
 
 fn recovering(cases: &mut Cases) {
     let needs = [Need::Mechanism(CKM_RSA_PKCS, CKF_SIGN_RECOVER)];
-    cases.add("C_SignRecoverInit", "no such key, mechanism or permission", &needs, |token| {
-        let session = token.session()?;
-        let init = |kind, key| token.module.C_SignRecoverInit(session.handle, &mut Mechanism::plain(kind), key);
+    cases.add("C_SignRecoverInit", "no such key", &needs, |token| {
+        let (session, mut mechanism) = (token.session()?, Mechanism::plain(CKM_RSA_PKCS));
+        let answer = token.module.C_SignRecoverInit(
+            session.handle,
+            &mut mechanism,
+            CK_UNAVAILABLE_INFORMATION,
+        );
+        answer.is(CKR_KEY_HANDLE_INVALID)
+    });
+    cases.add("C_SignRecoverInit", "a mechanism that doesn't sign", &needs, |token| {
+        let (session, mut mechanism) = (token.session()?, Mechanism::plain(CKM_SHA256));
         let key = token.key(Sort::Rsa, Usage::All)?.private;
-        init(CKM_RSA_PKCS, CK_UNAVAILABLE_INFORMATION).is(CKR_KEY_HANDLE_INVALID)?;
-        init(CKM_SHA256, key).is(CKR_MECHANISM_INVALID)?;
-        init(CKM_RSA_PKCS, token.key(Sort::Rsa, Usage::None)?.private).is(CKR_KEY_FUNCTION_NOT_PERMITTED)
+        token
+            .module
+            .C_SignRecoverInit(session.handle, &mut mechanism, key)
+            .is(CKR_MECHANISM_INVALID)
+    });
+    cases.add("C_SignRecoverInit", "a key that must not be used for it", &needs, |token| {
+        let (session, mut mechanism) = (token.session()?, Mechanism::plain(CKM_RSA_PKCS));
+        let key = token.key(Sort::Rsa, Usage::None)?.private;
+        token
+            .module
+            .C_SignRecoverInit(session.handle, &mut mechanism, key)
+            .is(CKR_KEY_FUNCTION_NOT_PERMITTED)
     });
     cases.add("C_SignRecover", "what was signed is recovered", &needs, |token| {
         let session = token.session()?;
         let key = token.key(Sort::Rsa, Usage::All)?;
         let (mut signature, mut data, module) = (Out::room(512), Out::room(512), token.module);
-        module.C_SignRecoverInit(session.handle, &mut Mechanism::plain(CKM_RSA_PKCS), key.private).ok()?;
+        module
+            .C_SignRecoverInit(session.handle, &mut Mechanism::plain(CKM_RSA_PKCS), key.private)
+            .ok()?;
         module.C_SignRecover(session.handle, b"recover me".into(), &mut signature).ok()?;
-        module.C_VerifyRecoverInit(session.handle, &mut Mechanism::plain(CKM_RSA_PKCS), key.public).ok()?;
+        module
+            .C_VerifyRecoverInit(session.handle, &mut Mechanism::plain(CKM_RSA_PKCS), key.public)
+            .ok()?;
         module.C_VerifyRecover(session.handle, signature.bytes().into(), &mut data).ok()?;
         same("the data", data.bytes(), b"recover me")
     });
     cases.add("C_SignRecover", "without C_SignRecoverInit", &[], |token| {
         let session = token.session()?;
-        let answer = token.module.C_SignRecover(session.handle, b"data".into(), &mut Out::room(512));
+        let answer =
+            token.module.C_SignRecover(session.handle, b"data".into(), &mut Out::room(512));
         answer.is(CKR_OPERATION_NOT_INITIALIZED)
     });
 }
 
 /// A key that wants the PIN before each use (CKA_ALWAYS_AUTHENTICATE).
-fn asking_key(token: &Token<'_>, session: CK_SESSION_HANDLE) -> crate::answer::Verdict<CK_OBJECT_HANDLE> {
+fn asking_key(
+    token: &Token<'_>,
+    session: CK_SESSION_HANDLE,
+) -> crate::answer::Verdict<CK_OBJECT_HANDLE> {
     let (mut public, mut private) = (Place::new(), Place::new());
     let mut first = template! { CKA_EC_PARAMS: &P256, CKA_TOKEN: false, CKA_VERIFY: true };
     let mut second = template! {
         CKA_TOKEN: false, CKA_PRIVATE: true, CKA_SENSITIVE: true, CKA_SIGN: true, CKA_ALWAYS_AUTHENTICATE: true,
     };
     let mut mechanism = Mechanism::plain(CKM_EC_KEY_PAIR_GEN);
-    let made = token.module.C_GenerateKeyPair(session, &mut mechanism, &mut first, &mut second, &mut public, &mut private);
+    let made = token.module.C_GenerateKeyPair(
+        session,
+        &mut mechanism,
+        &mut first,
+        &mut second,
+        &mut public,
+        &mut private,
+    );
     made.prepares()?;
     if token.read(session, private.value, CKA_ALWAYS_AUTHENTICATE).is_ok_and(|value| value == [1]) {
         return Ok(private.value);
@@ -77,22 +110,43 @@ fn asking_key(token: &Token<'_>, session: CK_SESSION_HANDLE) -> crate::answer::V
 }
 
 fn always_asking(cases: &mut Cases) {
-    let needs = [Need::Mechanism(CKM_ECDSA, CKF_SIGN), Need::Mechanism(CKM_EC_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR)];
-    cases.add_with("C_Sign", CKM_ECDSA, "a key that wants the PIN before each use", &needs, |token| {
-        let session = token.session()?;
-        let key = asking_key(token, session.handle)?;
-        let mut mechanism = Mechanism::plain(CKM_ECDSA);
-        token.module.C_SignInit(session.handle, &mut mechanism, key).ok()?;
-        token.module.C_Sign(session.handle, (&[7; 32]).into(), &mut Out::room(64)).is(CKR_USER_NOT_LOGGED_IN)
-    });
-    cases.add_with("C_Sign", CKM_ECDSA, "after the PIN that its key wants, once", &needs, |token| {
-        let session = token.session()?;
-        let key = asking_key(token, session.handle)?;
-        let mut mechanism = Mechanism::plain(CKM_ECDSA);
-        token.module.C_SignInit(session.handle, &mut mechanism, key).ok()?;
-        token.login(session.handle, CKU_CONTEXT_SPECIFIC).ok()?;
-        token.module.C_Sign(session.handle, (&[7; 32]).into(), &mut Out::room(64)).ok()?;
-        token.module.C_SignInit(session.handle, &mut mechanism, key).ok()?;
-        token.module.C_Sign(session.handle, (&[7; 32]).into(), &mut Out::room(64)).is(CKR_USER_NOT_LOGGED_IN)
-    });
+    let needs = [
+        Need::Mechanism(CKM_ECDSA, CKF_SIGN),
+        Need::Mechanism(CKM_EC_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR),
+    ];
+    cases.add_with(
+        "C_Sign",
+        CKM_ECDSA,
+        "a key that wants the PIN before each use",
+        &needs,
+        |token| {
+            let session = token.session()?;
+            let key = asking_key(token, session.handle)?;
+            let mut mechanism = Mechanism::plain(CKM_ECDSA);
+            token.module.C_SignInit(session.handle, &mut mechanism, key).ok()?;
+            token
+                .module
+                .C_Sign(session.handle, (&[7; 32]).into(), &mut Out::room(64))
+                .is(CKR_USER_NOT_LOGGED_IN)
+        },
+    );
+    cases.add_with(
+        "C_Sign",
+        CKM_ECDSA,
+        "after the PIN that its key wants, once",
+        &needs,
+        |token| {
+            let session = token.session()?;
+            let key = asking_key(token, session.handle)?;
+            let mut mechanism = Mechanism::plain(CKM_ECDSA);
+            token.module.C_SignInit(session.handle, &mut mechanism, key).ok()?;
+            token.login(session.handle, CKU_CONTEXT_SPECIFIC).ok()?;
+            token.module.C_Sign(session.handle, (&[7; 32]).into(), &mut Out::room(64)).ok()?;
+            token.module.C_SignInit(session.handle, &mut mechanism, key).ok()?;
+            token
+                .module
+                .C_Sign(session.handle, (&[7; 32]).into(), &mut Out::room(64))
+                .is(CKR_USER_NOT_LOGGED_IN)
+        },
+    );
 }

@@ -27,7 +27,9 @@ fn lists(cases: &mut Cases) {
             let mut all = Several::room(0, usize::try_from(count.count).unwrap_or(0));
             token.module.C_GetSlotList(present, &mut all).ok()?;
             let there = all.first(all.count).contains(&token.slot());
-            ensure(there, || format!("slot {} is not among {:?}", token.slot(), all.first(all.count)))?;
+            ensure(there, || {
+                format!("slot {} is not among {:?}", token.slot(), all.first(all.count))
+            })?;
         }
         Ok(())
     });
@@ -45,8 +47,12 @@ fn about(cases: &mut Cases) {
     cases.add("C_GetSlotInfo", "there is a token in the slot", &[], |token| {
         let mut info = Place::new();
         token.module.C_GetSlotInfo(token.slot(), &mut info).ok()?;
-        ensure(info.value.flags & CKF_TOKEN_PRESENT != 0, || "CKF_TOKEN_PRESENT is not set".into())?;
-        ensure(!info.value.slotDescription.contains(&0), || "a text is not padded with blanks".into())
+        ensure(info.value.flags & CKF_TOKEN_PRESENT != 0, || {
+            "CKF_TOKEN_PRESENT is not set".into()
+        })?;
+        ensure(!info.value.slotDescription.contains(&0), || {
+            "a text is not padded with blanks".into()
+        })
     });
     cases.add("C_GetSlotInfo", "no such slot, no place", &[], |token| {
         token.module.C_GetSlotInfo(NO_SLOT, &mut Place::new()).is(CKR_SLOT_ID_INVALID)?;
@@ -60,10 +66,16 @@ fn about(cases: &mut Cases) {
         ensure(!info.label.contains(&0), || "the label is not padded with blanks".into())?;
         let wanted = CKF_TOKEN_INITIALIZED | CKF_USER_PIN_INITIALIZED;
         ensure(info.flags & wanted == wanted, || format!("the flags are {:#x}", info.flags))?;
-        ensure(info.ulMinPinLen <= info.ulMaxPinLen, || "the shortest PIN is longer than the longest".into())?;
+        ensure(info.ulMinPinLen <= info.ulMaxPinLen, || {
+            "the shortest PIN is longer than the longest".into()
+        })?;
         let most = [CK_UNAVAILABLE_INFORMATION, CK_EFFECTIVELY_INFINITE];
-        let counted = |count: CK_ULONG, max: CK_ULONG| most.contains(&count) || most.contains(&max) || count <= max;
-        ensure(counted(info.ulSessionCount, info.ulMaxSessionCount), || "more sessions are open than may be".into())
+        let counted = |count: CK_ULONG, max: CK_ULONG| {
+            most.contains(&count) || most.contains(&max) || count <= max
+        };
+        ensure(counted(info.ulSessionCount, info.ulMaxSessionCount), || {
+            "more sessions are open than may be".into()
+        })
     });
     cases.add("C_GetTokenInfo", "the count of sessions", &[], |token| {
         let count = |token: &Token<'_>| -> Verdict<CK_ULONG> {
@@ -104,7 +116,10 @@ fn mechanisms(cases: &mut Cases) {
     });
     cases.add("C_GetMechanismList", "no such slot, no place for the count", &[], |token| {
         token.module.C_GetMechanismList(NO_SLOT, &mut Several::query()).is(CKR_SLOT_ID_INVALID)?;
-        token.module.C_GetMechanismList(token.slot(), &mut Several::without_count()).is(CKR_ARGUMENTS_BAD)
+        token
+            .module
+            .C_GetMechanismList(token.slot(), &mut Several::without_count())
+            .is(CKR_ARGUMENTS_BAD)
     });
     cases.add("C_GetMechanismInfo", "every mechanism of the list", &[], |token| {
         let mut all = Several::room(0, 4096);
@@ -122,7 +137,9 @@ fn mechanisms(cases: &mut Cases) {
         let (module, slot) = (token.module, token.slot());
         let none = CKM_VENDOR_DEFINED | 0x7fff_fff0;
         module.C_GetMechanismInfo(slot, none, &mut Place::new()).is(CKR_MECHANISM_INVALID)?;
-        module.C_GetMechanismInfo(NO_SLOT, CKM_SHA256, &mut Place::new()).is(CKR_SLOT_ID_INVALID)?;
+        module
+            .C_GetMechanismInfo(NO_SLOT, CKM_SHA256, &mut Place::new())
+            .is(CKR_SLOT_ID_INVALID)?;
         if token.mechanism(CKM_SHA256).is_none() {
             return skip("the token has no CKM_SHA256");
         }
@@ -194,7 +211,9 @@ fn wiping(cases: &mut Cases) {
     cases.add("C_SetPIN", "a PIN of a length that the token doesn't take", &needs, |token| {
         let mut info = Place::new();
         token.module.C_GetTokenInfo(token.slot(), &mut info).ok()?;
-        let Some(shorter) = usize::try_from(info.value.ulMinPinLen).ok().and_then(|least| least.checked_sub(1)) else {
+        let Some(shorter) =
+            usize::try_from(info.value.ulMinPinLen).ok().and_then(|least| least.checked_sub(1))
+        else {
             return skip("any length will do");
         };
         let (session, pin) = (token.session()?, token.reach.pin.expose());

@@ -18,29 +18,39 @@ const ROUNDS: usize = 50;
 type Round = fn(&Module, CK_SESSION_HANDLE, CK_OBJECT_HANDLE, usize) -> Verdict;
 
 pub(super) fn add(cases: &mut Cases) {
-    cases.add_of("5.4.1", "Eight threads digest, each in its own session", &[Need::Mechanism(CKM_SHA256, CKF_DIGEST)], |token| {
-        together(token, CK_INVALID_HANDLE, |module, session, _, _| {
-            let mut out = Out::room(32);
-            module.C_DigestInit(session, &mut Mechanism::plain(CKM_SHA256)).ok()?;
-            module.C_DigestUpdate(session, b"ab".into()).ok()?;
-            module.C_DigestUpdate(session, b"c".into()).ok()?;
-            module.C_DigestFinal(session, &mut out).ok()?;
-            same("a digest", out.bytes(), &vectors::SHA256_ABC)
-        })
-    });
-    cases.add_of("5.4.1", "Eight threads sign with one key", &[Need::Mechanism(CKM_SHA256_HMAC, CKF_SIGN)], |token| {
-        let key = token.key(Sort::Secret, Usage::All)?.private;
-        together(token, key, |module, session, key, _| {
-            let mac = |out: &mut Out| -> Verdict {
-                module.C_SignInit(session, &mut Mechanism::plain(CKM_SHA256_HMAC), key).ok()?;
-                module.C_Sign(session, b"data".into(), out).ok()
-            };
-            let (mut one, mut other) = (Out::room(32), Out::room(32));
-            mac(&mut one)?;
-            mac(&mut other)?;
-            same("a second MAC", one.bytes(), other.bytes())
-        })
-    });
+    cases.add_of(
+        "5.4.1",
+        "Eight threads digest, each in its own session",
+        &[Need::Mechanism(CKM_SHA256, CKF_DIGEST)],
+        |token| {
+            together(token, CK_INVALID_HANDLE, |module, session, _, _| {
+                let mut out = Out::room(32);
+                module.C_DigestInit(session, &mut Mechanism::plain(CKM_SHA256)).ok()?;
+                module.C_DigestUpdate(session, b"ab".into()).ok()?;
+                module.C_DigestUpdate(session, b"c".into()).ok()?;
+                module.C_DigestFinal(session, &mut out).ok()?;
+                same("a digest", out.bytes(), &vectors::SHA256_ABC)
+            })
+        },
+    );
+    cases.add_of(
+        "5.4.1",
+        "Eight threads sign with one key",
+        &[Need::Mechanism(CKM_SHA256_HMAC, CKF_SIGN)],
+        |token| {
+            let key = token.key(Sort::Secret, Usage::All)?.private;
+            together(token, key, |module, session, key, _| {
+                let mac = |out: &mut Out| -> Verdict {
+                    module.C_SignInit(session, &mut Mechanism::plain(CKM_SHA256_HMAC), key).ok()?;
+                    module.C_Sign(session, b"data".into(), out).ok()
+                };
+                let (mut one, mut other) = (Out::room(32), Out::room(32));
+                mac(&mut one)?;
+                mac(&mut other)?;
+                same("a second MAC", one.bytes(), other.bytes())
+            })
+        },
+    );
     cases.add_of("5.4.1", "Eight threads make, find and destroy objects", &[], |token| {
         together(token, CK_INVALID_HANDLE, |module, session, _, number| {
             let name = format!("thread {number}");
@@ -60,7 +70,9 @@ pub(super) fn add(cases: &mut Cases) {
     cases.add_of("5.4.1", "Eight threads open and close sessions", &[], |token| {
         together(token, token.slot(), |module, _, slot, _| {
             let mut handle = crate::argument::Place::new();
-            module.C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, (), (), &mut handle).ok()?;
+            module
+                .C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, (), (), &mut handle)
+                .ok()?;
             module.C_CloseSession(handle.value).ok()
         })
     });
@@ -76,7 +88,9 @@ fn together(token: &Token<'_>, number: CK_ULONG, round: Round) -> Verdict {
             .enumerate()
             .map(|(thread, session)| {
                 let session = session.handle;
-                scope.spawn(move || (0..ROUNDS).try_for_each(|_| round(module, session, number, thread)))
+                scope.spawn(move || {
+                    (0..ROUNDS).try_for_each(|_| round(module, session, number, thread))
+                })
             })
             .collect();
         // Each is waited for, also after one has failed.

@@ -1,5 +1,6 @@
 //! Section 5.15: verifying.
 
+use super::signature_first;
 use crate::answer::Verdict;
 use crate::argument::Out;
 use crate::aspects;
@@ -16,28 +17,39 @@ pub(super) fn add(cases: &mut Cases) {
     for recipe in SIGNATURES {
         aspects::add(cases, Work::Verify, recipe);
         wrong_signatures(cases, recipe);
-        given_first(cases, recipe);
+        signature_first::add(cases, recipe);
     }
     for vector in vectors::SIGNED {
         let needs = [Need::Mechanism(vector.kind, CKF_VERIFY)];
-        cases.add_with("C_Verify", vector.kind, vector.source, &needs, move |token| known(token, vector));
+        cases.add_with("C_Verify", vector.kind, vector.source, &needs, move |token| {
+            known(token, vector)
+        });
     }
     recovering(cases);
 }
 
 /// The public key of a published signature. Points are given as the specification has it, in an OCTET STRING.
-fn public_key(token: &Token<'_>, session: CK_SESSION_HANDLE, vector: &vectors::Signed) -> Verdict<CK_OBJECT_HANDLE> {
+fn public_key(
+    token: &Token<'_>,
+    session: CK_SESSION_HANDLE,
+    vector: &vectors::Signed,
+) -> Verdict<CK_OBJECT_HANDLE> {
     let common = template! { CKA_CLASS: CKO_PUBLIC_KEY, CKA_TOKEN: false, CKA_VERIFY: true };
     let key = unhex(vector.key);
     let point = |kind: CK_KEY_TYPE, curve: &[u8]| {
         let len = u8::try_from(key.len()).unwrap_or(0);
         let encoded = [&[0x04, len], key.as_slice()].concat();
-        common.clone().with(CKA_KEY_TYPE, kind).with(CKA_EC_PARAMS, curve).with(CKA_EC_POINT, encoded)
+        common
+            .clone()
+            .with(CKA_KEY_TYPE, kind)
+            .with(CKA_EC_PARAMS, curve)
+            .with(CKA_EC_POINT, encoded)
     };
     let wanted: Template = match vector.kind {
-        CKM_SHA256_RSA_PKCS => {
-            common.with(CKA_KEY_TYPE, CKK_RSA).with(CKA_MODULUS, &key).with(CKA_PUBLIC_EXPONENT, &[1, 0, 1])
-        }
+        CKM_SHA256_RSA_PKCS => common
+            .with(CKA_KEY_TYPE, CKK_RSA)
+            .with(CKA_MODULUS, &key)
+            .with(CKA_PUBLIC_EXPONENT, &[1, 0, 1]),
         CKM_EDDSA => point(CKK_EC_EDWARDS, &ED25519),
         _ => point(CKK_EC, &P256),
     };
@@ -61,111 +73,101 @@ fn known(token: &Token<'_>, vector: &vectors::Signed) -> Verdict {
 
 fn wrong_signatures(cases: &mut Cases, recipe: Recipe) {
     let needs = [Need::Mechanism(recipe.kind, CKF_SIGN | CKF_VERIFY)];
-    cases.add_with("C_Verify", recipe.kind, "a signature of something else ends the operation", &needs, move |token| {
-        let session = token.session()?;
-        let mut task = Task::of(token, session.handle, Work::Verify, recipe)?;
-        if let Some(byte) = task.input.first_mut() {
-            *byte ^= 1;
-        }
-        task.init().ok()?;
-        task.whole(&mut Out::query()).is(CKR_SIGNATURE_INVALID)?;
-        task.whole(&mut Out::query()).is(CKR_OPERATION_NOT_INITIALIZED)
-    });
-    cases.add_with("C_Verify", recipe.kind, "a signature that is too short or too long", &needs, move |token| {
-        let session = token.session()?;
-        let mut task = Task::of(token, session.handle, Work::Verify, recipe)?;
-        let good = task.wanted.clone().unwrap_or_default();
-        let longer = [good.as_slice(), &[0]].concat();
-        for wrong in [good.get(1..).unwrap_or_default().to_vec(), longer] {
-            task.wanted = Some(wrong);
-            task.init().ok()?;
-            task.whole(&mut Out::query()).is_one_of(&[CKR_SIGNATURE_LEN_RANGE, CKR_SIGNATURE_INVALID])?;
-        }
-        Ok(())
-    });
-    if recipe.parts {
-        cases.add_with("C_VerifyFinal", recipe.kind, "a signature of something else", &needs, move |token| {
+    cases.add_with(
+        "C_Verify",
+        recipe.kind,
+        "a signature of something else ends the operation",
+        &needs,
+        move |token| {
             let session = token.session()?;
-            let task = Task::of(token, session.handle, Work::Verify, recipe)?;
-            task.init().ok()?;
-            task.update(b"something else".into(), &mut Out::query()).ok()?;
-            task.last(&mut Out::query()).is(CKR_SIGNATURE_INVALID)?;
-            task.last(&mut Out::query()).is(CKR_OPERATION_NOT_INITIALIZED)
-        });
-    }
-}
-
-/// C_VerifySignatureInit…: the signature comes before the data.
-fn given_first(cases: &mut Cases, recipe: Recipe) {
-    let needs = [Need::Function("C_VerifySignatureInit"), Need::Mechanism(recipe.kind, CKF_SIGN | CKF_VERIFY)];
-    let begin = move |token: &Token<'_>, session| -> Verdict<(Vec<u8>, Vec<u8>, CK_OBJECT_HANDLE)> {
-        let task = Task::of(token, session, Work::Verify, recipe)?;
-        let signature = task.wanted.clone().unwrap_or_default();
-        let mut mechanism = (recipe.mechanism)();
-        token.module.C_VerifySignatureInit(session, &mut mechanism, task.key, (&signature).into()).ok()?;
-        Ok((task.input.clone(), signature, task.key))
-    };
-    cases.add_with("C_VerifySignature", recipe.kind, "right data, and it ends the operation", &needs, move |token| {
-        let session = token.session()?;
-        let (data, ..) = begin(token, session.handle)?;
-        token.module.C_VerifySignature(session.handle, (&data).into()).ok()?;
-        token.module.C_VerifySignature(session.handle, (&data).into()).is(CKR_OPERATION_NOT_INITIALIZED)
-    });
-    cases.add_with("C_VerifySignature", recipe.kind, "other data", &needs, move |token| {
-        let session = token.session()?;
-        let (mut data, ..) = begin(token, session.handle)?;
-        if let Some(byte) = data.first_mut() {
-            *byte ^= 1;
-        }
-        token.module.C_VerifySignature(session.handle, (&data).into()).is(CKR_SIGNATURE_INVALID)
-    });
-    cases.add_with("C_VerifySignatureInit", recipe.kind, "while one is active, and a null mechanism ends it", &needs, move |token| {
-        let session = token.session()?;
-        let (data, signature, key) = begin(token, session.handle)?;
-        let module = token.module;
-        module.C_VerifySignatureInit(session.handle, &mut (recipe.mechanism)(), key, (&signature).into()).is(CKR_OPERATION_ACTIVE)?;
-        module.C_VerifySignatureInit(session.handle, &mut Mechanism::null(), key, (&signature).into()).ok()?;
-        module.C_VerifySignature(session.handle, (&data).into()).is(CKR_OPERATION_NOT_INITIALIZED)
-    });
-    if recipe.parts {
-        cases.add_with("C_VerifySignatureUpdate", recipe.kind, "right data in parts", &needs, move |token| {
-            let session = token.session()?;
-            let (data, ..) = begin(token, session.handle)?;
-            for part in data.chunks(7) {
-                token.module.C_VerifySignatureUpdate(session.handle, part.into()).ok()?;
+            let mut task = Task::of(token, session.handle, Work::Verify, recipe)?;
+            if let Some(byte) = task.input.first_mut() {
+                *byte ^= 1;
             }
-            token.module.C_VerifySignatureFinal(session.handle).ok()
-        });
-        cases.add_with("C_VerifySignatureFinal", recipe.kind, "other data, then no operation", &needs, move |token| {
+            task.init().ok()?;
+            task.whole(&mut Out::query()).is(CKR_SIGNATURE_INVALID)?;
+            task.whole(&mut Out::query()).is(CKR_OPERATION_NOT_INITIALIZED)
+        },
+    );
+    cases.add_with(
+        "C_Verify",
+        recipe.kind,
+        "a signature that is too short or too long",
+        &needs,
+        move |token| {
             let session = token.session()?;
-            begin(token, session.handle)?;
-            token.module.C_VerifySignatureUpdate(session.handle, b"other".into()).ok()?;
-            token.module.C_VerifySignatureFinal(session.handle).is(CKR_SIGNATURE_INVALID)?;
-            token.module.C_VerifySignatureFinal(session.handle).is(CKR_OPERATION_NOT_INITIALIZED)
-        });
+            let mut task = Task::of(token, session.handle, Work::Verify, recipe)?;
+            let good = task.wanted.clone().unwrap_or_default();
+            let longer = [good.as_slice(), &[0]].concat();
+            for wrong in [good.get(1..).unwrap_or_default().to_vec(), longer] {
+                task.wanted = Some(wrong);
+                task.init().ok()?;
+                task.whole(&mut Out::query())
+                    .is_one_of(&[CKR_SIGNATURE_LEN_RANGE, CKR_SIGNATURE_INVALID])?;
+            }
+            Ok(())
+        },
+    );
+    if recipe.parts {
+        cases.add_with(
+            "C_VerifyFinal",
+            recipe.kind,
+            "a signature of something else",
+            &needs,
+            move |token| {
+                let session = token.session()?;
+                let task = Task::of(token, session.handle, Work::Verify, recipe)?;
+                task.init().ok()?;
+                task.update(b"something else".into(), &mut Out::query()).ok()?;
+                task.last(&mut Out::query()).is(CKR_SIGNATURE_INVALID)?;
+                task.last(&mut Out::query()).is(CKR_OPERATION_NOT_INITIALIZED)
+            },
+        );
     }
 }
 
 fn recovering(cases: &mut Cases) {
     let needs = [Need::Mechanism(CKM_RSA_PKCS, CKF_VERIFY_RECOVER)];
-    cases.add("C_VerifyRecoverInit", "no such key, mechanism or permission", &needs, |token| {
-        let session = token.session()?;
-        let init = |kind, key| token.module.C_VerifyRecoverInit(session.handle, &mut Mechanism::plain(kind), key);
+    cases.add("C_VerifyRecoverInit", "no such key", &needs, |token| {
+        let (session, mut mechanism) = (token.session()?, Mechanism::plain(CKM_RSA_PKCS));
+        let answer = token.module.C_VerifyRecoverInit(
+            session.handle,
+            &mut mechanism,
+            CK_UNAVAILABLE_INFORMATION,
+        );
+        answer.is(CKR_KEY_HANDLE_INVALID)
+    });
+    cases.add("C_VerifyRecoverInit", "a mechanism that doesn't verify", &needs, |token| {
+        let (session, mut mechanism) = (token.session()?, Mechanism::plain(CKM_SHA256));
         let key = token.key(Sort::Rsa, Usage::All)?.public;
-        init(CKM_RSA_PKCS, CK_UNAVAILABLE_INFORMATION).is(CKR_KEY_HANDLE_INVALID)?;
-        init(CKM_SHA256, key).is(CKR_MECHANISM_INVALID)?;
-        init(CKM_RSA_PKCS, token.key(Sort::Rsa, Usage::None)?.public).is(CKR_KEY_FUNCTION_NOT_PERMITTED)
+        token
+            .module
+            .C_VerifyRecoverInit(session.handle, &mut mechanism, key)
+            .is(CKR_MECHANISM_INVALID)
+    });
+    cases.add("C_VerifyRecoverInit", "a key that must not be used for it", &needs, |token| {
+        let (session, mut mechanism) = (token.session()?, Mechanism::plain(CKM_RSA_PKCS));
+        let key = token.key(Sort::Rsa, Usage::None)?.public;
+        token
+            .module
+            .C_VerifyRecoverInit(session.handle, &mut mechanism, key)
+            .is(CKR_KEY_FUNCTION_NOT_PERMITTED)
     });
     cases.add("C_VerifyRecover", "what is no signature", &needs, |token| {
         let session = token.session()?;
         let key = token.key(Sort::Rsa, Usage::All)?.public;
-        token.module.C_VerifyRecoverInit(session.handle, &mut Mechanism::plain(CKM_RSA_PKCS), key).ok()?;
-        let answer = token.module.C_VerifyRecover(session.handle, (&[1; 256]).into(), &mut Out::room(512));
+        token
+            .module
+            .C_VerifyRecoverInit(session.handle, &mut Mechanism::plain(CKM_RSA_PKCS), key)
+            .ok()?;
+        let answer =
+            token.module.C_VerifyRecover(session.handle, (&[1; 256]).into(), &mut Out::room(512));
         answer.is(CKR_SIGNATURE_INVALID)
     });
     cases.add("C_VerifyRecover", "without C_VerifyRecoverInit", &[], |token| {
         let session = token.session()?;
-        let answer = token.module.C_VerifyRecover(session.handle, (&[1; 256]).into(), &mut Out::room(512));
+        let answer =
+            token.module.C_VerifyRecover(session.handle, (&[1; 256]).into(), &mut Out::room(512));
         answer.is(CKR_OPERATION_NOT_INITIALIZED)
     });
 }

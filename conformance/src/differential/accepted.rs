@@ -41,7 +41,8 @@ struct Rule {
 impl Accepted {
     /// The project's own list, and the operator's.
     pub fn read(file: Option<&Path>) -> Result<Self> {
-        let mut all: Self = toml::from_str(OWN).map_err(|error| format!("differences.toml: {error}"))?;
+        let mut all: Self =
+            toml::from_str(OWN).map_err(|error| format!("differences.toml: {error}"))?;
         if let Some(file) = file {
             let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
             let text = std::fs::read_to_string(file).map_err(|error| told(&error))?;
@@ -54,7 +55,9 @@ impl Accepted {
     /// Why a difference between these modules is right.
     pub fn reason(&self, difference: &Difference, [one, _]: [&Identity; 2]) -> Option<String> {
         let fits = |rule: &&Rule| {
-            let is = |pattern: &Option<String>, text: &str| pattern.as_ref().is_none_or(|pattern| matches(pattern, text));
+            let is = |pattern: &Option<String>, text: &str| {
+                pattern.as_ref().is_none_or(|pattern| matches(pattern, text))
+            };
             is(&rule.function, difference.function)
                 && is(&rule.what, &difference.what)
                 && is(&rule.one, &difference.one)
@@ -75,7 +78,10 @@ mod tests {
         let own = Accepted::read(None).unwrap();
         for rule in &own.accepted {
             assert!(!rule.reason.is_empty(), "{rule:?}");
-            assert!(rule.function.is_some() || rule.what.is_some(), "{rule:?} would accept anything");
+            assert!(
+                rule.function.is_some() || rule.what.is_some(),
+                "{rule:?} would accept anything"
+            );
         }
         let text = "[[accepted]]\nfunction = \"C_Sign*\"\nwhat = \"rv\"\none = \"CKR_A\"\nreason = \"so\"\n";
         let rules: Accepted = toml::from_str(text).unwrap();

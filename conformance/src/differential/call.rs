@@ -267,7 +267,12 @@ impl Outcome {
             text.push_str(&format!(" {}", crate::answer::hex(bytes)));
         }
         for (kind, len, value) in &self.attributes {
-            text.push_str(&format!(" {}={}/{}", names::attribute(*kind), i64::from_ne_bytes(len.to_ne_bytes()), crate::answer::hex(value)));
+            text.push_str(&format!(
+                " {}={}/{}",
+                names::attribute(*kind),
+                i64::from_ne_bytes(len.to_ne_bytes()),
+                crate::answer::hex(value)
+            ));
         }
         if let Some(found) = &self.found {
             text.push_str(&format!(" {found:?}"));

@@ -136,7 +136,9 @@ fn differences(known: &Known, call: &Call, one: &Outcome, other: &Outcome) -> Ve
         note("bytes", format!("{:?}", one.bytes), format!("{:?}", other.bytes));
     }
     note("found", format!("{:?}", one.found), format!("{:?}", other.found));
-    for ((kind, len, value), (_, other_len, other_value)) in one.attributes.iter().zip(&other.attributes) {
+    for ((kind, len, value), (_, other_len, other_value)) in
+        one.attributes.iter().zip(&other.attributes)
+    {
         let name = names::attribute(*kind);
         note(&name, signed(*len), signed(*other_len));
         let object = if let What::Read { object, .. } = call.what { object } else { Id::MAX };
@@ -148,7 +150,11 @@ fn differences(known: &Known, call: &Call, one: &Outcome, other: &Outcome) -> Ve
 }
 
 fn signed(len: u64) -> String {
-    if len == CK_UNAVAILABLE_INFORMATION { "unavailable".to_owned() } else { format!("{len} bytes") }
+    if len == CK_UNAVAILABLE_INFORMATION {
+        "unavailable".to_owned()
+    } else {
+        format!("{len} bytes")
+    }
 }
 
 /// A sequence with both answers to each call.
@@ -156,9 +162,18 @@ pub(super) fn text(calls: &[Call], outcomes: &[Vec<Outcome>; 2]) -> String {
     let [ones, others] = outcomes;
     let mut text = String::new();
     for (at, call) in calls.iter().enumerate() {
-        let told = |outcomes: &[Outcome]| outcomes.get(at).map_or_else(|| "nothing".to_owned(), Outcome::text);
+        let told = |outcomes: &[Outcome]| {
+            outcomes.get(at).map_or_else(|| "nothing".to_owned(), Outcome::text)
+        };
         let (one, other) = (told(ones), told(others));
-        let _ = writeln!(text, "  {:>3} in {:>3} {} {:?}", call.id, call.session, call.function(), call.what);
+        let _ = writeln!(
+            text,
+            "  {:>3} in {:>3} {} {:?}",
+            call.id,
+            call.session,
+            call.function(),
+            call.what
+        );
         if one == other {
             let _ = writeln!(text, "        {one}");
         } else {
@@ -200,11 +215,15 @@ mod tests {
 
     #[test]
     fn what_only_one_has_done_parts_them_even_if_it_is_accepted() {
-        let refused = vec![Outcome::of(CKR_MECHANISM_INVALID), Outcome::of(CKR_OPERATION_NOT_INITIALIZED)];
+        let refused =
+            vec![Outcome::of(CKR_MECHANISM_INVALID), Outcome::of(CKR_OPERATION_NOT_INITIALIZED)];
         let compared = all(&digest(), [answered(1), refused.clone()], |_| Some("so it is".into()));
         assert_eq!((compared.difference, compared.calls), (None, 1));
         assert_eq!(compared.accepted, ["so it is"]);
         let compared = all(&digest(), [answered(1), refused], |_| None);
-        assert_eq!(compared.difference.unwrap().to_string(), "C_DigestInit: rv is CKR_OK, and CKR_MECHANISM_INVALID");
+        assert_eq!(
+            compared.difference.unwrap().to_string(),
+            "C_DigestInit: rv is CKR_OK, and CKR_MECHANISM_INVALID"
+        );
     }
 }

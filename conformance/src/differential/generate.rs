@@ -95,8 +95,12 @@ impl Writer {
 
     /// One of these sorts; if there is none yet one is made, most often.
     fn object(&mut self, sorts: &[Sort]) -> Id {
-        let fitting: Vec<_> =
-            self.objects.iter().filter(|(_, sort)| sorts.contains(sort)).map(|(id, _)| *id).collect();
+        let fitting: Vec<_> = self
+            .objects
+            .iter()
+            .filter(|(_, sort)| sorts.contains(sort))
+            .map(|(id, _)| *id)
+            .collect();
         if self.random.one_in(40) {
             return NOTHING;
         }
@@ -168,7 +172,14 @@ impl Writer {
     }
 
     fn create(&mut self) {
-        let made = self.made(&[Sort::Data, Sort::Certificate, Sort::Aes, Sort::Aes, Sort::Secret, Sort::Ec]);
+        let made = self.made(&[
+            Sort::Data,
+            Sort::Certificate,
+            Sort::Aes,
+            Sort::Aes,
+            Sort::Secret,
+            Sort::Ec,
+        ]);
         let flaw = self.flaw();
         let id = self.push(What::Create { made, flaw });
         self.objects.push((id, made.sort));
@@ -223,10 +234,34 @@ impl Writer {
 
     fn read(&mut self) {
         const KINDS: [u64; 28] = [
-            CKA_CLASS, CKA_TOKEN, CKA_PRIVATE, CKA_LABEL, CKA_ID, CKA_KEY_TYPE, CKA_SENSITIVE, CKA_EXTRACTABLE,
-            CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_LOCAL, CKA_MODIFIABLE, CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN,
-            CKA_VERIFY, CKA_WRAP, CKA_UNWRAP, CKA_DERIVE, CKA_VALUE_LEN, CKA_VALUE, CKA_EC_PARAMS, CKA_APPLICATION,
-            CKA_KEY_GEN_MECHANISM, CKA_MODULUS, CKA_CERTIFICATE_TYPE, CKA_COPYABLE, CKA_DESTROYABLE,
+            CKA_CLASS,
+            CKA_TOKEN,
+            CKA_PRIVATE,
+            CKA_LABEL,
+            CKA_ID,
+            CKA_KEY_TYPE,
+            CKA_SENSITIVE,
+            CKA_EXTRACTABLE,
+            CKA_ALWAYS_SENSITIVE,
+            CKA_NEVER_EXTRACTABLE,
+            CKA_LOCAL,
+            CKA_MODIFIABLE,
+            CKA_ENCRYPT,
+            CKA_DECRYPT,
+            CKA_SIGN,
+            CKA_VERIFY,
+            CKA_WRAP,
+            CKA_UNWRAP,
+            CKA_DERIVE,
+            CKA_VALUE_LEN,
+            CKA_VALUE,
+            CKA_EC_PARAMS,
+            CKA_APPLICATION,
+            CKA_KEY_GEN_MECHANISM,
+            CKA_MODULUS,
+            CKA_CERTIFICATE_TYPE,
+            CKA_COPYABLE,
+            CKA_DESTROYABLE,
         ];
         let object = self.any_object();
         let count = 1 + self.random.below(3);
@@ -236,7 +271,9 @@ impl Writer {
     }
 
     fn find(&mut self) {
-        let class = self.random.pick(&[None, Some(CKO_DATA), Some(CKO_SECRET_KEY), Some(CKO_PUBLIC_KEY)], None);
+        let class = self
+            .random
+            .pick(&[None, Some(CKO_DATA), Some(CKO_SECRET_KEY), Some(CKO_PUBLIC_KEY)], None);
         let token = self.random.pick(&[None, None, Some(true), Some(false)], None);
         self.push(What::FindInit { class, token });
         for _ in 0..self.random.below(3) {
@@ -261,26 +298,53 @@ impl Writer {
     }
 
     fn room(&mut self) -> Room {
-        self.random.pick(&[Room::For(600), Room::For(600), Room::For(600), Room::Query, Room::For(3)], Room::Query)
+        self.random.pick(
+            &[Room::For(600), Room::For(600), Room::For(600), Room::Query, Room::For(3)],
+            Room::Query,
+        )
     }
 
     fn data(&mut self) -> Bytes {
         let output = self.random.pick(&self.outputs, NOTHING);
-        let all = [Bytes::Of(0), Bytes::Of(1), Bytes::Of(16), Bytes::Of(32), Bytes::Of(32), Bytes::Of(45), Bytes::Of(160), Bytes::From(output)];
+        let all = [
+            Bytes::Of(0),
+            Bytes::Of(1),
+            Bytes::Of(16),
+            Bytes::Of(32),
+            Bytes::Of(32),
+            Bytes::Of(45),
+            Bytes::Of(160),
+            Bytes::From(output),
+        ];
         if self.random.one_in(60) { Bytes::Null(16) } else { self.random.pick(&all, Bytes::Of(16)) }
     }
 
     /// An operation, most often as it should be: begun, fed, ended.
     fn operate(&mut self) {
-        let work = self.random.pick(&[Work::Encrypt, Work::Decrypt, Work::Digest, Work::Sign, Work::Verify], Work::Digest);
+        let work = self.random.pick(
+            &[Work::Encrypt, Work::Decrypt, Work::Digest, Work::Sign, Work::Verify],
+            Work::Digest,
+        );
         let (method, sorts): (Method, &[Sort]) = match work {
-            Work::Digest => (self.random.pick(&[Method::Sha256, Method::Sha512], Method::Sha256), &[]),
+            Work::Digest => {
+                (self.random.pick(&[Method::Sha256, Method::Sha512], Method::Sha256), &[])
+            }
             Work::Sign | Work::Verify => match self.random.below(3) {
-                0 => (self.random.pick(&[Method::Ecdsa, Method::EcdsaSha256], Method::Ecdsa), &[Sort::Ec]),
+                0 => (
+                    self.random.pick(&[Method::Ecdsa, Method::EcdsaSha256], Method::Ecdsa),
+                    &[Sort::Ec],
+                ),
                 _ => (Method::Hmac, &[Sort::Secret]),
             },
             Work::Encrypt | Work::Decrypt => {
-                let all = [Method::Ecb, Method::Cbc, Method::CbcPad, Method::CbcPad, Method::Ctr, Method::Gcm];
+                let all = [
+                    Method::Ecb,
+                    Method::Cbc,
+                    Method::CbcPad,
+                    Method::CbcPad,
+                    Method::Ctr,
+                    Method::Gcm,
+                ];
                 (self.random.pick(&all, Method::Cbc), &[Sort::Aes])
             }
         };
@@ -329,7 +393,8 @@ mod tests {
         for seed in 0..100 {
             let calls = sequence(seed);
             for (at, call) in calls.iter().enumerate() {
-                let made = |id: Id| id == NOTHING || calls[..at].iter().any(|call| id - id % 2 == call.id);
+                let made =
+                    |id: Id| id == NOTHING || calls[..at].iter().any(|call| id - id % 2 == call.id);
                 assert!(made(call.session), "{call:?}");
             }
         }

@@ -1,16 +1,17 @@
 //! Plays sequences on a module, in a process of its own: a line of calls in, a line of outcomes out.
 
-use super::call::{Bytes, Call, Change, Flaw, Id, Made, Method, Outcome, Room, Sort, What};
+use super::call::{Bytes, Call, Change, Flaw, Id, Made, Outcome, Room, Sort, What};
+use super::made::{
+    changed, created, derived, fixed, flawed, generated, mechanism, pair, unwrapped,
+};
 use crate::answer::Answer;
 use crate::argument::{Data, Out, Place, Several};
 use crate::case::State;
-use crate::key::P256;
 use crate::module::{Module, Result};
 use crate::subject::Subject;
 use crate::template;
 use crate::token::{LABEL, Token};
-use crate::value::{Mechanism, Parameter, Template};
-use crate::vectors::unhex;
+use crate::value::{Mechanism, Template};
 use crate::work::Work;
 use crate::worker::{Identity, identity, tell};
 use serde::{Deserialize, Serialize};
@@ -59,7 +60,8 @@ pub fn serve(subject: &Subject, input: &mut dyn BufRead, output: &mut dyn Write)
 /// Plays a sequence on a token with which nobody is at work, and leaves nothing of it there.
 fn sequence(token: &Token<'_>, calls: &[Call]) -> Result<Vec<Outcome>> {
     token.bring(State::Alone)?;
-    let mut player = Player { token, made: HashMap::new(), bytes: HashMap::new(), partly: HashSet::new() };
+    let mut player =
+        Player { token, made: HashMap::new(), bytes: HashMap::new(), partly: HashSet::new() };
     let outcomes = calls.iter().map(|call| player.play(call)).collect();
     let keeps = |call: &Call| match call.what {
         What::Create { made, .. } | What::Generate { made, .. } => made.token,
@@ -82,11 +84,6 @@ struct Player<'a> {
     bytes: HashMap<Id, Vec<u8>>,
     /// Sessions whose search has been answered in part.
     partly: HashSet<CK_SESSION_HANDLE>,
-}
-
-/// Bytes that are always the same.
-fn fixed(len: usize) -> Vec<u8> {
-    (1..=u8::MAX).cycle().take(len).collect()
 }
 
 impl Player<'_> {
@@ -121,7 +118,12 @@ impl Player<'_> {
                 let answer = module.C_GetSessionInfo(session, &mut info);
                 Outcome { number: ok(answer).then_some(info.value.state), ..Outcome::of(answer.rv) }
             }
-            What::DigestKey { key } => Outcome::of(module.C_DigestKey(session, self.handle(*key)).rv),
+            What::Destroy { object } => {
+                Outcome::of(module.C_DestroyObject(session, self.handle(*object)).rv)
+            }
+            What::DigestKey { key } => {
+                Outcome::of(module.C_DigestKey(session, self.handle(*key)).rv)
+            }
             What::Random { len } => {
                 let mut out = Out::room((*len).max(1));
                 out.len = crate::argument::number(*len);
@@ -164,37 +166,61 @@ impl Player<'_> {
                 return self.pair(call.id, session, *made, *flaw);
             }
             What::Generate { made, flaw } => {
-                let kind = if made.sort == Sort::Aes { CKM_AES_KEY_GEN } else { CKM_GENERIC_SECRET_KEY_GEN };
+                let kind = if made.sort == Sort::Aes {
+                    CKM_AES_KEY_GEN
+                } else {
+                    CKM_GENERIC_SECRET_KEY_GEN
+                };
                 let mut wanted = flawed(generated(*made), *flaw);
                 module.C_GenerateKey(session, &mut Mechanism::plain(kind), &mut wanted, &mut place)
             }
             What::Copy { from, change } => {
                 module.C_CopyObject(session, self.handle(*from), &mut changed(*change), &mut place)
             }
-            What::Destroy { object } => {
-                return Outcome::of(module.C_DestroyObject(session, self.handle(*object)).rv);
-            }
             What::Write { object, change } => {
-                let answer = module.C_SetAttributeValue(session, self.handle(*object), &mut changed(*change));
+                let answer = module.C_SetAttributeValue(
+                    session,
+                    self.handle(*object),
+                    &mut changed(*change),
+                );
                 return Outcome::of(answer.rv);
             }
             What::Read { object, kinds, room } => return self.read(session, *object, kinds, *room),
             What::Wrap { by, key, out } => {
                 let mut out = room(*out);
                 let mut mechanism = Mechanism::plain(CKM_AES_KEY_WRAP);
-                let answer = module.C_WrapKey(session, &mut mechanism, self.handle(*by), self.handle(*key), &mut out);
+                let answer = module.C_WrapKey(
+                    session,
+                    &mut mechanism,
+                    self.handle(*by),
+                    self.handle(*key),
+                    &mut out,
+                );
                 return self.output(call.id, answer, &out);
             }
             What::Unwrap { by, data, flaw } => {
                 let mut wanted = flawed(unwrapped(), *flaw);
                 let (bytes, mut mechanism) = (self.data(*data), Mechanism::plain(CKM_AES_KEY_WRAP));
                 let data = given(*data, &bytes);
-                module.C_UnwrapKey(session, &mut mechanism, self.handle(*by), data, &mut wanted, &mut place)
+                module.C_UnwrapKey(
+                    session,
+                    &mut mechanism,
+                    self.handle(*by),
+                    data,
+                    &mut wanted,
+                    &mut place,
+                )
             }
             What::Derive { base } => {
                 let mut wanted = derived();
                 let mut mechanism = Mechanism::encrypt_data(&fixed(32));
-                module.C_DeriveKey(session, &mut mechanism, self.handle(*base), &mut wanted, &mut place)
+                module.C_DeriveKey(
+                    session,
+                    &mut mechanism,
+                    self.handle(*base),
+                    &mut wanted,
+                    &mut place,
+                )
             }
             _ => Answer::new("", CKR_GENERAL_ERROR),
         };
@@ -203,25 +229,36 @@ impl Player<'_> {
 
     fn pair(&mut self, id: Id, session: CK_SESSION_HANDLE, made: Made, flaw: Flaw) -> Outcome {
         let (mut public, mut private) = (Place::new(), Place::new());
-        let common = template! { CKA_TOKEN: made.token, CKA_LABEL: LABEL };
-        let one = common.clone().with(CKA_EC_PARAMS, &P256).with(CKA_VERIFY, made.usable);
+        let [one, mut other] = pair(made);
         let mut one = flawed(one, flaw);
-        let mut other = common.and(&template! {
-            CKA_PRIVATE: made.private, CKA_SENSITIVE: made.sensitive, CKA_EXTRACTABLE: made.extractable, CKA_SIGN: made.usable,
-        });
         let mut mechanism = Mechanism::plain(CKM_EC_KEY_PAIR_GEN);
-        let answer = self.token.module.C_GenerateKeyPair(session, &mut mechanism, &mut one, &mut other, &mut public, &mut private);
+        let answer = self.token.module.C_GenerateKeyPair(
+            session,
+            &mut mechanism,
+            &mut one,
+            &mut other,
+            &mut public,
+            &mut private,
+        );
         self.keep(id + 1, answer, &private);
         self.keep(id, answer, &public)
     }
 
     fn read(&self, session: CK_SESSION_HANDLE, object: Id, kinds: &[u64], room: usize) -> Outcome {
-        let mut asked = if room == 0 { Template::lengths(kinds) } else { Template::ask(kinds, room) };
-        let answer = self.token.module.C_GetAttributeValue(session, self.handle(object), &mut asked);
+        let mut asked =
+            if room == 0 { Template::lengths(kinds) } else { Template::ask(kinds, room) };
+        let answer =
+            self.token.module.C_GetAttributeValue(session, self.handle(object), &mut asked);
         // What stands there after other errors means nothing.
-        let means = matches!(answer.rv, CKR_OK | CKR_ATTRIBUTE_SENSITIVE | CKR_ATTRIBUTE_TYPE_INVALID | CKR_BUFFER_TOO_SMALL);
-        let told = |(at, kind): (usize, &u64)| (*kind, asked.told(at), asked.value(at).unwrap_or_default().to_vec());
-        let attributes = if means { kinds.iter().enumerate().map(told).collect() } else { Vec::new() };
+        let means = matches!(
+            answer.rv,
+            CKR_OK | CKR_ATTRIBUTE_SENSITIVE | CKR_ATTRIBUTE_TYPE_INVALID | CKR_BUFFER_TOO_SMALL
+        );
+        let told = |(at, kind): (usize, &u64)| {
+            (*kind, asked.told(at), asked.value(at).unwrap_or_default().to_vec())
+        };
+        let attributes =
+            if means { kinds.iter().enumerate().map(told).collect() } else { Vec::new() };
         Outcome { attributes, ..Outcome::of(answer.rv) }
     }
 
@@ -247,7 +284,10 @@ impl Player<'_> {
                 let (mut batch, mut count) = (Several::room(0, room), Place::new());
                 let answer = module.C_FindObjects(session, &mut batch, &mut count);
                 let known = |handle: &CK_ULONG| {
-                    self.made.iter().find(|(_, made)| *made == handle).map_or(Id::MAX, |(id, _)| *id)
+                    self.made
+                        .iter()
+                        .find(|(_, made)| *made == handle)
+                        .map_or(Id::MAX, |(id, _)| *id)
                 };
                 let mut found: Vec<_> = batch.first(count.value).iter().map(known).collect();
                 found.sort_unstable();
@@ -277,7 +317,8 @@ impl Player<'_> {
                 Outcome::of(answer.rv)
             }
             What::Whole { work, data, out, signature } => {
-                let (bytes, signed, mut out) = (self.data(*data), self.data(*signature), room(*out));
+                let (bytes, signed, mut out) =
+                    (self.data(*data), self.data(*signature), room(*out));
                 let data = given(*data, &bytes);
                 let answer = match work {
                     Work::Encrypt => module.C_Encrypt(session, data, &mut out),
@@ -285,7 +326,9 @@ impl Player<'_> {
                     Work::Digest => module.C_Digest(session, data, &mut out),
                     Work::Sign => module.C_Sign(session, data, &mut out),
                     Work::Verify => {
-                        return Outcome::of(module.C_Verify(session, data, given(*signature, &signed)).rv);
+                        return Outcome::of(
+                            module.C_Verify(session, data, given(*signature, &signed)).rv,
+                        );
                     }
                 };
                 self.output(call.id, answer, &out)
@@ -310,7 +353,9 @@ impl Player<'_> {
                     Work::Digest => module.C_DigestFinal(session, &mut out),
                     Work::Sign => module.C_SignFinal(session, &mut out),
                     Work::Verify => {
-                        return Outcome::of(module.C_VerifyFinal(session, given(*signature, &signed)).rv);
+                        return Outcome::of(
+                            module.C_VerifyFinal(session, given(*signature, &signed)).rv,
+                        );
                     }
                 };
                 self.output(call.id, answer, &out)
@@ -335,107 +380,5 @@ fn room(room: Room) -> Out {
     match room {
         Room::For(len) => Out::room(len),
         Room::Query => Out::query(),
-    }
-}
-
-fn mechanism(method: Method, wrong: bool) -> Mechanism {
-    let plain = |kind| if wrong { Mechanism::new(kind, Parameter::bytes(&[1; 5])) } else { Mechanism::plain(kind) };
-    let iv = if wrong { fixed(15) } else { fixed(16) };
-    match method {
-        Method::Sha256 => plain(CKM_SHA256),
-        Method::Sha512 => plain(CKM_SHA512),
-        Method::Hmac => plain(CKM_SHA256_HMAC),
-        Method::Ecdsa => plain(CKM_ECDSA),
-        Method::EcdsaSha256 => plain(CKM_ECDSA_SHA256),
-        Method::Ecb => plain(CKM_AES_ECB),
-        Method::Cbc => Mechanism::with_iv(CKM_AES_CBC, &iv),
-        Method::CbcPad => Mechanism::with_iv(CKM_AES_CBC_PAD, &iv),
-        Method::Ctr => Mechanism::ctr(if wrong { 129 } else { 128 }, [3; 16]),
-        Method::Gcm => Mechanism::gcm(&fixed(12), &fixed(20), if wrong { 129 } else { 128 }),
-        Method::NoSuch => Mechanism::plain(CKM_VENDOR_DEFINED | 0x7fff_fff0),
-    }
-}
-
-/// A public key of P-256 (RFC 6979, A.2.5).
-const POINT: &str = "0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb67903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299";
-
-fn common(made: Made) -> Template {
-    template! { CKA_TOKEN: made.token, CKA_PRIVATE: made.private, CKA_LABEL: LABEL }
-}
-
-fn secrecy(made: Made) -> Template {
-    template! { CKA_SENSITIVE: made.sensitive, CKA_EXTRACTABLE: made.extractable }
-}
-
-fn aes_usage(made: Made) -> Template {
-    let may = made.usable;
-    template! { CKA_ENCRYPT: may, CKA_DECRYPT: may, CKA_WRAP: may, CKA_UNWRAP: may, CKA_DERIVE: may }
-}
-
-fn created(made: Made) -> Template {
-    let common = common(made);
-    match made.sort {
-        Sort::Data => common.and(&template! { CKA_CLASS: CKO_DATA, CKA_APPLICATION: "differential", CKA_VALUE: b"value" }),
-        Sort::Certificate => common.and(&template! {
-            CKA_CLASS: CKO_CERTIFICATE, CKA_CERTIFICATE_TYPE: CKC_X_509, CKA_SUBJECT: &[0x30, 0], CKA_VALUE: &[0x30, 0],
-        }),
-        Sort::Aes => common.and(&secrecy(made)).and(&aes_usage(made)).and(&template! {
-            CKA_CLASS: CKO_SECRET_KEY, CKA_KEY_TYPE: CKK_AES, CKA_VALUE: fixed(32),
-        }),
-        Sort::Secret => common.and(&secrecy(made)).and(&template! {
-            CKA_CLASS: CKO_SECRET_KEY, CKA_KEY_TYPE: CKK_GENERIC_SECRET, CKA_SIGN: made.usable, CKA_VERIFY: made.usable,
-            CKA_VALUE: fixed(32),
-        }),
-        Sort::Ec => common.with(CKA_PRIVATE, false).and(&template! {
-            CKA_CLASS: CKO_PUBLIC_KEY, CKA_KEY_TYPE: CKK_EC, CKA_EC_PARAMS: &P256, CKA_VERIFY: made.usable,
-            CKA_EC_POINT: [&[4, 65][..], &unhex(POINT)].concat(),
-        }),
-    }
-}
-
-fn generated(made: Made) -> Template {
-    let all = common(made).and(&secrecy(made)).with(CKA_VALUE_LEN, 32);
-    match made.sort {
-        Sort::Aes => all.and(&aes_usage(made)),
-        _ => all.with(CKA_SIGN, made.usable).with(CKA_VERIFY, made.usable),
-    }
-}
-
-fn flawed(wanted: Template, flaw: Flaw) -> Template {
-    match flaw {
-        Flaw::None => wanted,
-        Flaw::Missing => {
-            [CKA_KEY_TYPE, CKA_VALUE_LEN, CKA_EC_PARAMS, CKA_CERTIFICATE_TYPE].into_iter().fold(wanted, Template::without)
-        }
-        Flaw::Value => wanted.with(CKA_TOKEN, &[1, 1]),
-        Flaw::Foreign => wanted.with(CKA_MODULUS, &[1; 8]),
-    }
-}
-
-fn changed(change: Change) -> Template {
-    match change {
-        Change::Nothing => template! {},
-        Change::Id => template! { CKA_ID: b"changed" },
-        Change::Sensitive(yes) => template! { CKA_SENSITIVE: yes },
-        Change::Extractable(yes) => template! { CKA_EXTRACTABLE: yes },
-        Change::Sign(yes) => template! { CKA_SIGN: yes },
-        Change::Encrypt(yes) => template! { CKA_ENCRYPT: yes },
-        Change::Token(yes) => template! { CKA_TOKEN: yes },
-        Change::Class => template! { CKA_CLASS: CKO_DATA },
-        Change::Value => template! { CKA_VALUE: b"other" },
-    }
-}
-
-fn unwrapped() -> Template {
-    template! {
-        CKA_CLASS: CKO_SECRET_KEY, CKA_KEY_TYPE: CKK_AES, CKA_TOKEN: false, CKA_LABEL: LABEL,
-        CKA_SENSITIVE: false, CKA_EXTRACTABLE: true, CKA_ENCRYPT: true, CKA_DECRYPT: true,
-    }
-}
-
-fn derived() -> Template {
-    template! {
-        CKA_CLASS: CKO_SECRET_KEY, CKA_KEY_TYPE: CKK_GENERIC_SECRET, CKA_TOKEN: false, CKA_LABEL: LABEL,
-        CKA_SENSITIVE: false, CKA_EXTRACTABLE: true, CKA_VALUE_LEN: 32, CKA_SIGN: true, CKA_VERIFY: true,
     }
 }

@@ -4,15 +4,22 @@ use super::call::Call;
 use crate::module::Result;
 
 /// Leaves out as many calls as can be left out, first many at a time, then each alone.
-pub(super) fn shortest(calls: &[Call], mut shows: impl FnMut(&[Call]) -> Result<bool>) -> Result<Vec<Call>> {
+pub(super) fn shortest(
+    calls: &[Call],
+    mut shows: impl FnMut(&[Call]) -> Result<bool>,
+) -> Result<Vec<Call>> {
     let mut best = calls.to_vec();
     let mut size = best.len().div_ceil(2);
     while size > 0 {
         let mut at = 0;
         while at < best.len() {
             let end = best.len().min(at + size);
-            let fewer: Vec<_> =
-                best.iter().enumerate().filter(|(place, _)| !(at..end).contains(place)).map(|(_, call)| call.clone()).collect();
+            let fewer: Vec<_> = best
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| !(at..end).contains(place))
+                .map(|(_, call)| call.clone())
+                .collect();
             if shows(&fewer)? {
                 best = fewer;
             } else {
