@@ -106,11 +106,16 @@ const fn is_key_length(kind: AttributeType) -> bool {
     )
 }
 
-/// No key that is to be made is of no length: some modules take a zero for a length that wasn't given.
+/// No key that is to be made is of no length, nor an AES key of one that AES doesn't have: some modules take a zero for a
+/// length that wasn't given, and some any length.
 pub fn lengths(template: &Template) -> Result {
     let none =
         [CKA_VALUE_LEN, CKA_MODULUS_BITS].iter().any(|kind| template.number(*kind) == Some(0));
-    if none { Err(CKR_ATTRIBUTE_VALUE_INVALID.into()) } else { Ok(()) }
+    let value = template.bytes(CKA_VALUE).map(|value| value.len() as u64);
+    let len = value.or_else(|| template.number(CKA_VALUE_LEN));
+    let odd =
+        template.key_type() == Some(CKK_AES) && len.is_some_and(|len| !matches!(len, 16 | 24 | 32));
+    if none || odd { Err(CKR_ATTRIBUTE_VALUE_INVALID.into()) } else { Ok(()) }
 }
 
 /// Checks that a template's class and key type, where given, are what the call makes, and sets them.
@@ -199,6 +204,7 @@ pub const fn works_with(mechanism: u64) -> Option<u64> {
         | CKM_SHA512_RSA_PKCS_PSS => CKK_RSA,
         CKM_ECDSA | CKM_ECDSA_SHA1 | CKM_ECDSA_SHA224 | CKM_ECDSA_SHA256 | CKM_ECDSA_SHA384
         | CKM_ECDSA_SHA512 => CKK_EC,
+        CKM_EDDSA => CKK_EC_EDWARDS,
         CKM_AES_ECB
         | CKM_AES_CBC
         | CKM_AES_CBC_PAD
