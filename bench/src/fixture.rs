@@ -84,7 +84,9 @@ impl Fixture {
     fn make_here(&self, vendor: &str, members: usize, keys: usize) -> Result<(), String> {
         let dir = self.dir.display().to_string();
         let names = vec![vendor; members].join(",");
-        self.tool(&["demo", "--dir", &dir, "--members", &names])?;
+        // No search of thousands of objects is late while keys are made.
+        let patient = ["--set", "member.deadline_ms=0"];
+        self.tool(&[&["demo", "--dir", &dir, "--members", &names], &patient[..]].concat())?;
         let mut drawer = Drawer::new(&self.dir)?;
         let mut made = 0_usize;
         while made < keys {

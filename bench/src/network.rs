@@ -3,6 +3,7 @@
 
 use crate::fixture::Fixture;
 use crate::measured::{Part, Row, Section, Unit};
+use crate::plan::with_deadline;
 use crate::plan::{start_all, starting};
 use crate::run::Run;
 use std::fs;
@@ -97,6 +98,7 @@ fn tandem(fixture: &Fixture, name: &str, late: impl Fn(&str) -> u64) -> Result<C
     // Configurations that differ have names that differ.
     let file = format!("network {name} {}", late(FIRST));
     let contender = fixture.tandem(&file, |member, table| {
+        with_deadline(member, table)?;
         let script = fixture.file(&format!("{}-{member}.script", file.replace(' ', "-")));
         write(&script, late(member))?;
         let module = table.insert("module".into(), Value::String(around.clone()));

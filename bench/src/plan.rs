@@ -82,9 +82,16 @@ fn contenders(one: &Fixture, two: &Fixture) -> Result<Vec<Contender>, String> {
         Ok(())
     };
     contenders.push(one.tandem("Tandem inline", inline)?);
-    contenders.push(one.tandem("Tandem", |_, _| Ok(()))?);
-    contenders.push(two.tandem("Tandem over two", |_, _| Ok(()))?);
+    contenders.push(one.tandem("Tandem", with_deadline)?);
+    contenders.push(two.tandem("Tandem over two", with_deadline)?);
     Ok(contenders)
+}
+
+/// The deadline that members have by default.
+#[expect(clippy::unnecessary_wraps, reason = "changes of a configuration may fail")]
+pub(crate) fn with_deadline(_: &str, member: &mut Table) -> Result<(), String> {
+    member.remove("deadline_ms");
+    Ok(())
 }
 
 /// How long each takes from nothing to its first signature, lap by lap.

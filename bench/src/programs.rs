@@ -1,6 +1,7 @@
 //! Programs of others: how long they take with the vendor's module, and with Tandem in its place.
 
 use crate::measured::{Part, Row, Section, Unit};
+use crate::plan::with_deadline;
 use crate::run::Run;
 use std::fs::{self, File};
 use std::path::Path;
@@ -44,8 +45,8 @@ pub(crate) fn run(run: &mut Run<'_>, keys: usize) -> Result<(), String> {
     let two = run.shelf().fixture(VENDOR, 2, keys)?;
     let contenders = [
         one.direct()?,
-        one.tandem("Tandem", |_, _| Ok(()))?,
-        two.tandem("Tandem over two", |_, _| Ok(()))?,
+        one.tandem("Tandem", with_deadline)?,
+        two.tandem("Tandem over two", with_deadline)?,
     ];
     let mut rows = Vec::new();
     for program in fitting {

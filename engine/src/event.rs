@@ -219,6 +219,11 @@ impl Record {
         minicbor::decode(&self.body).ok()
     }
 
+    /// The object that it is about; `None` if about none, or if the bytes are no event this version knows.
+    pub fn about(&self) -> Option<ObjectId> {
+        self.event()?.about()
+    }
+
     /// The event, if it is about the ring's members, its recovery, or what a backup is on. Others are told by their number and
     /// not decoded.
     pub fn event_for_roll(&self) -> Option<Event> {

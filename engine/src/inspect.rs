@@ -133,26 +133,28 @@ impl Token {
     /// Every object the token holds (public ones only unless logged in), with its replicas as the followers' positions
     /// tell.
     pub fn objects(&self) -> Result<Vec<ObjectReport>> {
+        let mut objects = Vec::new();
+        self.each_object(|object| objects.push(object))?;
+        Ok(objects)
+    }
+
+    /// Visits what [`Self::objects`] answers, for whoever needs not all of it at once.
+    pub fn each_object(&self, mut visit: impl FnMut(ObjectReport)) -> Result {
         self.shelf.refresh()?;
         let user = self.login.read().is_user();
         let followings = self
             .keepers()
             .map(|station| Ok((station, self.store.following(station.name())?)))
             .collect::<Result<Vec<_>>>()?;
-        let entries = self.shelf.find(&Template::new())?;
-        Ok(entries
-            .into_iter()
-            .filter(|entry| user || !entry.object.is_private())
-            .map(|entry| {
-                let replicas = followings
-                    .iter()
-                    .map(|(station, following)| {
-                        (station.name().to_owned(), replica(station, &entry, following))
-                    })
-                    .collect();
-                report(self, &entry, replicas)
-            })
-            .collect())
+        self.shelf.each(&Template::new(), |entry| {
+            if user || !entry.object.is_private() {
+                let replicas = followings.iter().map(|(station, following)| {
+                    (station.name().to_owned(), replica(station, &entry, following))
+                });
+                visit(report(self, &entry, replicas.collect()));
+            }
+            Ok(())
+        })
     }
 
     /// Proves every replica anew, on every member that holds it. Needs a login.

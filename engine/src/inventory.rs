@@ -120,9 +120,7 @@ impl Token {
             let resident = !entry.object.is_on_demand();
             known.push(Known { wanted: Wanted { id, alive: true, resident, holders }, forms });
         }
-        // Let go of before the forms are asked for, which are found by them.
-        let ids = self.mentions.lock().all(&*self.store)?;
-        for id in ids {
+        for id in self.store.mentioned()? {
             if !alive.contains(&id) {
                 let forms = self.forms(id, u64::MAX)?;
                 let wanted = Wanted { id, alive: false, resident: false, holders: None };

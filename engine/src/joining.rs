@@ -335,7 +335,7 @@ impl Token {
 
     /// Checks the log and takes it in, with the seal open.
     pub(crate) fn take_in_log(&self) -> Result {
-        self.check_log()?;
+        self.check_log_since()?;
         self.shelf.refresh()
     }
 

@@ -3,10 +3,14 @@
 use crate::error::{Error, Result};
 use crate::event::{Event, Hash, Head, Record};
 use crate::log::{Append, Position, Store, StoreError};
+use crate::object::ObjectId;
 use crate::ports::Clock;
 use crate::seal::{Seal, Site};
 use std::sync::Arc;
 use tandem_values::ck::*;
+
+/// How many records are read at once.
+const BATCH: usize = 256;
 
 /// An event with the wrapped key material it carries.
 pub struct Entry {
@@ -130,6 +134,35 @@ impl Journal {
             Looked::Sound(record) => Some(*record),
             Looked::Missing | Looked::Broken => None,
         })
+    }
+
+    /// The records about an object that nobody has changed, in order. An index leads to them. If it keeps quiet about the first, which
+    /// made the object, all of the log is read: others may be missing, too.
+    pub fn about(&self, seal: &Seal, id: ObjectId) -> Result<Vec<Record>> {
+        let named = self.store.mentions(Some(id), 0)?;
+        let found = self.sound_about(seal, id, named)?;
+        let is_made = |record: &Record| matches!(record.event(), Some(Event::Created(_)));
+        if found.first().is_some_and(is_made) {
+            return Ok(found);
+        }
+        let (mut all, mut at) = (Vec::new(), 0);
+        loop {
+            let records = self.store.read(at, BATCH)?;
+            let Some(last) = records.last() else { break };
+            at = last.position;
+            let about = records.iter().filter(|record| record.about() == Some(id));
+            all.extend(about.map(|record| record.position));
+        }
+        self.sound_about(seal, id, all)
+    }
+
+    fn sound_about(&self, seal: &Seal, id: ObjectId, at: Vec<Position>) -> Result<Vec<Record>> {
+        let mut sound = Vec::with_capacity(at.len());
+        for position in at {
+            let record = self.sound(seal, position)?;
+            sound.extend(record.filter(|record| record.about() == Some(id)));
+        }
+        Ok(sound)
     }
 
     fn look_at(&self, seal: &Seal, position: Position) -> Result<Looked> {

@@ -78,10 +78,13 @@ impl Token {
     /// True names of members, and not the last one's.
     fn may_go(&self, name: &str, roster: &Roster) -> Result {
         // A backup token or a generator does no work in its place.
-        let others = roster.since.keys().any(|other| other != name && self.keeps_keys(other));
-        if roster.since.contains_key(name) && !others && self.keeps_keys(name) {
+        let others = || roster.since.keys().filter(|other| *other != name);
+        // Not even a generator goes if nobody else holds the ring: a keeper may be in the middle of its replacement.
+        let is_needed = (self.keeps_keys(name) && !others().any(|other| self.keeps_keys(other)))
+            || (!self.is_vault(name) && others().all(|other| self.is_vault(other)));
+        if roster.since.contains_key(name) && is_needed {
             let message = format!(
-                "token {}: {name} is its last member: without it nothing holds its keys. Bring in another first with \
+                "token {}: {name} is its last member: without it nothing holds its keys, or its key ring. Bring in another first with \
                  `tandem member add`",
                 self.settings.label
             );

@@ -24,10 +24,10 @@ impl Token {
 
     /// The records that hold wrapped bytes of an object in vain, by the sealed ones.
     fn superseded(&self, id: ObjectId) -> Result<Vec<Position>> {
-        let (seal, mentions) = (self.seal()?, self.mentions.lock().of(&*self.store, id)?);
+        let records = self.journal.about(&self.seal()?, id)?;
         let (mut holding, mut last, mut gone) = (Vec::new(), None, false);
-        for at in mentions {
-            let Some(record) = self.journal.sound(&seal, at)? else { continue };
+        for record in records {
+            let at = record.position;
             gone |= matches!(record.event(), Some(Event::Destroyed(_)));
             if record.wrapped.is_some() {
                 holding.push(at);

@@ -39,7 +39,6 @@ pub mod log;
 mod login;
 mod make;
 pub mod member;
-mod mentions;
 pub mod moving;
 pub mod object;
 mod on_demand;

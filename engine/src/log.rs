@@ -47,6 +47,13 @@ pub trait Log: Send + Sync {
     fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head>;
     /// At most `limit` records after a position, in order.
     fn read(&self, after: Position, limit: usize) -> Stored<Vec<Record>>;
+    /// Positions after another of the records about an object, or of those about none, in order. An index of the log, and no
+    /// part of it: no seal speaks for it.
+    fn mentions(&self, of: Option<ObjectId>, after: Position) -> Stored<Vec<Position>>;
+    /// Every object that a record is about, in the order of their identities.
+    fn mentioned(&self) -> Stored<Vec<ObjectId>>;
+    /// Puts into that index what is missing there.
+    fn mend_index(&self) -> Stored;
     /// Empties log, catalogue, followers and notes: a new log begins (C_InitToken). Handles are not reused.
     fn begin_anew(&self) -> Stored;
 }
@@ -118,8 +125,8 @@ pub trait Catalogue: Send + Sync {
         to: Position,
         rows: &[(ObjectId, Position, Option<Vec<u8>>)],
     ) -> Stored;
-    /// At most `limit` rows changed after a position, in order of handle, from beyond a handle on.
-    fn changed(&self, after: Position, beyond: Handle, limit: usize) -> Stored<Vec<Row>>;
+    /// The rows last changed after a position and up to another, in order of handle.
+    fn changed(&self, after: Position, to: Position) -> Stored<Vec<Row>>;
     /// The row of an object.
     fn row(&self, id: ObjectId) -> Stored<Option<Row>>;
     /// The row of a handle.
@@ -137,6 +144,29 @@ pub trait Notes: Send + Sync {
     fn set_note(&self, name: &str, value: Option<&[u8]>) -> Stored;
 }
 
+/// A file that was written once and is only read.
+pub trait Pages: Send + Sync {
+    /// How many bytes it has.
+    fn size(&self) -> Stored<u64>;
+    /// Bytes from a place on: as many as asked for, or those that there are.
+    fn read(&self, at: u64, len: usize) -> Stored<Vec<u8>>;
+}
+
+/// Takes what is written, piece by piece.
+pub type Sink<'a> = dyn FnMut(&[u8]) -> Stored + 'a;
+
+/// Where a checkpoint of the catalogue is kept ([`crate::shelf`]). It can be made anew from the log at any time.
+pub trait Checkpoints: Send + Sync {
+    /// The last one. What was opened stays readable when another takes its place.
+    fn checkpoint(&self) -> Stored<Option<Box<dyn Pages>>>;
+    /// Writes another, which takes the last one's place when `write` has come to its end, and not before.
+    fn set_checkpoint(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored;
+    /// Writes one for oneself, which takes no other's place and goes when it is dropped.
+    fn scratch(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored<Box<dyn Pages>>;
+    /// From now on there is none.
+    fn drop_checkpoint(&self) -> Stored;
+}
+
 /// Everything that is kept: one store implements it all.
-pub trait Store: Log + Followers + Catalogue + Notes {}
-impl<T: Log + Followers + Catalogue + Notes> Store for T {}
+pub trait Store: Log + Followers + Catalogue + Notes + Checkpoints {}
+impl<T: Log + Followers + Catalogue + Notes + Checkpoints> Store for T {}

@@ -296,7 +296,7 @@ impl Token {
                 ),
             ));
         }
-        self.check_log()?;
+        self.check_log_since()?;
         self.try_again();
         self.take_up()
     }
@@ -380,6 +380,7 @@ impl Token {
     /// Ends the login. Private session objects go with it.
     pub(crate) fn end_login(&self) {
         self.tell_heads(true);
+        self.shelf.leave_checkpoint();
         let rests = self.lay_to_rest() || self.resting.lock().is_some();
         self.close();
         if !rests {

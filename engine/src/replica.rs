@@ -325,12 +325,11 @@ impl Token {
     pub(crate) fn forms(&self, id: ObjectId, before: Position) -> Result<Vec<Object>> {
         let seal = self.seal()?;
         let mut forms: Vec<Object> = Vec::new();
-        let mentions = self.mentions.lock().of(&*self.store, id)?;
-        for position in mentions.into_iter().filter(|position| *position < before) {
-            // A record that somebody has changed tells nothing.
-            if let Some(record) = self.journal.sound(&seal, position)?
-                && let Some(event) = record.event()
-                && let Some(form) = event.fold(forms.last().cloned(), position)
+        // A record that somebody has changed tells nothing.
+        let records = self.journal.about(&seal, id)?;
+        for record in records.into_iter().filter(|record| record.position < before) {
+            if let Some(event) = record.event()
+                && let Some(form) = event.fold(forms.last().cloned(), record.position)
             {
                 forms.push(form);
             }

@@ -126,10 +126,8 @@ impl Token {
     fn take_changes_again(&self, follower: &Follower<'_>, id: ObjectId) -> Result<Taken> {
         let seal = self.seal()?;
         let mut changes = Template::new();
-        let mentions = self.mentions.lock().of(&*self.store, id)?;
-        for position in mentions {
-            if let Some(Event::Changed { template, .. }) = self.journal.at(&seal, position)?.event()
-            {
+        for record in self.journal.about(&seal, id)? {
+            if let Some(Event::Changed { template, .. }) = record.event() {
                 changes.merge(&template);
             }
         }

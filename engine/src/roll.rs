@@ -1,6 +1,6 @@
 //! Who holds the key ring and who can bring it back, as the log tells it: the pairing that begins it, what has joined and left
 //! since, how the recovery was split since, and when backup tokens were filled. Read from the log when it is first asked, kept up from there, and never
-//! written down: the log is the truth.
+//! written down: the log is the truth. Which records tell of it says an index of the log, and who has judged the log knows better.
 
 use crate::backup::{Artefact, BackupId, Moment};
 use crate::error::Result;
@@ -10,12 +10,10 @@ use crate::log::{Position, Store};
 use crate::ring::Ring;
 use crate::seal::Seal;
 use crate::shares::Split;
+use crate::shelf::Shelf;
 use crate::token::Token;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// How many records are read at once.
-const BATCH: usize = 256;
 
 /// A split of the recovery's secret, and when it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +91,12 @@ struct Told {
 /// What the log tells of the ring, as far as it has been read.
 #[derive(Default)]
 pub(crate) struct Roll {
-    /// The store's generation when it was last asked, and whether the seal was open.
-    seen: Option<(u64, bool)>,
+    /// The store's generation when it was last asked, the one to which the log was judged, and whether it was by a seal.
+    seen: Option<(u64, u64, bool)>,
     /// The link of the log's first record, which no other log has, and the pairing that it holds.
     begun: Option<(Hash, Roster)>,
-    read_to: Position,
+    /// The positions of records that were read.
+    read: BTreeSet<Position>,
     told: Vec<Told>,
     roster: Option<Arc<Roster>>,
 }
@@ -109,11 +108,14 @@ impl Roll {
         store: &dyn Store,
         journal: &Journal,
         seal: Option<&Seal>,
+        shelf: &Shelf,
     ) -> Result<Option<Arc<Roster>>> {
         // Read before looking: what comes while we look is seen the next time.
-        let seen = (store.generation(), seal.is_some());
+        let is_judged = seal.is_some() && shelf.is_checked();
+        let seen = (store.generation(), shelf.seen(), is_judged);
         if self.seen != Some(seen) {
-            self.roster = self.read(store, journal, seal)?.map(Arc::new);
+            let judged = if is_judged { shelf.others() } else { Vec::new() };
+            self.roster = self.read(store, journal, seal, &judged)?.map(Arc::new);
             self.seen = Some(seen);
         }
         Ok(self.roster.clone())
@@ -124,13 +126,14 @@ impl Roll {
         store: &dyn Store,
         journal: &Journal,
         seal: Option<&Seal>,
+        judged: &[Position],
     ) -> Result<Option<Roster>> {
         let Some(first) = store.read(0, 1)?.into_iter().next() else {
             *self = Self::default();
             return Ok(None);
         };
         let mut roster = self.paired_by(&first)?;
-        self.read_on(store)?;
+        self.read_on(store, judged)?;
         if let Some(seal) = seal {
             self.keep_sealed(journal, seal)?;
         }
@@ -154,18 +157,28 @@ impl Roll {
         Ok(paired)
     }
 
-    /// Reads what is new.
-    fn read_on(&mut self, store: &dyn Store) -> Result {
-        loop {
-            let records = store.read(self.read_to, BATCH)?;
-            let Some(last) = records.last() else { return Ok(()) };
-            let told = |record: &Record| {
-                let event = record.event_for_roll()?;
-                Some(Told { at: Moment::of(record), event, sealed: false })
+    /// Reads what is new: of what the index names, and of what the log was judged to hold.
+    fn read_on(&mut self, store: &dyn Store, judged: &[Position]) -> Result {
+        let named = store.mentions(None, 0)?;
+        for position in named.iter().chain(judged) {
+            if self.read.contains(position) {
+                continue;
+            }
+            let record = store.read(position.saturating_sub(1), 1)?.into_iter().next();
+            let Some(record) = record.filter(|record| record.position == *position) else {
+                // The index names what it likes; what was judged to be there should be.
+                if judged.contains(position) {
+                    return Err(damaged(*position, "it is missing"));
+                }
+                continue;
             };
-            self.told.extend(records.iter().filter_map(told));
-            self.read_to = last.position;
+            if let Some(event) = record.event_for_roll() {
+                self.told.push(Told { at: Moment::of(&record), event, sealed: false });
+            }
+            self.read.insert(*position);
         }
+        self.told.sort_by_key(|told| told.at.position);
+        Ok(())
     }
 
     /// Checks what was read, once, and drops what somebody has changed.
@@ -197,7 +210,7 @@ impl Token {
     /// The members that hold the key ring, as the log tells it; `None` while the token is not paired.
     pub(crate) fn roster(&self) -> Result<Option<Arc<Roster>>> {
         let seal = self.seal.read().clone();
-        self.roll.lock().look(&*self.store, &self.journal, seal.as_ref())
+        self.roll.lock().look(&*self.store, &self.journal, seal.as_ref(), &self.shelf)
     }
 
     /// The key ring with its members, as the log tells it.

@@ -69,6 +69,12 @@ impl Seal {
         self.mac().chain_update(b"whole").chain_update(digest).finalize().into_bytes().into()
     }
 
+    /// The MAC of a page of a checkpoint: of which one, and where in it.
+    pub fn page(&self, of: &Hash, number: u64, bytes: &[u8]) -> Hash {
+        let mac = self.mac().chain_update(b"page").chain_update(of);
+        mac.chain_update(number.to_be_bytes()).chain_update(bytes).finalize().into_bytes().into()
+    }
+
     /// A keyed fingerprint: equal inputs, and only they, share it, and without the key it tells nothing.
     pub fn fingerprint(&self, answer: &[u8]) -> Hash {
         self.mac().chain_update(b"fingerprint").chain_update(answer).finalize().into_bytes().into()

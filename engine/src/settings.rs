@@ -124,6 +124,9 @@ pub enum SessionObjects {
     Pinned,
 }
 
+/// So many changed objects are kept in memory, some 400 bytes each, before a checkpoint of the catalogue takes them.
+pub const CHECKPOINT_AFTER: usize = 32_768;
+
 /// What the operator decided about a virtual token.
 #[derive(Clone)]
 pub struct Settings {
@@ -147,6 +150,8 @@ pub struct Settings {
     pub recovery: RecoverySettings,
     /// The most bytes of an operation that are kept so that it can move to another member.
     pub replay_bytes_max: usize,
+    /// How many changed objects are kept in memory before a checkpoint of the catalogue takes them.
+    pub checkpoint_after: usize,
     /// How long a maker waits for another process that is writing to a member, in milliseconds.
     pub lease_wait_ms: u64,
 }

@@ -65,8 +65,7 @@ impl Token {
         }
         if !strangers.is_empty() {
             // What was destroyed while the token was away goes when it follows the log.
-            let ids = self.mentions.lock().all(&*self.store)?;
-            for id in ids {
+            for id in self.store.mentioned()? {
                 if self.shelf.by_id(id)?.is_none() {
                     self.strike_out(desk, &mut strangers, &self.forms(id, u64::MAX)?)?;
                 }

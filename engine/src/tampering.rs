@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::log::Position;
 use crate::object::ObjectId;
+use crate::shelf::Checked;
 use crate::token::Token;
 use tandem_values::ck::*;
 
@@ -27,12 +28,25 @@ impl LogCheck {
 impl Token {
     /// Checks the whole log against its seals, uses nothing of what was tampered with, and says what it was. Needs a login.
     pub fn check_log(&self) -> Result<LogCheck> {
-        let records = self.store.head()?.position;
         self.seal()?;
-        let label = &self.settings.label;
+        let records = self.store.head()?.position;
         let checked = self.shelf.check()?;
+        self.tell_of_log(records, checked)
+    }
+
+    /// The same for what was written since the catalogue's checkpoint, if there is one: what it was made of was judged by then, and is
+    /// held against its seal when it is used.
+    pub(crate) fn check_log_since(&self) -> Result<LogCheck> {
+        self.seal()?;
+        let records = self.store.head()?.position;
+        let checked = self.shelf.check_since()?;
+        self.tell_of_log(records, checked)
+    }
+
+    fn tell_of_log(&self, records: Position, checked: Checked) -> Result<LogCheck> {
+        let label = &self.settings.label;
         let mut gone = Vec::new();
-        for handle in self.shelf.wrapped_at(&checked.erased) {
+        for handle in self.shelf.wrapped_at(&checked.erased)? {
             // What was destroyed meanwhile is not missed.
             if let Some(object) = self.shelf.get(handle)?.map(|entry| entry.object.clone()) {
                 log::error!(

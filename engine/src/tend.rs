@@ -20,6 +20,7 @@ impl Token {
     /// From now on [`Token::tend`] is called in the background, and calls leave to it what they can.
     pub fn tended(&self, tended: bool) {
         self.tended.store(tended, Ordering::Relaxed);
+        self.shelf.tended(tended);
     }
 
     /// True while [`Token::tend`] is called in the background.
@@ -48,6 +49,7 @@ impl Token {
         if self.login.read().is_user() {
             self.catch_up();
             self.tell_heads(false);
+            self.shelf.keep_checkpoint();
         }
         let due = self.stations.iter().filter_map(|s| s.health(|health| health.due_in_ms(now)));
         due.min().unwrap_or(ROUND_MS).clamp(1, ROUND_MS)

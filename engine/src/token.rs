@@ -8,7 +8,6 @@ use crate::journal::Journal;
 use crate::log::Store;
 use crate::login::Login;
 use crate::member::Member;
-use crate::mentions::Mentions;
 use crate::object::ObjectId;
 use crate::ports::{Clock, Entropy, Hands, Task, Verifier};
 use crate::resting::Resting;
@@ -74,7 +73,6 @@ pub struct Token {
     /// The last login, for a moment after its end.
     pub(crate) resting: Mutex<Option<Resting>>,
     pub(crate) seal: Arc<RwLock<Option<Seal>>>,
-    pub(crate) mentions: Mutex<Mentions>,
     pub(crate) roll: Mutex<Roll>,
     pub(crate) gate: crate::backup::Gate,
     pub(crate) doubts: crate::heads::Doubts,
@@ -171,7 +169,11 @@ impl Token {
         let seal = Arc::<RwLock<Option<Seal>>>::default();
         Arc::new(Self {
             journal: Journal::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),
-            shelf: Shelf::new(Arc::clone(&parts.store), Arc::clone(&seal)),
+            shelf: Shelf::new(
+                Arc::clone(&parts.store),
+                Arc::clone(&seal),
+                parts.settings.checkpoint_after,
+            ),
             settings: parts.settings,
             stations,
             vaults,
@@ -185,7 +187,6 @@ impl Token {
             login_turn: Mutex::new(()),
             resting: Mutex::new(None),
             seal,
-            mentions: Mutex::default(),
             roll: Mutex::default(),
             gate: crate::backup::Gate::default(),
             doubts: crate::heads::Doubts::default(),

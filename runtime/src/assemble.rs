@@ -37,6 +37,7 @@ pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
             threshold: token.recovery.threshold,
         },
         replay_bytes_max: token.replay_bytes_max,
+        checkpoint_after: settings::CHECKPOINT_AFTER,
         lease_wait_ms: token.lease_wait_ms,
     }
 }

@@ -104,7 +104,8 @@ impl Run {
             _ => {
                 let generator = self.generator(truth);
                 if generator == Some(number) {
-                    return true;
+                    // Somebody must hold the ring.
+                    return !counts || truth.members.len() > 1;
                 }
                 let generator = generator.map(member_name);
                 let is_other =
@@ -164,7 +165,8 @@ impl Run {
         let Some(hsm) = self.world.hsms.get(number).map(|hsm| hsm.lock()) else { return Ok(None) };
         let lost = truth.members.contains(&name) && !hsm.holds_ring();
         let keeps = self.options.keeps_keys(number);
-        let last = keeps && truth.members.contains(&name) && self.keepers(truth) == 1;
+        let last = truth.members.contains(&name)
+            && (truth.members.len() == 1 || (keeps && self.keepers(truth) == 1));
         Ok(match open {
             // It stays, whatever was asked.
             Some(Action::Remove(_) | Action::Wipe(_)) if last => {

@@ -13,7 +13,8 @@ use tandem_engine::ports::{NoVerifier, OneHand};
 use tandem_engine::report::{PairReport, Quiet};
 
 use tandem_engine::settings::{
-    Balance, Hold, MemberSettings, RecoverySettings, RequireBackup, Role, SessionObjects, Settings,
+    Balance, CHECKPOINT_AFTER, Hold, MemberSettings, RecoverySettings, RequireBackup, Role,
+    SessionObjects, Settings,
 };
 use tandem_engine::token::{Parts, Token};
 use tandem_values::{Secret, ck::CKR_FUNCTION_FAILED};
@@ -48,6 +49,8 @@ pub struct Options {
     pub hold: Hold,
     /// The most keys held on demand that each member is given at a time.
     pub loaded_max: usize,
+    /// How many changed objects are kept in memory before a checkpoint takes them.
+    pub checkpoint_after: usize,
 }
 
 impl Default for Options {
@@ -61,6 +64,7 @@ impl Default for Options {
             lanes: None,
             hold: Hold::Resident,
             loaded_max: 2,
+            checkpoint_after: CHECKPOINT_AFTER,
         }
     }
 }
@@ -98,6 +102,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             allow_init: true,
             recovery: RecoverySettings { shares: 3, threshold: THRESHOLD },
             replay_bytes_max: options.replay_bytes_max,
+            checkpoint_after: options.checkpoint_after,
             lease_wait_ms: 50,
         },
         members: (0..options.members).map(|number| (member(number), settings(number))).collect(),

@@ -13,7 +13,10 @@ use crate::world::Event;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_engine::error::Result;
-use tandem_engine::settings::{Balance, Hold};
+use tandem_engine::settings::{Balance, CHECKPOINT_AFTER, Hold};
+
+/// How many changed objects a checkpoint of the catalogue waits for.
+const CHECKPOINTS: [usize; 3] = [CHECKPOINT_AFTER, 1, 3];
 
 /// How many lanes members are said to have.
 const LANES: [Option<usize>; 4] = [None, Some(1), Some(2), Some(4)];
@@ -78,6 +81,10 @@ impl Case {
             generator: None,
             hold: if of_keys.per_mille(300) { Hold::OnDemand } else { Hold::Resident },
             loaded_max: 1 + of_keys.index(3),
+            checkpoint_after: CHECKPOINTS
+                .get(Chance::new(drawn_from(&[seed, 7])).index(CHECKPOINTS.len()))
+                .copied()
+                .unwrap_or(CHECKPOINT_AFTER),
             balance: balances.get(chance.index(3)).copied().unwrap_or_default(),
             min_replicas: if chance.per_mille(150) { 2 } else { 1 },
             replay_bytes_max: if chance.per_mille(200) { 100 } else { 4_096 },

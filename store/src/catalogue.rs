@@ -44,19 +44,14 @@ impl Catalogue for SqliteStore {
         })
     }
 
-    fn changed(&self, after: Position, beyond: Handle, limit: usize) -> Stored<Vec<Row>> {
+    fn changed(&self, after: Position, to: Position) -> Stored<Vec<Row>> {
         self.inner.read(|connection| {
-            // All of them are in order as they stand; some are found by the index and then sorted.
-            let mut statement = connection.prepare_cached(if after == 0 {
-                "SELECT handle, id, position, body FROM objects WHERE ?1 = 0 AND handle > ?2
-                 ORDER BY handle LIMIT ?3"
-            } else {
-                "SELECT handle, id, position, body FROM objects WHERE position > ?1 AND +handle > ?2
-                 ORDER BY handle LIMIT ?3"
-            })?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows =
-                statement.query_map((after.cast_signed(), beyond.cast_signed(), limit), row)?;
+            let mut statement = connection.prepare_cached(
+                "SELECT handle, id, position, body FROM objects WHERE position > ?1 AND position <= ?2
+                 ORDER BY handle",
+            )?;
+            let to = i64::try_from(to).unwrap_or(i64::MAX);
+            let rows = statement.query_map((after.cast_signed(), to), row)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }

@@ -20,6 +20,8 @@ const FILE_MODE: u32 = 0o660;
 const DATABASE: &str = "tandem.sqlite";
 /// The generation word's name.
 const GENERATION: &str = "generation";
+/// The checkpoint's name.
+const CHECKPOINT: &str = "checkpoint";
 /// Lock files of leases begin so.
 const LEASE: &str = "lease-";
 /// Files that are not complete yet begin so.
@@ -84,6 +86,10 @@ impl Folder {
         self.path.join(GENERATION)
     }
 
+    pub(crate) fn checkpoint(&self) -> PathBuf {
+        self.path.join(CHECKPOINT)
+    }
+
     /// The lock file of a follower's lease. Different names have different files.
     pub(crate) fn lease(&self, follower: &str) -> PathBuf {
         let mut name = String::from(LEASE);
@@ -107,12 +113,37 @@ impl Folder {
         fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
     }
 
+    /// A name for a file that is not complete yet.
+    fn unfinished(&self) -> PathBuf {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Relaxed);
+        self.path.join(format!("{UNFINISHED}{}-{count}", std::process::id()))
+    }
+
+    /// Makes a file that is complete, with the right group and mode, when it takes the place of the one of its name, if any.
+    pub(crate) fn replace(&self, path: &Path, fill: impl FnOnce(&Path) -> Stored) -> Stored {
+        let unfinished = self.unfinished();
+        let placed = self.new_file(&unfinished).and_then(|()| fill(&unfinished)).and_then(|()| {
+            fs::rename(&unfinished, path).map_err(|error| error::io("make", path, &error))
+        });
+        if placed.is_err() {
+            let _ = fs::remove_file(&unfinished);
+        }
+        placed
+    }
+
+    /// Makes a file that has no name any more when it is in use.
+    pub(crate) fn unnamed<T>(&self, make: impl FnOnce(&Path) -> Stored<T>) -> Stored<T> {
+        let unfinished = self.unfinished();
+        let made = self.new_file(&unfinished).and_then(|()| make(&unfinished));
+        let _ = fs::remove_file(&unfinished);
+        made
+    }
+
     /// Makes a file that is complete, with the right group and mode, when it appears under its name. False if there is
     /// one already.
     pub(crate) fn place(&self, path: &Path, fill: impl FnOnce(&Path) -> Stored) -> Stored<bool> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Relaxed);
-        let unfinished = self.path.join(format!("{UNFINISHED}{}-{count}", std::process::id()));
+        let unfinished = self.unfinished();
         let placed = self.new_file(&unfinished).and_then(|()| fill(&unfinished)).and_then(|()| {
             match fs::hard_link(&unfinished, path) {
                 Ok(()) => Ok(true),
@@ -202,7 +233,11 @@ impl Folder {
             let name = name.to_string_lossy();
             if name.starts_with(UNFINISHED) {
                 clear_away(&entry.path());
-            } else if name.starts_with(DATABASE) || name.starts_with(LEASE) || name == GENERATION {
+            } else if name.starts_with(DATABASE)
+                || name.starts_with(LEASE)
+                || name == GENERATION
+                || name == CHECKPOINT
+            {
                 self.check_file(&entry.path())?;
             }
         }

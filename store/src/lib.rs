@@ -14,12 +14,14 @@
 )]
 
 mod catalogue;
+mod checkpoint;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod error;
 mod folder;
 mod followers;
 mod generation;
+mod index;
 mod lease;
 mod log;
 mod notes;

@@ -1,11 +1,13 @@
 //! The log.
 
 use crate::error::{Tried, damaged};
+use crate::index;
 use crate::store::{Inner, SqliteStore};
 use crate::transaction::{Done, Manner, forked};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use tandem_engine::event::{Head, Record};
-use tandem_engine::log::{Append, Log, Position, StoreError, Stored};
+use tandem_engine::log::{Append, Checkpoints, Log, Position, StoreError, Stored};
+use tandem_engine::object::ObjectId;
 
 /// What the log is for: when it says so, it is on disk.
 const MANNER: Manner = Manner { durable: true, announced: true };
@@ -43,16 +45,41 @@ impl Log for SqliteStore {
     }
 
     fn read(&self, after: Position, limit: usize) -> Stored<Vec<Record>> {
+        self.inner.read(|connection| records(connection, after, limit))
+    }
+
+    fn mentions(&self, of: Option<ObjectId>, after: Position) -> Stored<Vec<Position>> {
         self.inner.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT position, site, counter, epoch, at_ms, wrapped_hash, link, mac, body,
-                        CASE erased WHEN 0 THEN wrapped END
-                 FROM records WHERE position > ?1 ORDER BY position LIMIT ?2",
+                "SELECT position FROM mentions WHERE object = ?1 AND position > ?2 ORDER BY position",
             )?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let records = statement.query_map((after.cast_signed(), limit), record)?;
-            Ok(records.collect::<Result<_, _>>()?)
+            let positions = statement.query_map((index::key(of), after.cast_signed()), |row| {
+                Ok(row.get::<_, i64>(0)?.cast_unsigned())
+            })?;
+            Ok(positions.collect::<Result<_, _>>()?)
         })
+    }
+
+    fn mentioned(&self) -> Stored<Vec<ObjectId>> {
+        self.inner.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT DISTINCT object FROM mentions WHERE length(object) = 16 ORDER BY object",
+            )?;
+            let objects = statement.query_map((), |row| Ok(ObjectId(row.get(0)?)))?;
+            Ok(objects.collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn mend_index(&self) -> Stored {
+        let mut after = 0;
+        // In small transactions: others write meanwhile.
+        while let Some(next) = self.inner.write(MANNER, |transaction| {
+            let (next, missing) = index::mend(transaction, after)?;
+            Ok(if missing { Done::Changed(next) } else { Done::Nothing(next) })
+        })? {
+            after = next;
+        }
+        Ok(())
     }
 
     fn begin_anew(&self) -> Stored {
@@ -62,12 +89,15 @@ impl Log for SqliteStore {
                 "DELETE FROM exceptions;
                  UPDATE followers SET position = 0, epoch = epoch + 1, holder = NULL;
                  DELETE FROM records;
+                 DELETE FROM mentions;
                  DELETE FROM objects;
                  DELETE FROM notes;
                  UPDATE state SET folded = 0;",
             )?;
             Ok(Done::Erased(()))
-        })
+        })?;
+        // After it: nobody can write one of the old log any more. Its handles are not those of the next.
+        self.drop_checkpoint()
     }
 }
 
@@ -109,6 +139,22 @@ fn head(connection: &Connection) -> Tried<Head> {
     Ok(head.unwrap_or_default())
 }
 
+/// At most `limit` records after a position.
+pub(crate) fn records(
+    connection: &Connection,
+    after: Position,
+    limit: usize,
+) -> Tried<Vec<Record>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT position, site, counter, epoch, at_ms, wrapped_hash, link, mac, body,
+                CASE erased WHEN 0 THEN wrapped END
+         FROM records WHERE position > ?1 ORDER BY position LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let records = statement.query_map((after.cast_signed(), limit), record)?;
+    Ok(records.collect::<Result<_, _>>()?)
+}
+
 /// Writes a record that follows the head; nothing else gets in, whoever made it.
 fn insert(transaction: &Transaction<'_>, head: &Head, record: &Record) -> Tried {
     let follows =
@@ -139,6 +185,7 @@ fn insert(transaction: &Transaction<'_>, head: &Head, record: &Record) -> Tried 
             &record.body,
             wrapped,
         ))?;
+    index::note(transaction, record.position, record.about())?;
     Ok(())
 }
 

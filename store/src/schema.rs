@@ -2,6 +2,7 @@
 
 use crate::error::{Tried, damaged};
 use crate::folder::Folder;
+use crate::index;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tandem_engine::log::StoreError;
 
@@ -14,7 +15,7 @@ const APPLICATION: i64 = 0x546e_646d;
 /// are never removed one by one and never change their length. (When rows go or shrink SQLite moves others between pages,
 /// and `secure_delete` doesn't always wipe where those were: measured, see `tests/store/erasure.rs`.) `wrapped` is last, so
 /// that the rest of a long row is read without it.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = ["
     CREATE TABLE records (
         position INTEGER PRIMARY KEY CHECK (position > 0),
         site BLOB NOT NULL CHECK (length(site) = 16),
@@ -60,7 +61,17 @@ const STEPS: [&str; 1] = ["
         truncated INTEGER NOT NULL
     ) STRICT;
     INSERT INTO state VALUES (1, 0, 0, 0);
+", "
+    -- Which records are about an object; about none: the empty one. Filled from the records (`index.rs`).
+    CREATE TABLE mentions (
+        object BLOB NOT NULL CHECK (length(object) IN (0, 16)),
+        position INTEGER NOT NULL,
+        PRIMARY KEY (object, position)
+    ) STRICT, WITHOUT ROWID;
 "];
+
+/// The step after which the index is filled from what records there are.
+const INDEXED: usize = 1;
 
 /// The version that this program writes.
 const VERSION: usize = STEPS.len();
@@ -100,9 +111,14 @@ pub(crate) fn check(connection: &mut Connection, folder: &Folder) -> Tried {
 
 /// Takes the steps that are left. Under the write lock, so only one process does.
 fn climb(transaction: &Transaction<'_>) -> Tried {
-    let from = transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
-    for step in STEPS.iter().skip(usize::try_from(from).unwrap_or_default()) {
+    let version = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    let from = transaction.pragma_query_value(None, "user_version", version)?;
+    let from = usize::try_from(from).unwrap_or_default();
+    for (number, step) in STEPS.iter().enumerate().skip(from) {
         transaction.execute_batch(step)?;
+        if number == INDEXED {
+            index::fill(transaction)?;
+        }
     }
     transaction.pragma_update(None, "user_version", i64::try_from(VERSION).unwrap_or_default())?;
     Ok(())

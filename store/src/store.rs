@@ -7,7 +7,7 @@ use crate::park::{self, Guest};
 use crate::sqlite::{self, Open};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
-use tandem_engine::log::Stored;
+use tandem_engine::log::{Checkpoints, Stored};
 
 /// Log, followers, catalogue and notes of one virtual token, in its state folder. May be used by any number of threads,
 /// and the folder by any number of processes.
@@ -46,6 +46,8 @@ impl SqliteStore {
 
     fn at(folder: Folder, make: bool) -> Stored<Self> {
         let inside = park::enter()?;
+        // A new database gives handles anew, which those of a checkpoint that was left behind are not.
+        let is_new = make && !folder.database().exists();
         if make {
             // The word first, so that it is there whenever there is a database.
             Generation::create(&folder)?;
@@ -62,6 +64,9 @@ impl SqliteStore {
         drop(inside);
         inner.with(&inner.reader, |_| Ok(()))?;
         let store = Self { inner };
+        if is_new {
+            store.drop_checkpoint()?;
+        }
         if let Err(error) = store.tidy() {
             log::warn!("erased bytes may still be in the write-ahead file: {error}");
         }

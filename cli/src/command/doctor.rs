@@ -13,6 +13,7 @@ mod backup;
 mod config;
 mod heads;
 mod keys;
+mod log;
 mod members;
 mod ring;
 
@@ -65,6 +66,7 @@ fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings
         heads::look(&subject, live, &status, session.is_some(), findings);
         keys::look(&subject, live, &status, findings);
         if let Some(session) = session {
+            log::look(&subject, live, findings);
             backup::look(&subject, live, findings);
             session.close();
         }

@@ -8,4 +8,5 @@
 
 mod common;
 mod demo;
+mod generating;
 mod usage;

@@ -129,25 +129,31 @@ impl Token {
             let entries = self.chosen(wanted)?;
             plan.selection = Some(entries.iter().map(|entry| entry.object.id).collect());
         }
-        for entry in self.meant(backup, &plan)? {
+        let (mut left_out, mut objects) = (Vec::new(), 0_u64);
+        self.each_meant(backup, &plan, |entry| {
             match why_not(&entry.object) {
-                Some(why) => plan.left_out.push((entry.object.id, why)),
-                None => plan.objects = plan.objects.saturating_add(1),
+                Some(why) => left_out.push((entry.object.id, why)),
+                None => objects = objects.saturating_add(1),
             }
-        }
-        Ok(plan)
+            Ok(())
+        })?;
+        Ok(Plan { left_out, objects, ..plan })
     }
 
-    /// The objects that a plan is about.
-    pub(super) fn meant(&self, backup: &Backup, plan: &Plan) -> Result<Vec<Arc<Entry>>> {
-        let mut entries = self.shelf.find(&Template::new())?;
-        entries.retain(|entry| {
+    /// Visits the objects that a plan is about.
+    pub(super) fn each_meant(
+        &self,
+        backup: &Backup,
+        plan: &Plan,
+        mut visit: impl FnMut(Arc<Entry>) -> Result,
+    ) -> Result {
+        self.shelf.each(&Template::new(), |entry| {
             let object = &entry.object;
-            object.born > plan.since
+            let is_meant = object.born > plan.since
                 && object.born <= backup.prepared.position
-                && plan.selection.as_ref().is_none_or(|chosen| chosen.contains(&object.id))
-        });
-        Ok(entries)
+                && plan.selection.as_ref().is_none_or(|chosen| chosen.contains(&object.id));
+            if is_meant { visit(entry) } else { Ok(()) }
+        })
     }
 
     /// The objects that some templates name, with the other halves of key pairs.

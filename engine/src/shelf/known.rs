@@ -1,7 +1,6 @@
 //! What objects are by the log: records folded into rows.
 
 use super::slot::{Names, Slot};
-use crate::error;
 use crate::event::{Event, Record};
 use crate::log::{Position, Row};
 use crate::object::{Object, ObjectId};
@@ -33,12 +32,12 @@ impl<'a> Folded<'a> {
     }
 
     /// Folds a record. `before` tells what an object was of which no record was folded yet.
-    pub(super) fn fold(
+    pub(super) fn fold<E>(
         &mut self,
         record: &Record,
         event: Event,
-        before: impl FnOnce(ObjectId) -> error::Result<Before>,
-    ) -> error::Result {
+        before: impl FnOnce(ObjectId) -> Result<Before, E>,
+    ) -> Result<(), E> {
         let Some(id) = event.about() else { return Ok(()) };
         let position = record.position;
         // The others say all that there is to know.

@@ -1,27 +1,47 @@
 //! Taking in what is new in the log: folding it into the catalogue's rows, and holding the rows against it.
+//!
+//! A window of records at a time, from what was taken in last, from the checkpoint, or from the beginning. Where it is not from what
+//! was taken in last, readers see what they saw until all of it is done.
 
+use super::base::{Flaw, Taken};
 use super::known::{Before, Folded, Folding, Known, decode};
-use super::slot::{Slot, Slots};
+use super::slot::{Names, Slot};
+use super::slots::Slots;
 use super::{Books, Shelf};
 use crate::backup::Ledger;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Record};
 use crate::journal::{BROKEN, damaged, link_at};
-use crate::log::{Position, Row};
-use crate::object::ObjectId;
+use crate::log::{Position, Row, StoreError};
+use crate::object::{Object, ObjectId};
 use crate::seal::Seal;
+use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tandem_values::Handle;
+use tandem_values::{Handle, ck::CKR_DEVICE_ERROR};
 
-/// How many records, and how many rows, are read at once.
+/// How many records are read at once.
 const BATCH: usize = 256;
+
+/// How many records are taken in at once, at most.
+const WINDOW: Position = 4_096;
 
 /// How often a catalogue that is not what the log says is put right before it is left to the next look.
 const MENDING_MAX: usize = 3;
 
-/// What the whole log was found to be.
+/// From where the log is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// From what was taken in last.
+    Last,
+    /// From the checkpoint, if there is one; everything after it is judged anew.
+    Checkpoint,
+    /// From the beginning: everything is judged anew.
+    Beginning,
+}
+
+/// What the log was found to be, as far as it was judged.
 #[derive(Default)]
 pub(crate) struct Checked {
     /// Positions whose records are not as they were written, the first of them being where the chain first breaks.
@@ -30,106 +50,271 @@ pub(crate) struct Checked {
     pub(crate) erased: BTreeSet<Position>,
 }
 
+/// Why the log could not be taken in.
+pub(super) enum Trouble {
+    Told(Error),
+    /// The checkpoint is not as it was written.
+    Checkpoint,
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Told(error.into())
+    }
+}
+
+impl From<Flaw> for Trouble {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            // What a checkpoint can't tell the log can.
+            Flaw::Unread(_) | Flaw::Broken => Self::Checkpoint,
+        }
+    }
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Told(error) => error,
+            Trouble::Checkpoint => Self::new(
+                CKR_DEVICE_ERROR,
+                "the catalogue's checkpoint changes all the time: who writes to the state folder?",
+            ),
+        }
+    }
+}
+
+type Looked<T = ()> = std::result::Result<T, Trouble>;
+
 /// A row's slot, in its place; `None` for a row of a destroyed object.
 type Placed = (Handle, Option<Slot>);
 
+/// What a window of the log brings.
+struct Brought {
+    placed: Vec<Placed>,
+    others: Vec<Position>,
+    ledger: Arc<Ledger>,
+}
+
+/// Where what is taken in goes.
+struct Draft<'a> {
+    books: &'a RwLock<Books>,
+    /// These are the books that readers have open.
+    is_live: bool,
+}
+
 impl Shelf {
-    /// Takes in what is new in the log, or everything anew. One thread at a time: the caller holds the turn.
-    pub(super) fn look(&self, anew: bool) -> Result<Checked> {
+    /// Takes in what is new in the log, or more. One thread at a time: the caller holds the turn.
+    pub(super) fn look(&self, since: Since) -> Result<Checked> {
+        match self.look_once(since) {
+            Err(Trouble::Checkpoint) => {
+                log::error!(
+                    "the catalogue's checkpoint, or a record that it relies on, is not as it was written or can't be read: the log is \
+                     read from its beginning; who may write to the state folder?"
+                );
+                if self.seal.read().is_some() {
+                    self.drop_checkpoint();
+                }
+                Ok(self.look_once(Since::Beginning)?)
+            }
+            looked => Ok(looked?),
+        }
+    }
+
+    fn look_once(&self, since: Since) -> Looked<Checked> {
         // Read before looking: a change that comes while we look is seen the next time. The seal may be shut meanwhile: what is
         // taken in was all judged by it, or nothing was.
         let (generation, seal) = (self.store.generation(), self.seal.read().clone());
         self.fold(seal.as_ref())?;
         let reached = self.store.position()?;
-        // Less than before: another process has begun a new log. What nobody has judged yet is not left so.
-        let anew =
-            anew || reached < self.books.read().position || (seal.is_some() && !self.is_checked());
-        let from = if anew { 0 } else { self.books.read().position };
-        let mut ledger = if anew { Arc::default() } else { self.ledger() };
+        // Less than before: another process has begun a new log. What nobody has judged yet is not left so, and who knows nothing yet
+        // begins where the checkpoint ends.
+        let known = self.books.read().position;
+        let is_old = reached < known || known == 0 || (seal.is_some() && !self.is_checked());
+        let since = if since == Since::Last && is_old { Since::Checkpoint } else { since };
         let mut checked = Checked::default();
-        let placed = if let Some(seal) = &seal {
-            self.take_in(seal, (from, reached), &mut ledger, &mut checked)?
-        } else {
-            ledger = Arc::default();
-            self.take_as_it_is(from)?
-        };
-        self.place(placed, anew, |books| {
-            books.ledger = ledger;
-            books.position = reached;
-        });
+        match since {
+            Since::Last => {
+                let live = Draft { books: &self.books, is_live: true };
+                self.take_in(&live, seal.as_ref(), reached, &mut checked)?;
+            }
+            Since::Checkpoint | Since::Beginning => {
+                let drafted = RwLock::new(self.drafted(since, seal.as_ref())?);
+                let draft = Draft { books: &drafted, is_live: false };
+                self.take_in(&draft, seal.as_ref(), reached, &mut checked)?;
+                self.found_broken(&checked.broken, true);
+                self.publish(&drafted, checked.broken.is_empty());
+                let mut books = self.books.write();
+                *books = drafted.into_inner();
+                self.cache.clear();
+                self.gone.fetch_add(1, Ordering::AcqRel);
+                self.checkpoint_tried.store(0, Ordering::Relaxed);
+            }
+        }
+        if since == Since::Beginning && !checked.broken.is_empty() {
+            // Every login is to find what this one found.
+            self.drop_checkpoint();
+        }
         self.checked.store(seal.is_some(), Ordering::Release);
         self.seen.store(generation, Ordering::Release);
         Ok(checked)
     }
 
-    fn place(&self, placed: Vec<Placed>, anew: bool, and: impl FnOnce(&mut Books)) {
-        let mut books = self.books.write();
-        if anew {
-            let there = placed.into_iter().filter_map(|(handle, slot)| Some((handle, slot?)));
-            books.slots = Slots::of(there.collect());
-            self.cache.clear();
-            self.gone.fetch_add(1, Ordering::AcqRel);
-        } else {
-            for (handle, slot) in placed {
-                self.cache.remove(&handle);
-                if let Some(slot) = slot {
-                    books.slots.put(handle, slot);
-                } else {
-                    books.slots.take(handle);
-                    self.gone.fetch_add(1, Ordering::AcqRel);
-                }
+    /// Books to begin with.
+    fn drafted(&self, since: Since, seal: Option<&Seal>) -> Looked<Books> {
+        let base = if since == Since::Beginning { None } else { self.base(seal)? };
+        let Some(base) = base else { return Ok(Books::default()) };
+        let header = base.header();
+        let (position, names) = (header.position, Names(header.names));
+        let others = header.others.clone();
+        let mut ledger = Ledger::default();
+        for at in others.iter().filter(|_| seal.is_some()) {
+            let mut is_there = false;
+            let broken = self.each_sound::<Trouble>(
+                seal,
+                (at.saturating_sub(1), *at),
+                true,
+                |record, event| {
+                    if let Some(event) = event {
+                        ledger.take(record, &event);
+                    }
+                    is_there = true;
+                    Ok(())
+                },
+            )?;
+            if !broken.is_empty() || !is_there {
+                // It was changed since, or taken out: what is broken is looked for in all of the log.
+                return Err(Trouble::Checkpoint);
             }
         }
-        and(&mut books);
+        let slots = Slots::over(Arc::new(base));
+        Ok(Books { position, slots, names, others, ledger: Arc::new(ledger) })
     }
 
-    /// The rows that have changed since a position, as they stand: nobody is logged in, so nothing can be checked.
-    fn take_as_it_is(&self, from: Position) -> Result<Vec<Placed>> {
-        let mut placed = Vec::new();
-        self.each_row(from, |row| {
-            let slot = decode(&row).map(|object| {
-                let body = row.body.as_deref().unwrap_or_default();
-                Slot::of(&self.names, &object, (row.position, 0), body)
-            });
-            placed.push((row.handle, slot));
-            Ok(())
-        })?;
-        Ok(placed)
-    }
-
-    /// The rows that have changed since a position, as the log has them.
+    /// Takes in the log from where books are to a position.
     fn take_in(
         &self,
+        draft: &Draft<'_>,
+        seal: Option<&Seal>,
+        reached: Position,
+        checked: &mut Checked,
+    ) -> Looked {
+        loop {
+            let from = draft.books.read().position;
+            if from >= reached {
+                break;
+            }
+            let to = reached.min(from.saturating_add(WINDOW));
+            let brought = match seal {
+                Some(seal) => self.judge(draft, seal, (from, to), checked)?,
+                None => self.take_as_it_is(draft, (from, to))?,
+            };
+            self.place(draft, to, brought)?;
+            if let Some(seal) = seal.filter(|_| !draft.is_live && checked.broken.is_empty()) {
+                self.unburden(draft.books, seal)?;
+            }
+        }
+        let mut books = draft.books.write();
+        let known = self.broken.read().last().copied().filter(|_| draft.is_live);
+        if let Some(broken) = checked.broken.last().copied().max(known) {
+            Arc::make_mut(&mut books.ledger).distrust(broken);
+        }
+        if self.doubted.load(Ordering::Acquire) && seal.is_some() {
+            Arc::make_mut(&mut books.ledger).distrust_all();
+        }
+        Ok(())
+    }
+
+    /// Keeps what is being taken in from filling the memory: it goes to a file that nobody else sees.
+    fn unburden(&self, books: &RwLock<Books>, seal: &Seal) -> Looked {
+        if self.is_much(&books.read())
+            && let Some(base) = self.scratch(books, seal)?
+        {
+            books.write().slots = Slots::over(Arc::new(base));
+        }
+        Ok(())
+    }
+
+    fn place(&self, draft: &Draft<'_>, to: Position, brought: Brought) -> Looked {
+        let mut books = draft.books.write();
+        for (handle, slot) in brought.placed {
+            if draft.is_live {
+                self.cache.remove(&handle);
+            }
+            let is_there = slot.is_some();
+            let was_there = books.slots.put(handle, slot)?;
+            if draft.is_live && was_there && !is_there {
+                self.gone.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        books.others.extend(brought.others);
+        books.ledger = brought.ledger;
+        books.position = to;
+        Ok(())
+    }
+
+    /// The rows of a window, as they stand: nobody is logged in, so nothing can be checked.
+    fn take_as_it_is(
+        &self,
+        draft: &Draft<'_>,
+        (from, to): (Position, Position),
+    ) -> Looked<Brought> {
+        let names = draft.books.read().names.clone();
+        let rows = self.store.changed(from, to)?;
+        let placed = rows.into_iter().map(|row| {
+            let slot = decode(&row).map(|object| {
+                let body = row.body.as_deref().unwrap_or_default();
+                Slot::of(&names, &object, (row.position, 0), body)
+            });
+            (row.handle, slot)
+        });
+        Ok(Brought { placed: placed.collect(), others: Vec::new(), ledger: Arc::default() })
+    }
+
+    /// The rows of a window, as the log has them.
+    fn judge(
+        &self,
+        draft: &Draft<'_>,
         seal: &Seal,
         (from, to): (Position, Position),
-        ledger: &mut Arc<Ledger>,
         checked: &mut Checked,
-    ) -> Result<Vec<Placed>> {
-        let mut folded = Folded::new(&self.names);
-        let Checked { broken, erased } = checked;
-        // From the beginning everything is judged anew.
-        let anew = from == 0;
-        *broken = self.each_sound(Some(seal), (from, to), anew, |record, event| {
+    ) -> Looked<Brought> {
+        let (names, mut ledger) = {
+            let books = draft.books.read();
+            (books.names.clone(), Arc::clone(&books.ledger))
+        };
+        let (mut folded, mut others) = (Folded::new(&names), Vec::new());
+        let erased = &mut checked.erased;
+        let broken = self.each_sound(Some(seal), (from, to), !draft.is_live, |record, event| {
             if record.wrapped.is_none() && record.wrapped_hash != [0; 32] {
                 erased.insert(record.position);
             }
+            let about = event.as_ref().and_then(Event::about);
+            if about.is_none() {
+                others.push(record.position);
+            }
             let Some(event) = event else { return Ok(()) };
             if event.is_for_ledger() {
-                Arc::make_mut(ledger).take(record, &event);
+                Arc::make_mut(&mut ledger).take(record, &event);
             }
-            folded.fold(record, event, |id| self.before(seal, from, id))
+            folded.fold(record, event, |id| self.before(draft, seal, id))
         })?;
-        self.found_broken(broken, anew);
-        if let Some(broken) = self.broken.read().last() {
-            Arc::make_mut(ledger).distrust(*broken);
+        if draft.is_live {
+            self.found_broken(&broken, false);
         }
-        if self.doubted.load(Ordering::Acquire) {
-            Arc::make_mut(ledger).distrust_all();
-        }
+        checked.broken.extend(broken);
         for _ in 0..MENDING_MAX {
-            let (placed, wrong) = self.compare(seal, (from, to), &folded)?;
+            // Read first: what another process folds meanwhile is newer than what is held against the log here.
+            let reached = self.store.position()?;
+            let (placed, wrong) = self.compare(draft, seal, (from, to), &folded)?;
             if wrong.is_empty() {
-                return Ok(placed);
+                return Ok(Brought { placed, others, ledger });
             }
             for (id, ..) in &wrong {
                 log::error!(
@@ -137,95 +322,117 @@ impl Shelf {
                      state folder?"
                 );
             }
-            self.store.fold(to, to, &wrong)?;
+            self.store.fold(reached, reached, &wrong)?;
         }
         // Somebody is at it all the time: what can't be put right is not served.
-        Ok(self.compare(seal, (from, to), &folded)?.0)
+        let placed = self.compare(draft, seal, (from, to), &folded)?.0;
+        Ok(Brought { placed, others, ledger })
     }
 
-    /// Holds the rows that have changed since a position against the log: those that are what it says, and as they should be
-    /// those that are not.
+    /// Holds the rows of a window against the log: those that are what it says, and as they should be those that are not.
     fn compare(
         &self,
+        draft: &Draft<'_>,
         seal: &Seal,
         (from, to): (Position, Position),
         folded: &Folded<'_>,
-    ) -> Result<(Vec<Placed>, Vec<Folding>)> {
+    ) -> Looked<(Vec<Placed>, Vec<Folding>)> {
         let (mut placed, mut wrong, mut there) = (Vec::new(), Vec::new(), HashSet::new());
-        self.each_row(from, |row| {
+        for row in self.store.changed(from, to)? {
             there.insert(row.id);
-            let known = folded.objects.get(&row.id);
-            if row.position > to {
-                // Another process has taken in more since. What the log says up to there stands for the row, and what it doesn't
-                // speak of is left to the next look.
-                placed.extend(known.map(|known| (row.handle, known.slot())));
-                return Ok(());
-            }
-            match known.map(|known| known.slot_of(&row)) {
+            match folded.objects.get(&row.id).map(|known| known.slot_of(&row)) {
                 Some(Ok(slot)) => placed.push((row.handle, slot)),
                 Some(Err(should_be)) => wrong.push(should_be),
-                None => wrong.extend(self.untold(seal, from, &row)?),
+                None => wrong.extend(self.untold(draft, seal, &row)?),
             }
-            Ok(())
-        })?;
+        }
         for (id, known) in folded.objects.iter().filter(|(id, _)| !there.contains(id)) {
-            // A destroyed object that never was on this host's catalogue needs no row.
-            if known.is_there() || self.store.row(*id)?.is_some() {
-                wrong.push(known.row(*id));
+            match self.store.row(*id)? {
+                // What the log says later has been taken in there already. What it says up to here stands for the row.
+                Some(row) if row.position > to => placed.push((row.handle, known.slot())),
+                Some(_) => wrong.push(known.row(*id)),
+                // A destroyed object that never was on this host's catalogue needs no row.
+                None if known.is_there() => wrong.push(known.row(*id)),
+                None => {}
             }
         }
         Ok((placed, wrong))
     }
 
     /// A row that has changed though no record speaks of it, as it was; `None` if there is nothing to put right.
-    fn untold(&self, seal: &Seal, from: Position, row: &Row) -> Result<Option<Folding>> {
-        let Some((object, since)) = self.before(seal, from, row.id)? else {
+    fn untold(&self, draft: &Draft<'_>, seal: &Seal, row: &Row) -> Looked<Option<Folding>> {
+        let Some((object, since)) = self.before(draft, seal, row.id)? else {
             return Ok(row.body.is_some().then_some((row.id, row.position, None)));
         };
-        let position = self.slot_of(row.id).map_or(since, |(_, slot)| slot.position);
-        Ok(Some(Known::of(&self.names, Some(&object), (position, since)).row(row.id)))
+        let slot = slot_of(&draft.books.read().slots, row.id)?;
+        let position = slot.map_or(since, |(_, slot)| slot.position);
+        let names = draft.books.read().names.clone();
+        Ok(Some(Known::of(&names, Some(&object), (position, since)).row(row.id)))
     }
 
-    /// An object as it was when the log was last taken in, which was up to a position.
-    fn before(&self, seal: &Seal, from: Position, id: ObjectId) -> Result<Before> {
-        if from == 0 {
-            return Ok(None);
-        }
-        let Some((handle, slot)) = self.slot_of(id) else { return Ok(None) };
-        if let Some(entry) = self.cache.get(&handle).filter(|entry| entry.position == slot.position)
-        {
+    /// An object as it was when the log was last taken in.
+    fn before(&self, draft: &Draft<'_>, seal: &Seal, id: ObjectId) -> Looked<Before> {
+        let found = slot_of(&draft.books.read().slots, id)?;
+        let Some((handle, slot)) = found else { return Ok(None) };
+        if let Some(entry) = self.cache.get(&handle).filter(|entry| {
+            entry.position == slot.position && entry.object.id == id && draft.is_live
+        }) {
             return Ok(Some((entry.object.clone(), slot.since)));
         }
         // Its row may be another's already: its records are not.
         let mut object = None;
-        let records = (slot.since.saturating_sub(1), slot.position);
-        self.each_sound(Some(seal), records, false, |record, event| {
-            if let Some(event) = event.filter(|event| event.about() == Some(id)) {
-                object = event.fold(object.take(), record.position);
+        for at in self.store.mentions(Some(id), slot.since.saturating_sub(1))? {
+            if at <= slot.position {
+                let one = (at.saturating_sub(1), at);
+                self.fold_again(draft, seal, (id, one), &mut object)?;
             }
-            Ok(())
-        })?;
+        }
+        if !object.as_ref().is_some_and(|object| slot.is_body_of(object)) {
+            // The index kept quiet about some of them.
+            object = None;
+            let all = (slot.since.saturating_sub(1), slot.position);
+            self.fold_again(draft, seal, (id, all), &mut object)?;
+        }
         Ok(object.map(|object| (object, slot.since)))
     }
 
-    fn slot_of(&self, id: ObjectId) -> Option<(Handle, Slot)> {
-        let books = self.books.read();
-        let handle = books.slots.handle(id)?;
-        Some((handle, books.slots.get(handle)?.clone()))
+    /// Folds what these records say of one object.
+    fn fold_again(
+        &self,
+        draft: &Draft<'_>,
+        seal: &Seal,
+        (id, records): (ObjectId, (Position, Position)),
+        object: &mut Option<Object>,
+    ) -> Looked {
+        self.each_sound::<Trouble>(Some(seal), records, !draft.is_live, |record, event| {
+            if let Some(event) = event.filter(|event| event.about() == Some(id)) {
+                *object = event.fold(object.take(), record.position);
+            }
+            Ok(())
+        })?;
+        Ok(())
     }
 
     /// Folds events that the catalogue has not taken in yet. The catalogue is a follower of the log like any other.
     fn fold(&self, seal: Option<&Seal>) -> Result {
-        let (from, to) = (self.store.position()?, self.store.head()?.position);
-        if to < from {
+        let (mut from, head) = (self.store.position()?, self.store.head()?.position);
+        if head < from {
             // The log was cut short: what comes next in it is not in the catalogue yet.
-            return Ok(self.store.fold(from, to, &[])?);
+            return Ok(self.store.fold(from, head, &[])?);
         }
-        if to == from {
-            return Ok(());
+        while from < head {
+            let to = head.min(from.saturating_add(WINDOW));
+            self.fold_window(seal, (from, to))?;
+            from = to;
         }
-        let mut folded = Folded::new(&self.names);
-        let broken = self.each_sound(seal, (from, to), false, |record, event| {
+        Ok(())
+    }
+
+    fn fold_window(&self, seal: Option<&Seal>, (from, to): (Position, Position)) -> Result {
+        // Rows don't have the names' numbers.
+        let names = Names::default();
+        let mut folded = Folded::new(&names);
+        let broken = self.each_sound::<Error>(seal, (from, to), false, |record, event| {
             let Some(event) = event else { return Ok(()) };
             folded.fold(record, event, |id| {
                 let row = self.store.row(id)?;
@@ -236,31 +443,21 @@ impl Shelf {
         Ok(self.store.fold(from, to, &folded.rows())?)
     }
 
-    /// Visits the rows that have changed since a position, in order of handle.
-    fn each_row(&self, from: Position, mut visit: impl FnMut(Row) -> Result) -> Result {
-        let mut beyond = 0;
-        loop {
-            let rows = self.store.changed(from, beyond, BATCH)?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            beyond = last.handle;
-            rows.into_iter().try_for_each(&mut visit)?;
-        }
-    }
-
     /// Visits the records after a position and up to another that nobody has changed, as far as can be told now, with what
     /// they say where this program knows it. Answers those that somebody has. What was found broken stays so, unless it is
     /// judged anew.
-    fn each_sound(
+    fn each_sound<E: From<Error>>(
         &self,
         seal: Option<&Seal>,
         (from, to): (Position, Position),
         anew: bool,
-        mut visit: impl FnMut(&Record, Option<Event>) -> Result,
-    ) -> Result<BTreeSet<Position>> {
+        mut visit: impl FnMut(&Record, Option<Event>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<BTreeSet<Position>, E> {
         let mut broken = BTreeSet::new();
         let (mut link, mut at) = (link_at(&*self.store, from)?, from);
         while at < to {
-            let records = self.store.read(at, BATCH)?;
+            let limit = usize::try_from(to.saturating_sub(at)).unwrap_or(BATCH).min(BATCH);
+            let records = self.store.read(at, limit).map_err(Error::from)?;
             if records.is_empty() {
                 break;
             }
@@ -290,4 +487,10 @@ impl Shelf {
         }
         broken.extend(found);
     }
+}
+
+/// The slot of an identity, and its handle.
+fn slot_of(slots: &Slots, id: ObjectId) -> Taken<Option<(Handle, Slot)>> {
+    let Some(handle) = slots.handle(id)? else { return Ok(None) };
+    Ok(slots.get(handle)?.map(|slot| (handle, slot)))
 }

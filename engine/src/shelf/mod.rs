@@ -1,11 +1,16 @@
 //! The catalogue in this process: every object at hand, and as fresh as the last event any process made.
 //!
 //! In memory is what tells objects apart, and by which an object's row is known to be the one that was checked; the objects
-//! themselves are read when they are wanted, and the last ones are kept.
+//! themselves are read when they are wanted, and the last ones are kept. Where there are more objects than memory should hold, the
+//! most are in a checkpoint: a sealed file of what the log was judged to say up to a position.
 
+mod base;
+mod checkpoint;
 mod known;
 mod look;
+mod page;
 mod slot;
+mod slots;
 
 use crate::backup::Ledger;
 use crate::error::{Error, Result};
@@ -16,12 +21,15 @@ use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tandem_values::{Handle, Template, ck::CKR_DEVICE_ERROR};
 
+use base::{Flaw, Taken};
 use known::decode;
 pub(crate) use look::Checked;
-use slot::{Names, Slot, Slots};
+use look::{Since, Trouble};
+use slot::{Names, Slot};
+use slots::Slots;
 
 /// An object and its handle.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,10 +42,13 @@ pub struct Entry {
     pub object: Object,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Books {
     position: Position,
     slots: Slots,
+    names: Names,
+    /// Positions of the records that are about no object, as far as they were judged.
+    others: Vec<Position>,
     /// Every backup, as sealed records tell; empty while nobody is logged in.
     ledger: Arc<Ledger>,
 }
@@ -59,7 +70,6 @@ pub struct Shelf {
     /// Open while somebody is logged in: then nothing is taken from the catalogue but what sealed records say.
     seal: Arc<RwLock<Option<Seal>>>,
     books: RwLock<Books>,
-    names: Names,
     /// Objects as they were read, each of the row that its slot speaks of.
     cache: Cache<Handle, Arc<Entry>>,
     seen: AtomicU64,
@@ -73,16 +83,26 @@ pub struct Shelf {
     broken: RwLock<BTreeSet<Position>>,
     /// A member knew another log than this one: no backup that it tells of counts.
     doubted: AtomicBool,
+    /// How many changed objects are kept in memory before a checkpoint takes them.
+    checkpoint_after: usize,
+    /// How many there were when one could not be written last.
+    checkpoint_tried: AtomicUsize,
+    /// Somebody writes them in the background.
+    tended: AtomicBool,
 }
 
 impl Shelf {
-    /// An empty shelf over a store, and the seal that a login opens; the first look fills it.
-    pub fn new(store: Arc<dyn Store>, seal: Arc<RwLock<Option<Seal>>>) -> Self {
+    /// An empty shelf over a store, and the seal that a login opens; the first look fills it. When so many objects have changed since
+    /// the last checkpoint, another is written.
+    pub fn new(
+        store: Arc<dyn Store>,
+        seal: Arc<RwLock<Option<Seal>>>,
+        checkpoint_after: usize,
+    ) -> Self {
         Self {
             store,
             seal,
             books: RwLock::default(),
-            names: Names::default(),
             cache: Cache::new(CACHED_MAX),
             seen: AtomicU64::new(u64::MAX),
             gone: AtomicU64::new(0),
@@ -90,6 +110,9 @@ impl Shelf {
             turn: Mutex::new(()),
             broken: RwLock::default(),
             doubted: AtomicBool::new(false),
+            checkpoint_after,
+            checkpoint_tried: AtomicUsize::new(0),
+            tended: AtomicBool::new(false),
         }
     }
 
@@ -106,7 +129,21 @@ impl Shelf {
     /// taken back where the log says otherwise.
     pub(crate) fn check(&self) -> Result<Checked> {
         let _turn = self.turn.lock();
-        self.look(true)
+        if let Err(error) = self.store.mend_index() {
+            log::warn!("the index of the log could not be looked over: {error}");
+        }
+        self.look(Since::Beginning)
+    }
+
+    /// The same from the checkpoint on: what was judged by then bears its seal, and is held against it when it is used.
+    pub(crate) fn check_since(&self) -> Result<Checked> {
+        let _turn = self.turn.lock();
+        self.look(Since::Checkpoint)
+    }
+
+    /// Positions of the sealed records that are about no object.
+    pub(crate) fn others(&self) -> Vec<Position> {
+        self.books.read().others.clone()
     }
 
     /// The store's generation when the shelf was last brought up.
@@ -139,7 +176,7 @@ impl Shelf {
             return Ok(());
         }
         let _turn = self.turn.lock();
-        let looked = self.look(true).map(drop);
+        let looked = self.look(Since::Checkpoint).map(drop);
         if looked.is_err() {
             self.doubted.store(true, Ordering::Release);
         }
@@ -156,8 +193,16 @@ impl Shelf {
         if is_as_seen && (self.is_checked() || self.seal.read().is_none()) {
             return Ok(());
         }
-        let _turn = self.turn.lock();
-        self.look(false).map(drop)
+        let looked = {
+            let _turn = self.turn.lock();
+            self.look(Since::Last)
+        };
+        looked.map(|_| self.lighten())
+    }
+
+    /// From now on somebody writes checkpoints in the background, or nobody does.
+    pub(crate) fn tended(&self, tended: bool) {
+        self.tended.store(tended, Ordering::Relaxed);
     }
 
     /// Every backup, as the log tells.
@@ -168,28 +213,36 @@ impl Shelf {
     /// The object of a handle; `None` if there is none. An error says that the store can't be read now.
     pub fn get(&self, handle: Handle) -> Result<Option<Arc<Entry>>> {
         // A row that is not the one that was taken in was changed by another process, or by somebody's hand.
-        let mut looks = [false, true].into_iter();
+        let mut looks = [Since::Last, Since::Checkpoint, Since::Beginning].into_iter();
+        let mut meant = None;
         loop {
             match self.read(handle)? {
+                // A row that was put in another's place is not what the handle was given for.
+                Read::There(entry) if meant.is_some_and(|id| id != entry.object.id) => {
+                    return Ok(None);
+                }
                 Read::There(entry) => return Ok(self.trusted(&entry).then_some(entry)),
                 Read::Nowhere => return Ok(None),
+                Read::Other if meant.is_none() => {
+                    meant = self.ask(|books| books.slots.get(handle))?.map(|slot| slot.id);
+                }
                 Read::Other => {}
             }
             // That nothing is seen says nothing of the object: it is there, and can't be read now.
-            let Some(anew) = looks.next() else {
+            let Some(since) = looks.next() else {
                 let message = format!(
                     "row {handle} of the catalogue changes all the time: who writes to the state folder?"
                 );
                 return Err(Error::new(CKR_DEVICE_ERROR, message));
             };
             let _turn = self.turn.lock();
-            self.look(anew)?;
+            self.look(since)?;
         }
     }
 
     /// The object of an identity.
     pub fn by_id(&self, id: ObjectId) -> Result<Option<Arc<Entry>>> {
-        let handle = self.books.read().slots.handle(id);
+        let handle = self.ask(|books| books.slots.handle(id))?;
         handle.map_or(Ok(None), |handle| self.get(handle))
     }
 
@@ -198,7 +251,7 @@ impl Shelf {
         if let Some(entry) = self.cache.get(&handle) {
             return Ok(Read::There(entry));
         }
-        let Some(slot) = self.books.read().slots.get(handle).cloned() else {
+        let Some(slot) = self.ask(|books| books.slots.get(handle))? else {
             return Ok(Read::Nowhere);
         };
         // Once more where it fails: a key that was not used before must be read, and signing waits for nobody else.
@@ -207,17 +260,35 @@ impl Shelf {
         let Some(object) = row.as_ref().and_then(decode) else { return Ok(Read::Other) };
         let entry = Arc::new(Entry { handle, position: slot.position, object });
         let books = self.books.read();
-        if books.slots.get(handle) == Some(&slot) {
+        if books.slots.get(handle).is_ok_and(|now| now.as_ref() == Some(&slot)) {
             self.cache.insert(handle, Arc::clone(&entry));
         }
         Ok(Read::There(entry))
+    }
+
+    /// Asks the books. If the checkpoint is not as it was written, the log is read from its beginning, and they are asked again.
+    fn ask<T>(&self, question: impl Fn(&Books) -> Taken<T>) -> Result<T> {
+        let answer = question(&self.books.read());
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(Flaw::Unread(_) | Flaw::Broken) => {
+                let _turn = self.turn.lock();
+                // Another thread may have read the log meanwhile.
+                let again = question(&self.books.read());
+                if let Ok(answer) = again {
+                    return Ok(answer);
+                }
+                self.look(Since::Beginning)?;
+                Ok(question(&self.books.read()).map_err(Trouble::from)?)
+            }
+        }
     }
 
     /// The handles of every object that has these attributes, in order; of those that everybody may see, or of all. Most are
     /// told without being read.
     pub fn handles(&self, wanted: &Template, private_too: bool) -> Result<Vec<Handle>> {
         let mut handles = Vec::new();
-        for (handle, is_known) in self.like(wanted, private_too) {
+        for (handle, is_known) in self.like(wanted, private_too)? {
             if is_known || self.has(handle, wanted)? {
                 handles.push(handle);
             }
@@ -228,19 +299,32 @@ impl Shelf {
     /// Every object that has these attributes, in order of handle.
     pub fn find(&self, wanted: &Template) -> Result<Vec<Arc<Entry>>> {
         let mut found = Vec::new();
-        for (handle, is_known) in self.like(wanted, true) {
-            let entry = self.get(handle)?;
-            found.extend(entry.filter(|entry| is_known || entry.object.template.matches(wanted)));
-        }
+        self.each(wanted, |entry| {
+            found.push(entry);
+            Ok(())
+        })?;
         Ok(found)
     }
 
-    fn like(&self, wanted: &Template, private_too: bool) -> Vec<(Handle, bool)> {
-        let broken = self.broken.read();
+    /// Visits every object that has these attributes, in order of handle: one after the other is read.
+    pub fn each(&self, wanted: &Template, mut visit: impl FnMut(Arc<Entry>) -> Result) -> Result {
+        for (handle, is_known) in self.like(wanted, true)? {
+            let entry = self.get(handle)?;
+            if let Some(entry) =
+                entry.filter(|entry| is_known || entry.object.template.matches(wanted))
+            {
+                visit(entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn like(&self, wanted: &Template, private_too: bool) -> Result<Vec<(Handle, bool)>> {
+        let broken = self.broken.read().clone();
         let is_meant = |slot: &Slot| {
             (private_too || !slot.is_private()) && is_sound(&broken, slot.born, slot.position)
         };
-        self.books.read().slots.like(&self.names, wanted, is_meant)
+        self.ask(|books| books.slots.like(&books.names, wanted, is_meant))
     }
 
     fn has(&self, handle: Handle, wanted: &Template) -> Result<bool> {
@@ -248,10 +332,22 @@ impl Shelf {
     }
 
     /// The handles of objects whose secret part should be at one of these positions of the log.
-    pub(crate) fn wrapped_at(&self, positions: &BTreeSet<Position>) -> Vec<Handle> {
-        let books = self.books.read();
+    pub(crate) fn wrapped_at(&self, positions: &BTreeSet<Position>) -> Result<Vec<Handle>> {
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
         let is_there = |slot: &Slot| slot.is_wrapped && positions.contains(&slot.born);
-        books.slots.iter().filter(|(_, slot)| is_there(slot)).map(|(handle, _)| handle).collect()
+        let first = positions.first().copied().unwrap_or_default();
+        self.ask(|books| {
+            let mut handles = Vec::new();
+            let visit = |handle, slot: &Slot| handles.extend(is_there(slot).then_some(handle));
+            // What the checkpoint knows was made before it.
+            match books.slots.base() {
+                Some(base) if base.header().position < first => books.slots.each_recent(visit),
+                _ => books.slots.each(visit)?,
+            }
+            Ok(handles)
+        })
     }
 
     /// How many objects there are.

@@ -3,12 +3,12 @@
 use crate::log::{Position, Row};
 use crate::object::{Object, ObjectId};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, RandomState};
-use tandem_values::{Handle, Template, Value, ck::*};
+use siphasher::sip::SipHasher13;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use tandem_values::{Template, Value, ck::*};
 
 /// The first bytes of the SHA-256 of a row's body.
-type Fingerprint = [u8; 16];
+pub(super) type Fingerprint = [u8; 16];
 
 /// An object as the shelf knows it without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +22,13 @@ pub(super) struct Slot {
     /// Position of its first event; zero if that is not known.
     pub(super) since: Position,
     /// What its row's body must be.
-    fingerprint: Fingerprint,
+    pub(super) fingerprint: Fingerprint,
     /// CKA_ID and CKA_LABEL, as [`Names`] have them.
-    names: [u64; 2],
+    pub(super) names: [u64; 2],
     /// CKA_CLASS and CKA_KEY_TYPE; [`OTHER`] if absent, or too great for this.
-    numbers: [u32; 2],
+    pub(super) numbers: [u32; 2],
     /// CKA_TOKEN and CKA_PRIVATE, where they are there.
-    flags: [Option<bool>; 2],
+    pub(super) flags: [Option<bool>; 2],
     /// It has a secret part that is in the log.
     pub(super) is_wrapped: bool,
 }
@@ -37,19 +37,31 @@ pub(super) struct Slot {
 const OTHER: u32 = u32::MAX;
 
 /// Attributes by which objects are told apart without reading them.
-const NAMES: [u64; 2] = [CKA_ID, CKA_LABEL];
+pub(super) const NAMES: [u64; 2] = [CKA_ID, CKA_LABEL];
 const NUMBERS: [u64; 2] = [CKA_CLASS, CKA_KEY_TYPE];
 const FLAGS: [u64; 2] = [CKA_TOKEN, CKA_PRIVATE];
 
-/// Names as numbers. They are drawn anew for each process, so that nobody can choose two names that are taken for one; that
-/// two of a million are one by chance is as likely as a fault of the memory they are in.
-#[derive(Default)]
-pub(super) struct Names(RandomState);
+/// Names as numbers, under a key that is drawn for each checkpoint and for each process that has none, so that nobody can choose
+/// two names that are taken for one; that two of a million are one by chance is as likely as a fault of the memory they are in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Names(pub(super) [u8; 16]);
+
+impl Default for Names {
+    fn default() -> Self {
+        let half = || RandomState::new().hash_one(0_u8).to_le_bytes();
+        let mut key = [0; 16];
+        key.iter_mut().zip(half().into_iter().chain(half())).for_each(|(to, from)| *to = from);
+        Self(key)
+    }
+}
 
 impl Names {
     /// The number of a name, or of none.
     pub(super) fn of(&self, name: Option<&[u8]>) -> u64 {
-        self.0.hash_one(name)
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write_u8(u8::from(name.is_some()));
+        hasher.write(name.unwrap_or_default());
+        hasher.finish()
     }
 }
 
@@ -87,6 +99,11 @@ impl Slot {
     /// The same in a row whose body is another.
     pub(super) fn in_row(&self, body: &[u8]) -> Self {
         Self { fingerprint: fingerprint(body), ..self.clone() }
+    }
+
+    /// True if this object, written as a row's body, is what it must be.
+    pub(super) fn is_body_of(&self, object: &Object) -> bool {
+        minicbor::to_vec(object).is_ok_and(|body| fingerprint(&body) == self.fingerprint)
     }
 
     /// True if a row is the one that was taken in.
@@ -127,94 +144,12 @@ impl Slot {
     }
 }
 
-/// The slots of all objects, and by what they are found.
-#[derive(Default)]
-pub(super) struct Slots {
-    by_handle: BTreeMap<Handle, Slot>,
-    handles: BTreeMap<ObjectId, Handle>,
-    /// By CKA_ID and by CKA_LABEL.
-    by_name: [BTreeSet<(u64, Handle)>; 2],
-}
-
-impl Slots {
-    /// What was found of each of these; in order of handle.
-    pub(super) fn of(placed: Vec<(Handle, Slot)>) -> Self {
-        let names = |at: usize| {
-            placed.iter().filter_map(move |(handle, slot)| Some((*slot.names.get(at)?, *handle)))
-        };
-        Self {
-            handles: placed.iter().map(|(handle, slot)| (slot.id, *handle)).collect(),
-            by_name: [names(0).collect(), names(1).collect()],
-            by_handle: placed.into_iter().collect(),
-        }
-    }
-
-    pub(super) fn put(&mut self, handle: Handle, slot: Slot) {
-        self.take(handle);
-        self.handles.insert(slot.id, handle);
-        for (by_name, name) in self.by_name.iter_mut().zip(slot.names) {
-            by_name.insert((name, handle));
-        }
-        self.by_handle.insert(handle, slot);
-    }
-
-    pub(super) fn take(&mut self, handle: Handle) {
-        let Some(slot) = self.by_handle.remove(&handle) else { return };
-        self.handles.remove(&slot.id);
-        for (by_name, name) in self.by_name.iter_mut().zip(slot.names) {
-            by_name.remove(&(name, handle));
-        }
-    }
-
-    pub(super) fn get(&self, handle: Handle) -> Option<&Slot> {
-        self.by_handle.get(&handle)
-    }
-
-    /// The handle of an identity.
-    pub(super) fn handle(&self, id: ObjectId) -> Option<Handle> {
-        self.handles.get(&id).copied()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.by_handle.len()
-    }
-
-    /// Every slot, in order of handle.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Handle, &Slot)> {
-        self.by_handle.iter().map(|(handle, slot)| (*handle, slot))
-    }
-
-    /// What may have these attributes, of those that are to be looked at, in order of handle; and whether it is known to.
-    pub(super) fn like(
-        &self,
-        names: &Names,
-        wanted: &Template,
-        is_meant: impl Fn(&Slot) -> bool,
-    ) -> Vec<(Handle, bool)> {
-        let chosen = |(handle, slot): (Handle, &Slot)| match slot.has(names, wanted) {
-            Some(false) => None,
-            known => is_meant(slot).then_some((handle, known.is_some())),
-        };
-        let named = NAMES.iter().zip(&self.by_name).find_map(|(kind, by_name)| {
-            let name = names.of(Some(wanted.bytes(*kind)?));
-            Some(by_name.range((name, 0)..=(name, Handle::MAX)))
-        });
-        match named {
-            Some(named) => named
-                .filter_map(|(_, handle)| Some((*handle, self.get(*handle)?)))
-                .filter_map(chosen)
-                .collect(),
-            None => self.iter().filter_map(chosen).collect(),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::object::Hold;
 
-    fn object(number: u8, template: Template) -> Object {
+    pub(in super::super) fn object(number: u8, template: Template) -> Object {
         Object {
             id: ObjectId([number; 16]),
             template,
@@ -264,27 +199,5 @@ mod tests {
             }
         }
         assert!(told > 100, "{told}");
-    }
-
-    #[test]
-    fn what_is_put_is_found_and_what_is_taken_is_not() {
-        let names = Names::default();
-        let slot = |number: u8, id: &[u8]| {
-            let template = Template::new().with(CKA_ID, id).with(CKA_LABEL, "label");
-            Slot::of(&names, &object(number, template), (1, 1), b"")
-        };
-        let mut slots = Slots::of(vec![(1, slot(1, b"a")), (2, slot(2, b"b"))]);
-        slots.put(3, slot(3, b"a"));
-        slots.put(2, slot(2, b"c"));
-        let found = |slots: &Slots, kind, name: &[u8]| {
-            slots.like(&names, &Template::new().with(kind, name), |_| true)
-        };
-        assert_eq!(found(&slots, CKA_ID, b"a"), [(1, true), (3, true)]);
-        assert_eq!(found(&slots, CKA_ID, b"b"), []);
-        assert_eq!(found(&slots, CKA_LABEL, b"label"), [(1, true), (2, true), (3, true)]);
-        slots.take(1);
-        assert_eq!(found(&slots, CKA_ID, b"a"), [(3, true)]);
-        assert_eq!((slots.len(), slots.handle(ObjectId([1; 16]))), (2, None));
-        assert_eq!(slots.handle(ObjectId([3; 16])), Some(3));
     }
 }

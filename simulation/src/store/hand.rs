@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tandem_engine::event::{Event, Head, Record};
 use tandem_engine::log::{
-    Append, Catalogue, Followers, Following, Lease, Log, Notes, Position, Row, StoreError, Stored,
+    Append, Catalogue, Checkpoints, Followers, Following, Lease, Log, Notes, Pages, Position, Row,
+    Sink, StoreError, Stored,
 };
 use tandem_engine::object::ObjectId;
 use tandem_values::Handle;
@@ -166,6 +167,18 @@ impl Log for Hand {
         })
     }
 
+    fn mentions(&self, of: Option<ObjectId>, after: Position) -> Stored<Vec<Position>> {
+        self.call(Kind::Read, "mentions", || self.store.mentions(of, after))
+    }
+
+    fn mentioned(&self) -> Stored<Vec<ObjectId>> {
+        self.call(Kind::Read, "mentioned", || self.store.mentioned())
+    }
+
+    fn mend_index(&self) -> Stored {
+        self.call(Kind::Write, "mend the index", || self.store.mend_index())
+    }
+
     fn begin_anew(&self) -> Stored {
         self.call(Kind::Write, "begin anew", || self.store.begin_anew())
     }
@@ -178,6 +191,46 @@ impl Notes for Hand {
 
     fn set_note(&self, name: &str, value: Option<&[u8]>) -> Stored {
         self.call(Kind::Write, "set note", || self.store.set_note(name, value))
+    }
+}
+
+/// A checkpoint in a process's hand.
+struct HandPages {
+    pages: Box<dyn Pages>,
+    world: Arc<World>,
+    life: Life,
+}
+
+impl Pages for HandPages {
+    fn size(&self) -> Stored<u64> {
+        self.pages.size()
+    }
+
+    fn read(&self, at: u64, len: usize) -> Stored<Vec<u8>> {
+        let read = || self.pages.read(at, len);
+        call(&self.world, self.life, Kind::Read, "page of the checkpoint", read)
+    }
+}
+
+impl Checkpoints for Hand {
+    fn checkpoint(&self) -> Stored<Option<Box<dyn Pages>>> {
+        let pages = self.call(Kind::Read, "checkpoint", || self.store.checkpoint())?;
+        Ok(pages.map(|pages| {
+            let (world, life) = (Arc::clone(&self.world), self.life);
+            Box::new(HandPages { pages, world, life }) as Box<dyn Pages>
+        }))
+    }
+
+    fn set_checkpoint(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored {
+        self.call(Kind::Write, "set checkpoint", || self.store.set_checkpoint(write))
+    }
+
+    fn scratch(&self, write: &mut dyn FnMut(&mut Sink<'_>) -> Stored) -> Stored<Box<dyn Pages>> {
+        self.call(Kind::Write, "scratch", || self.store.scratch(write))
+    }
+
+    fn drop_checkpoint(&self) -> Stored {
+        self.call(Kind::Write, "drop checkpoint", || self.store.drop_checkpoint())
     }
 }
 
@@ -201,8 +254,8 @@ impl Catalogue for Hand {
         })
     }
 
-    fn changed(&self, after: Position, beyond: Handle, limit: usize) -> Stored<Vec<Row>> {
-        self.call(Kind::Read, "changed rows", || self.store.changed(after, beyond, limit))
+    fn changed(&self, after: Position, to: Position) -> Stored<Vec<Row>> {
+        self.call(Kind::Read, "changed rows", || self.store.changed(after, to))
     }
 
     fn row(&self, id: ObjectId) -> Stored<Option<Row>> {

@@ -1,8 +1,10 @@
 //! The log and the notes, in memory.
 
 use super::{Books, MemoryStore};
+use std::collections::BTreeSet;
 use tandem_engine::event::{Head, Record};
 use tandem_engine::log::{Append, Log, Notes, Position, StoreError, Stored};
+use tandem_engine::object::ObjectId;
 
 impl Books {
     pub(crate) fn head(&self) -> Head {
@@ -64,6 +66,23 @@ impl Log for MemoryStore {
         let books = self.books.lock();
         let from = usize::try_from(after).unwrap_or(usize::MAX).min(books.records.len());
         Ok(books.records.iter().skip(from).take(limit).cloned().collect())
+    }
+
+    fn mentions(&self, of: Option<ObjectId>, after: Position) -> Stored<Vec<Position>> {
+        let books = self.books.lock();
+        let from = usize::try_from(after).unwrap_or(usize::MAX).min(books.records.len());
+        let about = books.records.iter().skip(from).filter(|record| record.about() == of);
+        Ok(about.map(|record| record.position).collect())
+    }
+
+    fn mentioned(&self) -> Stored<Vec<ObjectId>> {
+        let books = self.books.lock();
+        let ids: BTreeSet<_> = books.records.iter().filter_map(Record::about).collect();
+        Ok(ids.into_iter().collect())
+    }
+
+    fn mend_index(&self) -> Stored {
+        Ok(())
     }
 
     fn begin_anew(&self) -> Stored {

@@ -4,6 +4,7 @@
 mod followers;
 mod hand;
 mod log;
+mod pages;
 mod rows;
 
 pub use hand::Hand;
@@ -44,6 +45,7 @@ pub struct Books {
     pub(crate) folded: Position,
     pub(crate) notes: BTreeMap<String, Vec<u8>>,
     pub(crate) generation: u64,
+    pub(crate) checkpoint: Option<Arc<Vec<u8>>>,
     /// In which line of the script each record was appended.
     pub(crate) lines: BTreeMap<Position, u32>,
     /// What there was before an append that is not durable, and whose it is: a planted bug.
@@ -60,6 +62,12 @@ impl Books {
     pub fn records_mut(&mut self) -> &mut Vec<Record> {
         self.generation = self.generation.wrapping_add(1);
         &mut self.records
+    }
+
+    /// The catalogue's checkpoint, for whoever changes it behind Tandem's back.
+    pub fn checkpoint_mut(&mut self) -> &mut Option<Arc<Vec<u8>>> {
+        self.generation = self.generation.wrapping_add(1);
+        &mut self.checkpoint
     }
 
     /// Every row of the catalogue.

@@ -37,11 +37,10 @@ impl Catalogue for MemoryStore {
         Ok(())
     }
 
-    fn changed(&self, after: Position, beyond: Handle, limit: usize) -> Stored<Vec<Row>> {
+    fn changed(&self, after: Position, to: Position) -> Stored<Vec<Row>> {
         let books = self.books.lock();
-        let rows = books.rows.values();
-        let rows = rows.filter(|row| row.position > after && row.handle > beyond);
-        Ok(rows.take(limit).cloned().collect())
+        let rows = books.rows.values().filter(|row| row.position > after && row.position <= to);
+        Ok(rows.cloned().collect())
     }
 
     fn row(&self, id: ObjectId) -> Stored<Option<Row>> {

@@ -6,7 +6,7 @@ use tandem_engine::log::{Row, Store};
 pub(super) fn empty(place: &dyn Place) {
     let store = place.open();
     assert_eq!(store.position().unwrap(), 0);
-    assert!(store.changed(0, 0, usize::MAX).unwrap().is_empty());
+    assert!(store.changed(0, u64::MAX).unwrap().is_empty());
     assert_eq!(store.row(id(1)).unwrap(), None);
 }
 
@@ -21,7 +21,7 @@ type Change = (&'static str, fn(&dyn Store));
 pub(super) fn handles(place: &dyn Place) {
     let store = place.open();
     store.fold(0, 2, &[(id(1), 1, object("a")), (id(2), 2, object("b"))]).unwrap();
-    let [a, b] = store.changed(0, 0, usize::MAX).unwrap().try_into().unwrap();
+    let [a, b] = store.changed(0, u64::MAX).unwrap().try_into().unwrap();
     assert_eq!((a.id, a.position, &a.body), (id(1), 1, &object("a")));
     assert_eq!((b.id, b.position, &b.body), (id(2), 2, &object("b")));
     assert!(0 < a.handle && a.handle < b.handle);
@@ -35,7 +35,7 @@ pub(super) fn handles(place: &dyn Place) {
     assert_eq!(store.row(id(1)).unwrap(), Some(destroyed.clone()));
     let c = store.row(id(3)).unwrap().unwrap();
     assert!(c.handle > changed.handle);
-    assert_eq!(place.open().changed(0, 0, usize::MAX).unwrap(), [destroyed, changed, c]);
+    assert_eq!(place.open().changed(0, u64::MAX).unwrap(), [destroyed, changed, c]);
 
     // The same object twice in one fold: the last counts. One that was never seen alive: a row all the same.
     store.fold(5, 7, &[(id(4), 6, object("d")), (id(4), 7, None), (id(5), 7, None)]).unwrap();
@@ -48,7 +48,7 @@ pub(super) fn never_reused(place: &dyn Place) {
     let mut last = 0;
     for round in 1..=3 {
         store.fold(0, 9, &[(id(round), 1, object("a")), (id(round + 10), 2, None)]).unwrap();
-        let rows = store.changed(0, 0, usize::MAX).unwrap();
+        let rows = store.changed(0, u64::MAX).unwrap();
         assert!(rows.iter().all(|row| row.handle > last), "round {round}");
         last = rows.last().unwrap().handle;
         store.begin_anew().unwrap();
@@ -60,34 +60,19 @@ pub(super) fn changed(place: &dyn Place) {
     let rows: Vec<_> = (1..=20).map(|number| (id(number), number, object("x"))).collect();
     store.fold(0, 20, &rows).unwrap();
     store.fold(20, 22, &[(id(3), 22, object("y")), (id(15), 21, None)]).unwrap();
-    let ids = |after| -> Vec<_> {
-        store
-            .changed(after, 0, usize::MAX)
-            .unwrap()
-            .into_iter()
-            .map(|row| (row.id, row.position))
-            .collect()
+    let ids = |after, to| -> Vec<_> {
+        let rows = store.changed(after, to).unwrap().into_iter();
+        rows.map(|row| (row.id, row.position)).collect()
     };
-    assert_eq!(ids(0).len(), 20);
-    assert_eq!(ids(18), [(id(3), 22), (id(15), 21), (id(19), 19), (id(20), 20)]);
-    assert_eq!(ids(21), [(id(3), 22)]);
-    assert_eq!(ids(22), []);
-
-    // In parts, as a reader of many takes them; and each by its handle.
-    for after in [0, 15] {
-        let all = store.changed(after, 0, usize::MAX).unwrap();
-        let (mut beyond, mut parts) = (0, Vec::new());
-        loop {
-            let part = store.changed(after, beyond, 3).unwrap();
-            let Some(last) = part.last() else { break };
-            assert!(part.len() <= 3 && part.iter().all(|row| row.handle > beyond));
-            beyond = last.handle;
-            parts.extend(part);
-        }
-        assert_eq!(parts, all);
-        for row in all {
-            assert_eq!(store.row_at(row.handle).unwrap(), Some(row));
-        }
+    assert_eq!(ids(0, u64::MAX).len(), 20);
+    let last = [(id(3), 22), (id(15), 21), (id(19), 19), (id(20), 20)];
+    assert_eq!(ids(18, u64::MAX), last);
+    assert_eq!(ids(18, 22), last);
+    assert_eq!(ids(18, 20), last[2..]);
+    assert_eq!(ids(21, 22), [(id(3), 22)]);
+    assert_eq!(ids(22, u64::MAX), []);
+    for row in store.changed(0, 22).unwrap() {
+        assert_eq!(store.row_at(row.handle).unwrap(), Some(row));
     }
     assert_eq!(store.row_at(u64::from(u32::MAX)).unwrap(), None);
 }
@@ -122,7 +107,7 @@ pub(super) fn threads(place: &dyn Place) {
             store.fold(from, from + 1, &[(id, from + 1, Some(body))]).unwrap();
         }
     });
-    let rows = place.open().changed(0, 0, usize::MAX).unwrap();
+    let rows = place.open().changed(0, u64::MAX).unwrap();
     assert_eq!(rows.len(), 5);
     // What one thread read before another folded must not have been written.
     for row in rows {
@@ -151,6 +136,6 @@ pub(super) fn generation(place: &dyn Place) {
     }
     other.head().unwrap();
     other.read(0, 10).unwrap();
-    other.changed(0, 0, usize::MAX).unwrap();
+    other.changed(0, u64::MAX).unwrap();
     assert_eq!(other.generation(), last, "reading changes nothing");
 }

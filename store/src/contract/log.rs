@@ -2,8 +2,9 @@
 
 use super::{Place, append, at_once, erase, id, record_after, whole_log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tandem_engine::event::{Head, Record};
+use tandem_engine::event::{Event, Head, Record};
 use tandem_engine::log::{Append, Following, StoreError};
+use tandem_engine::object::Hold;
 
 pub(super) fn empty(place: &dyn Place) {
     let store = place.open();
@@ -154,6 +155,34 @@ pub(super) fn threads(place: &dyn Place) {
     }
 }
 
+pub(super) fn mentions(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    let events = [
+        Event::Left("a".into()),
+        Event::Destroyed(id(2)),
+        Event::Destroyed(id(1)),
+        Event::Held { id: id(2), hold: Hold::OnDemand },
+    ];
+    for event in &events {
+        append(&*one, &minicbor::to_vec(event).unwrap(), None).unwrap();
+    }
+    // Whatever this program doesn't know is about nothing that it knows of.
+    append(&*one, b"no event", None).unwrap();
+    for store in [&one, &other] {
+        for _ in 0..2 {
+            assert_eq!(store.mentions(Some(id(2)), 0).unwrap(), [2, 4]);
+            assert_eq!(store.mentions(Some(id(2)), 2).unwrap(), [4]);
+            assert_eq!(store.mentions(Some(id(3)), 0).unwrap(), []);
+            assert_eq!(store.mentions(None, 0).unwrap(), [1, 5]);
+            assert_eq!(store.mentioned().unwrap(), [id(1), id(2)]);
+            store.mend_index().unwrap();
+        }
+    }
+    one.begin_anew().unwrap();
+    assert_eq!(other.mentions(None, 0).unwrap(), []);
+    assert_eq!(other.mentioned().unwrap(), []);
+}
+
 pub(super) fn anew(place: &dyn Place) {
     let store = place.open();
     append(&*store, b"one", Some(b"wrapped")).unwrap();
@@ -170,7 +199,7 @@ pub(super) fn anew(place: &dyn Place) {
     assert_eq!(store.head().unwrap(), Head::default());
     assert!(store.read(0, 10).unwrap().is_empty());
     assert_eq!(store.position().unwrap(), 0);
-    assert!(store.changed(0, 0, usize::MAX).unwrap().is_empty());
+    assert!(store.changed(0, u64::MAX).unwrap().is_empty());
     assert_eq!(store.note("note").unwrap(), None);
     assert_eq!(store.following("member").unwrap(), Following::default());
     assert!(matches!(lease.advance(1), Err(StoreError::Fenced(name)) if name == "member"));

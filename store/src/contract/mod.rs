@@ -21,6 +21,7 @@
 )]
 
 mod catalogue;
+mod checkpoint;
 mod followers;
 mod log;
 mod notes;
@@ -50,6 +51,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("only what follows is appended", log::follows),
     ("erased bytes leave their hash", log::erased),
     ("appending threads wait for each other", log::threads),
+    ("records are found by what they are about", log::mentions),
     ("a new log begins", log::anew),
     ("a follower begins at zero", followers::unknown),
     ("a lease writes for its follower", followers::writes),
@@ -67,6 +69,9 @@ pub const CASES: &[(&str, Case)] = &[
     ("folding threads agree", catalogue::threads),
     ("the generation tells of changes", catalogue::generation),
     ("notes are kept", notes::kept),
+    ("a checkpoint is kept", checkpoint::kept),
+    ("a checkpoint is there whole or not at all", checkpoint::whole_or_not_at_all),
+    ("a checkpoint goes with its log", checkpoint::of_its_log),
 ];
 
 /// A record that follows a head.

@@ -109,8 +109,8 @@ fn use_all(folder: &Path) -> Stored {
     let store = SqliteStore::open(folder, None)?;
     let head = store.head()?;
     store.read(0, usize::MAX)?;
-    store.changed(0, 0, usize::MAX)?;
-    store.changed(20, 0, usize::MAX)?;
+    store.changed(0, u64::MAX)?;
+    store.changed(20, u64::MAX)?;
     store.row(id(30))?;
     store.note("note")?;
     store.following("member")?;
@@ -215,14 +215,14 @@ fn other_versions_and_other_programs_are_refused() {
         let connection = rusqlite::Connection::open(&database).unwrap();
         connection.pragma_update(None, name, value).unwrap();
     };
-    set("user_version", 2);
+    set("user_version", 3);
     let Err(StoreError::Unavailable(said)) = use_all(folder.path()) else { panic!("opened") };
-    assert!(said.contains("newer Tandem (schema 2, this one knows 1)"), "{said}");
+    assert!(said.contains("newer Tandem (schema 3, this one knows 2)"), "{said}");
     for version in [0, -1] {
         set("user_version", version);
         damaged(folder.path(), use_all(folder.path()));
     }
-    set("user_version", 1);
+    set("user_version", 2);
     use_all(folder.path()).unwrap();
     set("application_id", 0);
     damaged(folder.path(), use_all(folder.path()));

@@ -114,14 +114,12 @@ fn list(context: &mut Context<'_>) -> Result<bool> {
     let ledger = live.token.ledger()?;
     let backups = ledger.backups().iter().map(|backup| line(live.token, backup));
     let backups = backups.collect::<Result<_>>()?;
-    let objects = live.token.objects()?;
-    let backed_up = objects.iter().filter(|object| object.backed_up).count();
-    let report = BackupsReport {
-        token: live.token.label(),
-        backed_up,
-        not_backed_up: objects.len().saturating_sub(backed_up),
-        backups,
-    };
+    let (mut backed_up, mut not_backed_up) = (0_usize, 0_usize);
+    live.token.each_object(|object| {
+        let count = if object.backed_up { &mut backed_up } else { &mut not_backed_up };
+        *count = count.saturating_add(1);
+    })?;
+    let report = BackupsReport { token: live.token.label(), backed_up, not_backed_up, backups };
     session.close();
     runtime.stop();
     context.screen.report(&report)?;

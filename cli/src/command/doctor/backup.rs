@@ -14,8 +14,12 @@ const RUN: &str = "run: tandem backup run --commit --out FILE";
 
 /// Needs a login.
 pub(super) fn look(around: &str, live: Live<'_>, findings: &mut Findings) {
-    let looked = live.token.ledger().and_then(|ledger| Ok((ledger, live.token.objects()?)));
-    let (ledger, objects) = match looked {
+    let (mut all, mut bare) = (0_usize, 0_usize);
+    let counted = live.token.each_object(|object| {
+        all = all.saturating_add(1);
+        bare = bare.saturating_add(usize::from(!object.backed_up));
+    });
+    let ledger = match counted.and_then(|()| live.token.ledger()) {
         Ok(looked) => looked,
         Err(error) => {
             findings.wrong(around, error.to_string(), "mend what the message names");
@@ -38,15 +42,14 @@ pub(super) fn look(around: &str, live: Live<'_>, findings: &mut Findings) {
     if let Err(error) = look_at_age(around, live, now_ms, findings) {
         findings.wrong(around, error.to_string(), "mend what the message names");
     }
-    let bare = objects.iter().filter(|object| !object.backed_up).count();
     if bare == 0 {
-        findings.ok(around, format!("backed up: all {} objects", objects.len()));
+        findings.ok(around, format!("backed up: all {all} objects"));
         return;
     }
-    let found = format!("not backed up: {bare} of {} objects", objects.len());
+    let found = format!("not backed up: {bare} of {all} objects");
     // Where keys must be backed up to be used, some that wait for it are a matter of course; none that is, is not.
     let is_enforced = live.config.require_backup == RequireBackup::Enforce;
-    if is_enforced && bare == objects.len() {
+    if is_enforced && bare == all {
         findings.wrong(
             around,
             format!("{found}, and require_backup = \"enforce\": none is used"),

@@ -87,21 +87,19 @@ impl Vault {
         let name = self.name();
         let told: BTreeSet<_> = plan.left_out.iter().map(|(id, _)| *id).collect();
         let exceptions = self.token.store.following(name)?.exceptions;
-        let meant = self.token.meant(backup, plan)?;
-        let meant: Vec<_> = meant.iter().filter(|it| !told.contains(&it.object.id)).collect();
         let directory = inspect::directory(&self.station, progress);
-        progress.stage(
-            &format!("proving what {name} held before"),
-            u64::try_from(meant.len()).unwrap_or(0),
-        );
+        progress.stage(&format!("proving what {name} held before"), plan.objects);
         let mut lacking = Vec::new();
-        for entry in meant {
-            progress.step();
+        self.token.each_meant(backup, plan, |entry| {
             let id = entry.object.id;
+            if told.contains(&id) {
+                return Ok(());
+            }
+            progress.step();
             if let Some((_, reason)) = exceptions.iter().find(|(other, _)| *other == id) {
                 lacking.push((id, format!("{name} does not hold it: {reason}")));
             } else if entry.object.born <= before || entry.object.is_on_demand() {
-                match self.token.prove_there(&self.station, &directory, entry) {
+                match self.token.prove_there(&self.station, &directory, &entry) {
                     Replica::Proven | Replica::OnDemand => {}
                     Replica::Failed(reason) => {
                         lacking.push((id, format!("{name} does not hold it: {reason}")));
@@ -109,7 +107,8 @@ impl Vault {
                     Replica::Behind | Replica::Away | Replica::NotHeld => return Err(self.gone()),
                 }
             }
-        }
+            Ok(())
+        })?;
         // One that shows nothing any more has not lost everything.
         self.is_there()?;
         Ok(lacking)
