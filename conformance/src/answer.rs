@@ -102,9 +102,13 @@ impl Answer {
         self.is(CKR_OK)
     }
 
-    /// It must be anything but CKR_OK: where the specification names no error.
+    /// It must be anything but CKR_OK: where the specification names no error. A function that isn't there refuses nothing.
     pub fn refused(self) -> Verdict {
-        ensure(self.rv != CKR_OK, || format!("{self}; an error was expected"))
+        match self.rv {
+            CKR_OK => fail(format!("{self}; an error was expected")),
+            CKR_FUNCTION_NOT_SUPPORTED => skip(format!("the module has no {}", self.function)),
+            _ => Ok(()),
+        }
     }
 
     /// It prepares what a case is about: a module that says that it can't is not judged.
@@ -134,8 +138,10 @@ mod tests {
         let told = "C_Sign answered CKR_DATA_LEN_RANGE; CKR_OK was expected";
         assert_eq!(answer.ok(), Err(Stop::Failed(told.into())));
         assert_eq!(answer.refused(), Ok(()));
-        let missing = Answer::new("C_Sign", CKR_FUNCTION_NOT_SUPPORTED).ok();
-        assert_eq!(missing, Err(Stop::Skipped("the module has no C_Sign".into())));
+        let missing = Answer::new("C_Sign", CKR_FUNCTION_NOT_SUPPORTED);
+        for verdict in [missing.ok(), missing.refused()] {
+            assert_eq!(verdict, Err(Stop::Skipped("the module has no C_Sign".into())));
+        }
     }
 
     #[test]

@@ -36,8 +36,23 @@ struct Vendor {
 struct Deviation {
     /// The case's name, as a pattern.
     case: String,
+    /// What comes instead: answers (`CKR_…`), or patterns of what the case says. A failure of another kind isn't known; without
+    /// this each is.
+    #[serde(default)]
+    came: Vec<String>,
     /// What it does, and why if that is known.
     reason: String,
+}
+
+impl Deviation {
+    /// True if it is this that a case has failed by.
+    fn is_of(&self, case: &str, failure: &str) -> bool {
+        let came = |came: &String| match came.strip_prefix("CKR_") {
+            Some(_) => matches(&format!("* answered {came}; *"), failure),
+            None => matches(came, failure),
+        };
+        matches(&self.case, case) && (self.came.is_empty() || self.came.iter().any(came))
+    }
 }
 
 /// Known deviations, of all vendors.
@@ -69,7 +84,7 @@ impl Deviations {
     pub fn mark(&self, report: &mut Report) {
         let own: Vec<_> = self.of(&report.identity).collect();
         for row in report.rows.iter_mut().filter(|row| row.outcome == Outcome::Failed) {
-            if let Some(deviation) = own.iter().find(|one| matches(&one.case, &row.name)) {
+            if let Some(deviation) = own.iter().find(|one| one.is_of(&row.name, &row.reason)) {
                 row.known = true;
                 row.reason = format!("{KNOWN}{} ({})", deviation.reason, row.reason);
             }
@@ -119,6 +134,28 @@ mod tests {
         assert!(matches("C_Sign with *: no such key", "C_Sign with CKM_ECDSA: no such key"));
         assert!(matches("*", "") && matches("a*", "a") && matches("*a", "bba"));
         assert!(!matches("C_Sign", "C_SignInit") && !matches("a*b", "ac"));
+    }
+
+    #[test]
+    fn a_failure_of_another_kind_is_not_the_known_one() {
+        let text =
+            "case = \"C_Sign: *\"\ncame = [\"CKR_GENERAL_ERROR\", \"*bytes*\"]\nreason = \"so\"\n";
+        let deviation: Deviation = toml::from_str(text).unwrap();
+        let is_known = |failure| deviation.is_of("C_Sign: it signs", failure);
+        assert!(is_known("C_Sign answered CKR_GENERAL_ERROR; CKR_OK was expected"));
+        assert!(is_known("3 bytes came"));
+        assert!(!is_known("C_Sign answered CKR_DEVICE_ERROR; CKR_OK was expected"));
+        assert!(!is_known("the process ended by signal 11"));
+        assert!(!deviation.is_of("C_Verify: it signs", "3 bytes came"));
+    }
+
+    #[test]
+    fn what_tandem_does_otherwise_is_told_with_what_comes() {
+        let vendors = Deviations::read(None).unwrap().0;
+        let own = vendors.into_iter().find(|vendor| vendor.manufacturer == "Tandem*").unwrap();
+        for deviation in own.deviation {
+            assert!(!deviation.came.is_empty(), "{}", deviation.case);
+        }
     }
 
     #[test]

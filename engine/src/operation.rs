@@ -24,12 +24,20 @@ use tandem_values::{Handle, Mechanism, Parameter, Secret, ck::*};
 /// The operations of one session: at most one of each kind, on one member.
 #[derive(Default)]
 pub(crate) struct Activity {
-    /// Each with its mechanism. One is the rule, two that go on together the exception.
-    active: SmallVec<[(Verb, u64); 2]>,
+    /// One is the rule, two that go on together the exception.
+    active: SmallVec<[Active; 2]>,
     asked: SmallVec<[Asked; 1]>,
     place: Option<Lease>,
     kept_bytes: usize,
     pinned: bool,
+}
+
+/// An operation that has begun and not ended.
+struct Active {
+    verb: Verb,
+    mechanism: u64,
+    /// True once it has been fed a part: then it doesn't end in a single one.
+    in_parts: bool,
 }
 
 /// How operations were begun in a session, the last ones.
@@ -130,8 +138,15 @@ impl Activity {
 
     /// Keeps a step that was answered.
     fn keep(&mut self, step: Step<Held>, output: &Output, effect: &Effect, limit: usize) {
-        if let Effect::Begins(verb, mechanism) = effect {
-            self.active.push((*verb, *mechanism));
+        match effect {
+            Effect::Begins(verb, mechanism) => {
+                self.active.push(Active { verb: *verb, mechanism: *mechanism, in_parts: false });
+            }
+            Effect::Goes(verbs) => {
+                let fed = self.active.iter_mut().filter(|active| verbs.contains(&active.verb));
+                fed.for_each(|active| active.in_parts = true);
+            }
+            Effect::Ends(_) => {}
         }
         if let Effect::Ends(verb) = effect {
             self.end(*verb);
@@ -154,7 +169,7 @@ impl Activity {
 
     /// An operation has ended. When none is left, the session with the member is lent to others.
     fn end(&mut self, verb: Verb) {
-        self.active.retain(|(active, _)| *active != verb);
+        self.active.retain(|active| active.verb != verb);
         if self.active.is_empty() {
             *self = Self::default();
         }
@@ -169,7 +184,14 @@ impl Activity {
 
     /// The mechanism of an active operation.
     fn mechanism(&self, verb: Verb) -> Option<u64> {
-        self.active.iter().find(|(active, _)| *active == verb).map(|(_, mechanism)| *mechanism)
+        self.active.iter().find(|active| active.verb == verb).map(|active| active.mechanism)
+    }
+
+    /// True if a step would end in a single part what was begun in parts (PKCS #11 3.2 section 5.8.2 and its like). Some members
+    /// let it, so what comes of it would depend on where the operation stands.
+    fn is_past(&self, step: &Step) -> bool {
+        let (Step::Whole(verb, _) | Step::Check(verb, ..)) = step else { return false };
+        self.active.iter().any(|active| active.verb == *verb && active.in_parts)
     }
 
     /// Every key that these steps and one more name.
@@ -261,6 +283,10 @@ impl Session {
         let mut activity = self.activity.lock();
         let effect = Effect::of(&step);
         activity.admits(&effect)?;
+        if activity.is_past(&step) {
+            end_failed(&mut activity, &effect);
+            return Err(CKR_OPERATION_NOT_INITIALIZED.into());
+        }
         let step = match self.resolve(step) {
             Ok(step) => step,
             Err(error) => {
@@ -299,7 +325,7 @@ impl Session {
                 *activity = Activity::default();
             } else if let Some(place) = &activity.place {
                 place.station().member.cancel(place.session(), verb)?;
-                activity.active.retain(|(active, _)| *active != verb);
+                activity.active.retain(|active| active.verb != verb);
                 activity.asked.retain(|asked| !concerns(&asked.step, verb));
             }
         }
@@ -529,7 +555,6 @@ fn concerns<K>(step: &Step<K>, verb: Verb) -> bool {
     }
 }
 
-/// Forgets a handle that was not there any more.
 /// Forgets where an object is on a member that has answered so.
 fn forget_place(station: &Station, held: &Held, fault: Fault) {
     match held {

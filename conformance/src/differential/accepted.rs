@@ -18,7 +18,8 @@ pub struct Accepted {
     accepted: Vec<Rule>,
 }
 
-/// One of them. What is left out may be anything; in all texts `*` stands for anything.
+/// One of them. What is left out may be anything. In all texts `*` stands for anything, but success is meant only where it is
+/// named: a rule for errors accepts no CKR_OK.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
@@ -30,7 +31,8 @@ struct Rule {
     one: Option<String>,
     /// What the other answers.
     other: Option<String>,
-    /// The call, as it is shown.
+    /// The call, as it is shown, and what has happened to its operation before: ` in parts`, ` after C_Logout`,
+    /// ` after CKR_…`, ` when nobody is logged in any more`.
     call: Option<String>,
     /// Who has made the first module (`manufacturerID`).
     maker: Option<String>,
@@ -58,10 +60,14 @@ impl Accepted {
             let is = |pattern: &Option<String>, text: &str| {
                 pattern.as_ref().is_none_or(|pattern| matches(pattern, text))
             };
+            let answer = |pattern: &Option<String>, text: &str| match text {
+                "CKR_OK" => pattern.as_deref().is_none_or(|pattern| pattern == text),
+                _ => is(pattern, text),
+            };
             is(&rule.function, difference.function)
                 && is(&rule.what, &difference.what)
-                && is(&rule.one, &difference.one)
-                && is(&rule.other, &difference.other)
+                && answer(&rule.one, &difference.one)
+                && answer(&rule.other, &difference.other)
                 && is(&rule.call, &difference.call)
                 && is(&rule.maker, &one.manufacturer)
         };
@@ -78,24 +84,29 @@ mod tests {
         let own = Accepted::read(None).unwrap();
         for rule in &own.accepted {
             assert!(!rule.reason.is_empty(), "{rule:?}");
-            assert!(
-                rule.function.is_some() || rule.what.is_some(),
-                "{rule:?} would accept anything"
-            );
+            let what = rule.what.as_deref().expect("what differs");
+            let answers = rule.one.is_some() && rule.other.is_some();
+            assert!(what != "rv" || answers, "{rule:?} would accept any answer");
         }
-        let text = "[[accepted]]\nfunction = \"C_Sign*\"\nwhat = \"rv\"\none = \"CKR_A\"\nreason = \"so\"\n";
+        let text = "[[accepted]]\nfunction = \"C_Sign*\"\nwhat = \"rv\"\none = \"CKR_A\"\nother = \"CKR_*\"\nreason = \"so\"\n";
         let rules: Accepted = toml::from_str(text).unwrap();
-        let difference = |function, one: &str| Difference {
+        let between = |function, one: &str, other: &str| Difference {
             function,
             what: "rv".into(),
             one: one.into(),
-            other: "CKR_B".into(),
+            other: other.into(),
             call: String::new(),
         };
+        let difference = |function, one| between(function, one, "CKR_B");
         let nobody = Identity::default();
         let reason = |difference| rules.reason(&difference, [&nobody, &nobody]);
         assert_eq!(reason(difference("C_SignInit", "CKR_A")), Some("so".into()));
         assert_eq!(reason(difference("C_SignInit", "CKR_B")), None);
         assert_eq!(reason(difference("C_Verify", "CKR_A")), None);
+        assert_eq!(
+            reason(between("C_SignInit", "CKR_A", "CKR_OK")),
+            None,
+            "no success among errors"
+        );
     }
 }

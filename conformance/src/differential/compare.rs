@@ -1,9 +1,9 @@
 //! Holds both modules' answers to a sequence side by side.
 
 use super::Compared;
-use super::call::{Call, Id, Outcome, What};
+use super::call::{Bytes, Call, Id, Outcome, What};
 use crate::work::Work;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write};
 use tandem_values::ck::*;
 use tandem_values::names;
@@ -19,7 +19,8 @@ pub struct Difference {
     pub one: String,
     /// What the other answered.
     pub other: String,
-    /// The call, as it is shown.
+    /// The call, as it is shown, and what has happened to its operation before: ` in parts`, ` after C_Logout`,
+    /// ` after CKR_…`, ` when nobody is logged in any more`.
     pub call: String,
 }
 
@@ -36,6 +37,33 @@ struct Known {
     fixed: HashMap<Id, bool>,
     /// Whether the active operation of a session answers the same bytes on both.
     active: HashMap<(Id, &'static str), bool>,
+    /// What has happened to an operation since it began, by which a rule can tell what ended it.
+    past: HashMap<(Id, &'static str), String>,
+    /// Sessions that are open.
+    open: HashSet<Id>,
+    /// True once the last session was closed.
+    anew: bool,
+    /// True once a login has ended.
+    out: bool,
+    /// Calls that have answered other bytes on each.
+    unlike: HashSet<Id>,
+}
+
+/// Which operation of its session a call is about, by the function that begins it.
+fn operation(call: &Call) -> Option<(Id, &'static str)> {
+    let work = match &call.what {
+        What::Init { work, .. }
+        | What::Whole { work, .. }
+        | What::Update { work, .. }
+        | What::Final { work, .. } => *work,
+        What::DigestKey { .. } => Work::Digest,
+        What::FindInit { .. } | What::Find { .. } | What::FindFinal => {
+            return Some((call.session, "C_FindObjectsInit"));
+        }
+        _ => return None,
+    };
+    let [init, ..] = work.functions();
+    Some((call.session, init))
 }
 
 impl Known {
@@ -43,17 +71,65 @@ impl Known {
         self.fixed.get(&id).copied().unwrap_or(false)
     }
 
-    fn operation(&self, call: &Call, work: Work) -> bool {
-        let [init, ..] = work.functions();
-        self.active.get(&(call.session, init)).copied().unwrap_or(false)
+    /// True if both are given the same data.
+    fn is_same(&self, data: Bytes) -> bool {
+        !matches!(data, Bytes::From(id) if self.unlike.contains(&id))
+    }
+
+    /// True if the call's operation answers the same bytes on both.
+    fn answers_alike(&self, call: &Call) -> bool {
+        operation(call).and_then(|operation| self.active.get(&operation).copied()).unwrap_or(false)
+    }
+
+    /// A call as it is shown, and what has happened before it.
+    fn shown(&self, call: &Call) -> String {
+        let past = operation(call).and_then(|operation| self.past.get(&operation));
+        let past = past.map(String::as_str).unwrap_or_default();
+        let anew = if self.anew { " after the last C_CloseSession" } else { "" };
+        let out = if self.out { " when nobody is logged in any more" } else { "" };
+        let by_chance = matches!(&call.what, What::Whole { work, .. } | What::Update { work, .. } | What::Final { work, .. } if *work == Work::Decrypt)
+            && !self.bytes(call);
+        let chance = if by_chance { " with other bytes" } else { "" };
+        format!("{:?}{past}{anew}{out}{chance}", call.what)
+    }
+
+    /// How an operation has gone on, and what may have ended it: a call of its own that was refused, a logout.
+    fn remember(&mut self, call: &Call, one: &Outcome) {
+        match (&call.what, operation(call)) {
+            (What::Init { .. } | What::FindInit { .. }, Some(operation)) if one.rv == CKR_OK => {
+                self.past.insert(operation, String::new());
+            }
+            (What::Init { .. } | What::FindInit { .. }, _) => {}
+            (_, Some(operation)) if one.rv != CKR_OK => {
+                let past = self.past.entry(operation).or_default();
+                let _ = write!(past, " after {}", names::rv(one.rv));
+            }
+            (What::Update { .. } | What::DigestKey { .. }, Some(operation)) => {
+                self.past.entry(operation).or_default().push_str(" in parts");
+            }
+            (What::Open { .. }, _) if one.rv == CKR_OK => {
+                self.open.insert(call.id);
+            }
+            (What::Close, _) if self.open.remove(&call.session) => {
+                self.anew |= self.open.is_empty();
+                self.out |= self.open.is_empty();
+            }
+            (What::Login, _) if one.rv == CKR_OK => self.out = false,
+            (What::Logout, _) if one.rv == CKR_OK => {
+                self.out = true;
+                self.past.values_mut().for_each(|past| past.push_str(" after C_Logout"));
+            }
+            _ => {}
+        }
     }
 
     /// True if the bytes of this call's answer must be the same.
     fn bytes(&self, call: &Call) -> bool {
         match &call.what {
-            What::Whole { work, .. } | What::Update { work, .. } | What::Final { work, .. } => {
-                self.operation(call, *work)
+            What::Whole { data, .. } | What::Update { data, .. } => {
+                self.answers_alike(call) && self.is_same(*data)
             }
+            What::Final { .. } => self.answers_alike(call),
             What::Wrap { by, key, .. } => self.is_fixed(*by) && self.is_fixed(*key),
             _ => false,
         }
@@ -72,6 +148,11 @@ impl Known {
                 let fixed = method.is_fixed() && (*work == Work::Digest || self.is_fixed(*key));
                 let [init, ..] = work.functions();
                 self.active.insert((call.session, init), fixed);
+            }
+            What::Update { data, .. } if !self.is_same(*data) => {
+                if let Some(operation) = operation(call) {
+                    self.active.insert(operation, false);
+                }
             }
             What::DigestKey { key } if !self.is_fixed(*key) => {
                 self.active.insert((call.session, "C_DigestInit"), false);
@@ -92,7 +173,10 @@ pub(super) fn all(
     let mut known = Known::default();
     for ((call, one), other) in calls.iter().zip(ones).zip(others) {
         compared.calls += 1;
+        let mut parted = false;
         for difference in differences(&known, call, one, other) {
+            // A search goes on where it stands, which isn't the same any more.
+            parted |= difference.what == "found";
             match accepted(&difference) {
                 Some(reason) => compared.accepted.push(reason),
                 None => {
@@ -101,9 +185,14 @@ pub(super) fn all(
                 }
             }
         }
-        // What follows can't be compared if only one of them has done it.
-        if (one.rv == CKR_OK) != (other.rv == CKR_OK) {
+        // What follows can't be compared if only one of them has done it, or only one lets it be tried again.
+        let on_one = |rv: &CK_RV| (one.rv == *rv) != (other.rv == *rv);
+        if parted || [CKR_OK, CKR_BUFFER_TOO_SMALL].iter().any(on_one) {
             return compared;
+        }
+        known.remember(call, one);
+        if one.bytes != other.bytes {
+            known.unlike.insert(call.id);
         }
         if one.rv == CKR_OK {
             known.learn(call);
@@ -117,7 +206,7 @@ fn differences(known: &Known, call: &Call, one: &Outcome, other: &Outcome) -> Ve
     let mut note = |what: &str, one: String, other: String| {
         if one != other {
             let (function, what) = (call.function(), what.to_owned());
-            all.push(Difference { function, what, one, other, call: format!("{:?}", call.what) });
+            all.push(Difference { function, what, one, other, call: known.shown(call) });
         }
     };
     let died = |outcome: &Outcome| outcome.died.clone().unwrap_or_default();
@@ -186,7 +275,7 @@ pub(super) fn text(calls: &[Call], outcomes: &[Vec<Outcome>; 2]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::differential::call::{Bytes, Method, Room};
+    use crate::differential::call::{Method, Room};
 
     fn call(id: Id, what: What) -> Call {
         Call { id, session: 0, what }

@@ -292,11 +292,13 @@ impl Player<'_> {
                 let mut found: Vec<_> = batch.first(count.value).iter().map(known).collect();
                 found.sort_unstable();
                 // In which order objects are found isn't said: only all of them at once can be compared.
+                // What nobody has made is told in any case.
                 let whole = count.value < *most && !self.partly.contains(&session);
+                let told = whole || found.contains(&Id::MAX);
                 if count.value > 0 {
                     self.partly.insert(session);
                 }
-                Outcome { found: whole.then_some(found), ..Outcome::of(answer.rv) }
+                Outcome { found: told.then_some(found), ..Outcome::of(answer.rv) }
             }
             _ => Outcome::of(module.C_FindObjectsFinal(session).rv),
         }
