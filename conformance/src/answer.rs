@@ -1,5 +1,6 @@
 //! What a function answered, and what a case makes of it.
 
+use std::fmt::Write;
 use tandem_values::ck::*;
 use tandem_values::names;
 
@@ -38,7 +39,10 @@ pub fn same(what: &str, got: &[u8], wanted: &[u8]) -> Verdict {
 /// The first bytes, as people read them.
 pub fn hex(bytes: &[u8]) -> String {
     const SHOWN: usize = 24;
-    let mut text: String = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
+    let mut text = String::new();
+    for byte in bytes.iter().take(SHOWN) {
+        let _ = write!(text, "{byte:02x}");
+    }
     if bytes.len() > SHOWN {
         text.push('…');
     }

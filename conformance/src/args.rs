@@ -40,6 +40,7 @@ pub(crate) enum Command {
 
 /// A module and a token.
 #[derive(clap::Args)]
+#[expect(clippy::struct_field_names, reason = "the option is called --token")]
 pub(crate) struct Token {
     /// The module's file
     #[arg(long, value_name = "PATH", required = true)]
@@ -76,6 +77,7 @@ impl Token {
 
 /// A run of the cases.
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(crate) struct Run {
     #[command(flatten)]
     token: Token,

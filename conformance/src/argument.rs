@@ -71,9 +71,8 @@ macro_rules! by_reference {
             type Tail = $tail;
             fn plain(_: CK_SESSION_HANDLE) -> $given { $plain }
             fn lend(stored: &mut $given) -> &mut $given { stored }
-            fn head($it: &mut &mut $given) -> $head { $head_value }
-            #[allow(unused_variables, reason = "an argument of one parameter has no tail")]
-            fn tail($it: &mut &mut $given) -> $tail { $tail_value }
+            fn head($it: &mut Self::Given<'_>) -> $head { $head_value }
+            fn tail($it: &mut Self::Given<'_>) -> $tail { let _ = $it; $tail_value }
         }
     )*};
 }
@@ -387,8 +386,7 @@ macro_rules! by_borrow {
             fn plain(_: CK_SESSION_HANDLE) {}
             fn lend((): &mut ()) -> Self::Given<'_> { $plain }
             fn head($it: &mut Self::Given<'_>) -> $head { $head_value }
-            #[allow(unused_variables, reason = "an argument of one parameter has no tail")]
-            fn tail($it: &mut Self::Given<'_>) -> $tail { $tail_value }
+            fn tail($it: &mut Self::Given<'_>) -> $tail { let _ = $it; $tail_value }
         }
     )*};
 }

@@ -61,6 +61,7 @@ impl Sort {
     }
 
     /// A sort of key with which mechanisms for this one can do nothing.
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::None | Self::Aes | Self::Secret => Self::Ec,

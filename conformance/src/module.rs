@@ -127,7 +127,7 @@ impl Module {
     }
 
     /// The list of an interface that C_GetInterface has answered.
-    pub fn list_of(interface: *mut CK_INTERFACE) -> Option<CK_FUNCTION_LIST_3_2> {
+    pub(crate) fn list_of(interface: *mut CK_INTERFACE) -> Option<CK_FUNCTION_LIST_3_2> {
         // SAFETY: null, or the module's own, which lives as long as its library.
         let interface = unsafe { interface.as_ref() }?;
         let list = interface.pFunctionList.cast::<CK_FUNCTION_LIST>();

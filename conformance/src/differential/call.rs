@@ -2,6 +2,7 @@
 
 use crate::work::Work;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write;
 use tandem_values::ck::*;
 use tandem_values::names;
 
@@ -72,6 +73,7 @@ pub enum What {
 }
 
 /// What is made.
+#[expect(clippy::struct_excessive_bools, reason = "each is an attribute, which is true or false")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     /// Of what sort.
@@ -261,21 +263,18 @@ impl Outcome {
         }
         let mut text = names::rv(self.rv).into_owned();
         if let Some(number) = self.number {
-            text.push_str(&format!(" {number}"));
+            let _ = write!(text, " {number}");
         }
         if let Some(bytes) = self.bytes.as_ref().filter(|bytes| !bytes.is_empty()) {
-            text.push_str(&format!(" {}", crate::answer::hex(bytes)));
+            let _ = write!(text, " {}", crate::answer::hex(bytes));
         }
         for (kind, len, value) in &self.attributes {
-            text.push_str(&format!(
-                " {}={}/{}",
-                names::attribute(*kind),
-                i64::from_ne_bytes(len.to_ne_bytes()),
-                crate::answer::hex(value)
-            ));
+            let len = i64::from_ne_bytes(len.to_ne_bytes());
+            let (name, value) = (names::attribute(*kind), crate::answer::hex(value));
+            let _ = write!(text, " {name}={len}/{value}");
         }
         if let Some(found) = &self.found {
-            text.push_str(&format!(" {found:?}"));
+            let _ = write!(text, " {found:?}");
         }
         text
     }

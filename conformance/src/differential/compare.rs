@@ -177,13 +177,11 @@ pub(super) fn all(
         for difference in differences(&known, call, one, other) {
             // A search goes on where it stands, which isn't the same any more.
             parted |= difference.what == "found";
-            match accepted(&difference) {
-                Some(reason) => compared.accepted.push(reason),
-                None => {
-                    compared.difference = Some(difference);
-                    return compared;
-                }
-            }
+            let Some(reason) = accepted(&difference) else {
+                compared.difference = Some(difference);
+                return compared;
+            };
+            compared.accepted.push(reason);
         }
         // What follows can't be compared if only one of them has done it, or only one lets it be tried again.
         let on_one = |rv: &CK_RV| (one.rv == *rv) != (other.rv == *rv);

@@ -59,7 +59,7 @@ pub fn sequence(seed: u64) -> Vec<Call> {
     if !writer.random.one_in(8) {
         writer.push(What::Login);
         // Something to work with.
-        for _ in 0..1 + writer.random.below(3) {
+        for _ in 0..=writer.random.below(3) {
             if writer.random.one_in(2) {
                 writer.create();
             } else {

@@ -86,9 +86,12 @@ fn deriving(cases: &mut Cases) {
     );
 }
 
+/// A key to derive from, or one that there isn't.
+type Base = Option<(Sort, Usage)>;
+
 /// Bases and mechanisms that derive nothing.
 fn refused(cases: &mut Cases) {
-    let bases: [(&str, Option<(Sort, Usage)>, CK_RV); 3] = [
+    let bases: [(&str, Base, CK_RV); 3] = [
         ("no such key", None, CKR_KEY_HANDLE_INVALID),
         (
             "from a key that must not derive",

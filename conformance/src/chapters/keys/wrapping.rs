@@ -7,8 +7,11 @@ pub(super) fn add(cases: &mut Cases) {
     wrong_wrapping(cases);
 }
 
+/// A mechanism, its parameter, and the sort of key that wraps by it.
+type Way = (CK_MECHANISM_TYPE, fn() -> Mechanism, Sort);
+
 fn wrapping(cases: &mut Cases) {
-    let ways: [(CK_MECHANISM_TYPE, fn() -> Mechanism, Sort); 5] = [
+    let ways: [Way; 5] = [
         (CKM_AES_KEY_WRAP, || Mechanism::plain(CKM_AES_KEY_WRAP), Sort::Aes),
         (CKM_AES_KEY_WRAP_PAD, || Mechanism::plain(CKM_AES_KEY_WRAP_PAD), Sort::Aes),
         (CKM_AES_KEY_WRAP_KWP, || Mechanism::plain(CKM_AES_KEY_WRAP_KWP), Sort::Aes),
