@@ -205,6 +205,13 @@ pub const fn works_with(mechanism: u64) -> Option<u64> {
         CKM_ECDSA | CKM_ECDSA_SHA1 | CKM_ECDSA_SHA224 | CKM_ECDSA_SHA256 | CKM_ECDSA_SHA384
         | CKM_ECDSA_SHA512 => CKK_EC,
         CKM_EDDSA => CKK_EC_EDWARDS,
+        CKM_ML_DSA | CKM_HASH_ML_DSA | CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256 => {
+            CKK_ML_DSA
+        }
+        CKM_SLH_DSA | CKM_HASH_SLH_DSA | CKM_HASH_SLH_DSA_SHA224..=CKM_HASH_SLH_DSA_SHAKE256 => {
+            CKK_SLH_DSA
+        }
+        CKM_ML_KEM => CKK_ML_KEM,
         CKM_AES_ECB
         | CKM_AES_CBC
         | CKM_AES_CBC_PAD
@@ -245,6 +252,8 @@ pub fn settable(object: &Template, kind: AttributeType, copying: bool) -> Result
         | CKA_VERIFY_RECOVER
         | CKA_WRAP
         | CKA_UNWRAP
+        | CKA_ENCAPSULATE
+        | CKA_DECAPSULATE
         | CKA_ISSUER
         | CKA_SERIAL_NUMBER
         | CKA_URL

@@ -160,7 +160,7 @@ impl Session {
     }
 
     /// Makes one object on a member where these keys are, by the first of them.
-    fn make_with(
+    pub(crate) fn make_with(
         &self,
         keys: &[Held],
         template: &Template,
@@ -217,7 +217,7 @@ impl Session {
             }));
         }
         operation::permitted(held.object(), mechanism.kind, usage)?;
-        if matches!(usage, CKA_UNWRAP | CKA_DERIVE) {
+        if matches!(usage, CKA_UNWRAP | CKA_DERIVE | CKA_DECAPSULATE) {
             self.token().admit(&held)?;
         }
         Ok(held)
@@ -344,15 +344,20 @@ impl Token {
         })
     }
 
-    /// A key with CKA_UNWRAP_TEMPLATE or CKA_DERIVE_TEMPLATE. What that demands is imposed on what the application asks for; a
+    /// A key with CKA_UNWRAP_TEMPLATE or its like. What that demands is imposed on what the application asks for; a
     /// member would demand it of the copy that is made to be mirrored, too, which must be extractable for a moment.
     fn unbound(&self, by: &Held) -> Result<Option<Unbound>> {
         let object = by.object();
         let binds = |kind| object.template.template(kind).is_some_and(|bound| !bound.is_empty());
-        if !binds(CKA_UNWRAP_TEMPLATE) && !binds(CKA_DERIVE_TEMPLATE) {
+        if ![CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE, CKA_DECAPSULATE_TEMPLATE]
+            .into_iter()
+            .any(binds)
+        {
             return Ok(None);
         }
-        let usage = [CKA_UNWRAP, CKA_DERIVE].map(|kind| (kind, object.template.is(kind)));
+        let uses = [CKA_UNWRAP, CKA_DERIVE, CKA_DECAPSULATE].into_iter();
+        let usage: Vec<_> =
+            uses.filter(|kind| object.template.is(*kind)).map(|kind| (kind, true)).collect();
         let twin = carry::twin(object, &usage);
         let unbound = |wrapped| Unbound { kek: object.kek, wrapped, twin };
         Ok(self.wrapped_of(by)?.map(unbound))
@@ -547,7 +552,7 @@ impl Token {
 }
 
 /// Adds what a key's template demands of the keys it makes; a contradiction is refused (section 4.7).
-fn impose(template: &mut Template, required: &Template) -> Result {
+pub(crate) fn impose(template: &mut Template, required: &Template) -> Result {
     for attribute in required {
         match template.get(attribute.kind) {
             Some(value) if *value != attribute.value => {

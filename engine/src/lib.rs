@@ -14,6 +14,7 @@ pub mod check;
 mod data;
 pub mod desk;
 mod directory;
+mod encapsulation;
 pub mod error;
 pub mod event;
 pub mod fault;

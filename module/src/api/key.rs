@@ -2,7 +2,7 @@
 
 use crate::abi::wire::{Caller, Output, Place};
 use tandem_engine::error::Result;
-use tandem_engine::step::Bytes;
+use tandem_engine::step::{Bytes, Output as Sent, Room};
 use tandem_values::{Handle, Mechanism, Template, ck::*};
 
 /// Where a key's handle goes.
@@ -72,26 +72,37 @@ pub fn derive(
 
 /// C_EncapsulateKey.
 pub fn encapsulate(
-    _session: Caller<'_>,
-    _mechanism: Mechanism,
-    _public: Handle,
-    _template: Template,
-    _out: Output<'_>,
-    _key: PutKey<'_>,
+    session: Caller<'_>,
+    mechanism: Mechanism,
+    public: Handle,
+    template: Template,
+    out: Output<'_>,
+    key: PutKey<'_>,
 ) -> Result {
-    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+    let room = out.room().map_or(Room::Query, Room::Bytes);
+    match session.encapsulate(&mechanism, public, &template, room)? {
+        (Sent::Bytes(ciphertext), secret) => {
+            out.put(&ciphertext)?;
+            key.set(secret);
+            Ok(())
+        }
+        (Sent::Length(len), _) => out.needs(len),
+        (Sent::Short(len), _) => out.needs(len).and(Err(CKR_BUFFER_TOO_SMALL.into())),
+        _ => Err(CKR_GENERAL_ERROR.into()),
+    }
 }
 
 /// C_DecapsulateKey.
 pub fn decapsulate(
-    _session: Caller<'_>,
-    _mechanism: Mechanism,
-    _private: Handle,
-    _template: Template,
-    _ciphertext: Bytes,
-    _key: PutKey<'_>,
+    session: Caller<'_>,
+    mechanism: Mechanism,
+    private: Handle,
+    template: Template,
+    ciphertext: Bytes,
+    key: PutKey<'_>,
 ) -> Result {
-    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+    key.set(session.decapsulate(&mechanism, private, &ciphertext, &template)?);
+    Ok(())
 }
 
 /// C_WrapKeyAuthenticated.
