@@ -166,14 +166,6 @@ fn rules_for_keys() {
 }
 
 #[test]
-fn what_this_version_does_not_serve() {
-    assert_eq!(
-        token("allow_host_keygen = true"),
-        "/t.toml:4: token.allow_host_keygen: true is not served by this version of Tandem; write false"
-    );
-}
-
-#[test]
 fn paths() {
     assert_eq!(
         broken("/var/lib/tandem/dnssec", "state"),

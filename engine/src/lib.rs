@@ -8,6 +8,7 @@ mod abilities;
 mod admin;
 mod adopt;
 pub mod backup;
+mod bare;
 mod batch;
 pub mod carry;
 pub mod check;

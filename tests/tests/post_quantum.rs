@@ -15,6 +15,11 @@ use tandem_tests::{Demo, Vendor, Wanted, alone, application, initialised, refuse
 
 use Vendor::{Kryoptic, SoftHsm};
 
+/// Kryoptic doesn't wrap keys of these types, so their values must be allowed to pass through the host.
+fn kryoptic() -> Wanted {
+    Wanted::over(&[Kryoptic, Kryoptic]).with("allow_host_keygen=true")
+}
+
 const DATA: &[u8] = b"what is signed";
 
 /// A kind of key that signs.
@@ -155,7 +160,7 @@ fn sends(name: &str, (one, to): (&Session, Pair), (other, by): (&Session, Pair))
 
 #[test]
 fn signing_keys_are_one_key_on_every_member() {
-    alone(&Wanted::over(&[Kryoptic, Kryoptic]), |demo| {
+    alone(&kryoptic(), |demo| {
         let (first, session) = application();
         let signers = signers();
         for signer in &signers {
@@ -183,7 +188,7 @@ fn signing_keys_are_one_key_on_every_member() {
 
 #[test]
 fn keys_that_are_sent_to_are_one_key_on_every_member() {
-    alone(&Wanted::over(&[Kryoptic, Kryoptic]), |demo| {
+    alone(&kryoptic(), |demo| {
         let (first, session) = application();
         let mut before = Vec::new();
         for (name, set, len) in KEMS {
@@ -227,7 +232,7 @@ fn only_one_member(demo: &Demo, work: impl Fn(&Session)) {
 
 #[test]
 fn what_is_sent_is_a_key_like_any_other() {
-    alone(&Wanted::over(&[Kryoptic, Kryoptic]), |demo| {
+    alone(&kryoptic(), |demo| {
         let (_application, session) = application();
         let pair = make_kem(&session, "kem", MlKemParameterSetType::ML_KEM_768);
         // A token key is on every member, and is what the other side has.
@@ -289,7 +294,7 @@ fn what_is_sent_is_a_key_like_any_other() {
 
 #[test]
 fn another_key_of_the_same_name_is_not_taken_for_it() {
-    alone(&Wanted::over(&[Kryoptic, Kryoptic]), |demo| {
+    alone(&kryoptic(), |demo| {
         let (first, session) = application();
         make_kem(&session, "kem", MlKemParameterSetType::ML_KEM_768);
         make_signer(&session, &signers()[1]);
@@ -315,7 +320,7 @@ fn another_key_of_the_same_name_is_not_taken_for_it() {
 
 #[test]
 fn everything_comes_back_from_a_bundle() {
-    alone(&Wanted::over(&[Kryoptic, Kryoptic]), |demo| {
+    alone(&kryoptic(), |demo| {
         let (first, session) = application();
         let signers = signers();
         let mut published = Vec::new();
@@ -334,7 +339,7 @@ fn everything_comes_back_from_a_bundle() {
             fs::remove_dir_all(demo.dir().join(gone)).expect("a folder");
         }
 
-        let new = Demo::unpaired(&Wanted::over(&[Kryoptic, Kryoptic]), &demo.dir().join("new"));
+        let new = Demo::unpaired(&kryoptic(), &demo.dir().join("new"));
         new.report(&["restore", &bundle, "--shares", &shares]);
         assert_eq!(new.report(&["verify"])["verified"], true);
         // SAFETY: no other thread of this program reads the environment now.
@@ -356,6 +361,29 @@ fn everything_comes_back_from_a_bundle() {
         }
         let kem = find(&session, "kem");
         assert_eq!(receive(&session, kem.private, &sent), secret, "what was sent before the fire");
+    });
+}
+
+#[test]
+fn nothing_passes_through_the_host_that_may_not() {
+    alone(&Wanted::over(&[Kryoptic, Kryoptic]), |demo| {
+        let (_application, session) = application();
+        let (name, set, _) = KEMS[1];
+        let named = [Attribute::Token(true), Attribute::Id(name.into())];
+        let public = [&named[..], &[Attribute::ParameterSet(set.into())]].concat();
+        let (made, said) =
+            demo.logged(|| session.generate_key_pair(&Mechanism::MlKemKeyPairGen, &public, &named));
+        assert_eq!(rv(made), RvError::KeyNotWrappable);
+        assert!(said.iter().any(|line| line.contains("allow_host_keygen = true")), "{said:?}");
+        for member in ["a", "b"] {
+            let found = demo.direct(member).find_objects(&named[1..]).expect("a search");
+            assert!(found.is_empty(), "{member} holds half of a key");
+        }
+        // Keys of a session stay where they are made.
+        let public = [Attribute::ParameterSet(set.into())];
+        let made = session.generate_key_pair(&Mechanism::MlKemKeyPairGen, &public, &[]);
+        let (public, private) = made.expect("a session's pair");
+        sends(name, (&session, Pair { public, private }), (&session, Pair { public, private }));
     });
 }
 
