@@ -157,7 +157,7 @@ fn rules_for_keys() {
     assert_eq!(
         rule("type = \"ec:p257\"\nhold = \"on-demand\""),
         "/t.toml:6: token.rule.type: \"ec:p257\" is no type of key; write ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, \
-         aes:128|192|256 or generic:BYTES; or leave it out, for keys of any type"
+         ml-dsa:44|65|87, slh-dsa:sha2-128s (and the like), ml-kem:512|768|1024, aes:128|192|256 or generic:BYTES; or leave it out, for keys of any type"
     );
     assert_eq!(
         member("loaded_max = 0"),

@@ -6,7 +6,7 @@ use crate::case::{Cases, Need};
 use crate::key::{Sort, Usage};
 use crate::token::Token;
 use crate::value::Mechanism;
-use crate::work::{Recipe, Task, Work};
+use crate::work::{ROOM, Recipe, Task, Work};
 use tandem_values::ck::*;
 
 /// A mechanism that nobody has.
@@ -60,7 +60,7 @@ fn with_key(work: Work, _: &Recipe) -> bool {
 
 const ASPECTS: &[Aspect] = &[
     row(About::Whole, "a single part", always, |token, task| {
-        let mut out = Out::room(1024);
+        let mut out = Out::room(ROOM);
         task.init().ok()?;
         task.whole(&mut out).ok()?;
         if is_verify(task) { Ok(()) } else { task.accept(token, out.bytes()) }
@@ -91,18 +91,18 @@ const ASPECTS: &[Aspect] = &[
     row(About::Whole, "no data", |_, recipe| recipe.parts, no_data),
     row(About::Whole, "it ends the operation", always, |_, task| {
         task.init().ok()?;
-        task.whole(&mut Out::room(1024)).ok()?;
-        task.whole(&mut Out::room(1024)).is(CKR_OPERATION_NOT_INITIALIZED)
+        task.whole(&mut Out::room(ROOM)).ok()?;
+        task.whole(&mut Out::room(ROOM)).is(CKR_OPERATION_NOT_INITIALIZED)
     }),
     row(About::Whole, "without C_…Init", always, |_, task| {
-        task.whole(&mut Out::room(1024)).is(CKR_OPERATION_NOT_INITIALIZED)
+        task.whole(&mut Out::room(ROOM)).is(CKR_OPERATION_NOT_INITIALIZED)
     }),
     row(About::Update, "without C_…Init", in_parts, |_, task| {
         let data = Data::from(&task.input);
-        task.update(data, &mut Out::room(1024)).is(CKR_OPERATION_NOT_INITIALIZED)
+        task.update(data, &mut Out::room(ROOM)).is(CKR_OPERATION_NOT_INITIALIZED)
     }),
     row(About::Last, "without C_…Init", in_parts, |_, task| {
-        task.last(&mut Out::room(1024)).is(CKR_OPERATION_NOT_INITIALIZED)
+        task.last(&mut Out::room(ROOM)).is(CKR_OPERATION_NOT_INITIALIZED)
     }),
     row(About::Init, "while the same kind of operation is active", always, |_, task| {
         task.init().ok()?;
@@ -110,8 +110,8 @@ const ASPECTS: &[Aspect] = &[
     }),
     row(About::Whole, "it can't end what was begun in parts", in_parts, |_, task| {
         task.init().ok()?;
-        task.update((&task.input).into(), &mut Out::room(1024)).ok()?;
-        task.whole(&mut Out::room(1024)).refused()
+        task.update((&task.input).into(), &mut Out::room(ROOM)).ok()?;
+        task.whole(&mut Out::room(ROOM)).refused()
     }),
     row(About::Init, "no such mechanism", always, |_, task| {
         task.init_with(&mut Mechanism::plain(NO_SUCH), task.key).is(CKR_MECHANISM_INVALID)?;
@@ -154,8 +154,8 @@ const ASPECTS: &[Aspect] = &[
         let second = Task::of(token, other.handle, task.work(), task.recipe)?;
         task.init().ok()?;
         second.init().ok()?;
-        task.whole(&mut Out::room(1024)).ok()?;
-        second.whole(&mut Out::room(1024)).ok()
+        task.whole(&mut Out::room(ROOM)).ok()?;
+        second.whole(&mut Out::room(ROOM)).ok()
     }),
 ];
 
@@ -206,18 +206,18 @@ fn is_verify(task: &Task<'_>) -> bool {
 
 /// There must be no active operation.
 fn is_over(task: &Task<'_>) -> Verdict {
-    task.whole(&mut Out::room(1024)).is(CKR_OPERATION_NOT_INITIALIZED)
+    task.whole(&mut Out::room(ROOM)).is(CKR_OPERATION_NOT_INITIALIZED)
 }
 
 /// An active operation is ended; another can be begun, and comes to its end.
 fn cancels(token: &Token<'_>, task: &Task<'_>, cancel: impl Fn(&Task<'_>) -> Verdict) -> Verdict {
     task.init().ok()?;
     if task.recipe.parts {
-        task.update((&task.input).into(), &mut Out::room(1024)).ok()?;
+        task.update((&task.input).into(), &mut Out::room(ROOM)).ok()?;
     }
     cancel(task)?;
     is_over(task)?;
-    let mut out = Out::room(1024);
+    let mut out = Out::room(ROOM);
     task.init().ok()?;
     task.whole(&mut out).ok()?;
     if is_verify(task) { Ok(()) } else { task.accept(token, out.bytes()) }
@@ -252,7 +252,7 @@ fn short_buffer(token: &Token<'_>, task: &Task<'_>) -> Verdict {
 
 /// Feeds all of the data; answers what came.
 fn fed(task: &Task<'_>) -> Verdict<Vec<u8>> {
-    let mut out = Out::room(1024);
+    let mut out = Out::room(ROOM);
     task.init().ok()?;
     task.update((&task.input).into(), &mut out).ok()?;
     Ok(out.bytes().to_vec())
@@ -288,7 +288,7 @@ fn last_short(token: &Token<'_>, task: &Task<'_>) -> Verdict {
 /// Nothing is data, too. What comes of it is undone by the other function, where there is one.
 fn no_data(token: &Token<'_>, task: &Task<'_>) -> Verdict {
     let nothing = task.emptied(token)?;
-    let mut out = Out::room(1024);
+    let mut out = Out::room(ROOM);
     nothing.init().ok()?;
     nothing.whole(&mut out).ok()?;
     if is_verify(&nothing) { Ok(()) } else { nothing.accept(token, out.bytes()) }
@@ -304,14 +304,14 @@ fn bad_length(_: &Token<'_>, task: &Task<'_>) -> Verdict {
     };
     task.init().ok()?;
     let data = vec![7; len];
-    task.whole_of((&data).into(), &mut Out::room(1024)).is_one_of(wanted)?;
+    task.whole_of((&data).into(), &mut Out::room(ROOM)).is_one_of(wanted)?;
     is_over(task)
 }
 
 /// Which of several null pointers is told of first isn't said, nor whether the operation ends.
 fn nulls(_: &Token<'_>, task: &Task<'_>) -> Verdict {
     task.init().ok()?;
-    task.whole_of(Data::null(16), &mut Out::room(1024)).is(CKR_ARGUMENTS_BAD)?;
+    task.whole_of(Data::null(16), &mut Out::room(ROOM)).is(CKR_ARGUMENTS_BAD)?;
     if !is_verify(task) {
         let answer = task.init();
         answer.is_one_of(&[CKR_OK, CKR_OPERATION_ACTIVE])?;

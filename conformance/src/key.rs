@@ -28,6 +28,10 @@ pub enum Sort {
     Edwards,
     /// RSA of 2,048 bits.
     Rsa,
+    /// ML-DSA-65.
+    MlDsa,
+    /// SLH-DSA-SHA2-128f.
+    SlhDsa,
 }
 
 /// What a key may do.
@@ -57,6 +61,8 @@ impl Sort {
             Self::Ec => CKM_EC_KEY_PAIR_GEN,
             Self::Edwards => CKM_EC_EDWARDS_KEY_PAIR_GEN,
             Self::Rsa => CKM_RSA_PKCS_KEY_PAIR_GEN,
+            Self::MlDsa => CKM_ML_DSA_KEY_PAIR_GEN,
+            Self::SlhDsa => CKM_SLH_DSA_KEY_PAIR_GEN,
         }
     }
 
@@ -65,13 +71,13 @@ impl Sort {
     pub const fn other(self) -> Self {
         match self {
             Self::None | Self::Aes | Self::Secret => Self::Ec,
-            Self::Ec | Self::Edwards | Self::Rsa => Self::Aes,
+            Self::Ec | Self::Edwards | Self::Rsa | Self::MlDsa | Self::SlhDsa => Self::Aes,
         }
     }
 
     /// True if it is two keys.
     pub const fn is_pair(self) -> bool {
-        matches!(self, Self::Ec | Self::Edwards | Self::Rsa)
+        matches!(self, Self::Ec | Self::Edwards | Self::Rsa | Self::MlDsa | Self::SlhDsa)
     }
 
     /// The template of the public key, or of the only one.
@@ -91,6 +97,12 @@ impl Sort {
             Self::Ec => template! { CKA_EC_PARAMS: &P256, CKA_TOKEN: false, CKA_VERIFY: may },
             Self::Edwards => {
                 template! { CKA_EC_PARAMS: &ED25519, CKA_TOKEN: false, CKA_VERIFY: may }
+            }
+            Self::MlDsa => {
+                template! { CKA_PARAMETER_SET: CKP_ML_DSA_65, CKA_TOKEN: false, CKA_VERIFY: may }
+            }
+            Self::SlhDsa => {
+                template! { CKA_PARAMETER_SET: CKP_SLH_DSA_SHA2_128F, CKA_TOKEN: false, CKA_VERIFY: may }
             }
             Self::Rsa => template! {
                 CKA_MODULUS_BITS: 2048, CKA_PUBLIC_EXPONENT: &[1, 0, 1], CKA_TOKEN: false,

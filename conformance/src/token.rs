@@ -163,7 +163,7 @@ impl<'a> Token<'a> {
         key: CK_OBJECT_HANDLE,
         data: &[u8],
     ) -> Verdict<Vec<u8>> {
-        let mut out = Out::room(8192);
+        let mut out = Out::room(crate::work::ROOM);
         self.module.C_SignInit(session, &mut mechanism.clone(), key).prepares()?;
         self.module.C_Sign(session, data.into(), &mut out).prepares()?;
         Ok(out.bytes().to_vec())

@@ -62,6 +62,9 @@ impl Work {
     }
 }
 
+/// Room for whatever comes: a signature of SLH-DSA is the longest.
+pub const ROOM: usize = 64 << 10;
+
 /// A mechanism, and what there is to know of it.
 #[derive(Clone, Copy)]
 pub struct Recipe {
@@ -108,7 +111,7 @@ pub const DIGESTS: [Recipe; 6] = [
 ];
 
 /// Signatures and MACs.
-pub const SIGNATURES: [Recipe; 10] = [
+pub const SIGNATURES: [Recipe; 14] = [
     plain!(CKM_SHA_1_HMAC, Sort::Secret),
     plain!(CKM_SHA256_HMAC, Sort::Secret),
     plain!(CKM_SHA512_HMAC, Sort::Secret),
@@ -127,6 +130,10 @@ pub const SIGNATURES: [Recipe; 10] = [
         )
     },
     Recipe { parts: false, ..plain!(CKM_EDDSA, Sort::Edwards) },
+    Recipe { fixed: false, ..plain!(CKM_ML_DSA, Sort::MlDsa) },
+    Recipe { fixed: false, ..plain!(CKM_HASH_ML_DSA_SHA512, Sort::MlDsa) },
+    Recipe { fixed: false, ..plain!(CKM_SLH_DSA, Sort::SlhDsa) },
+    Recipe { fixed: false, ..plain!(CKM_HASH_SLH_DSA_SHA256, Sort::SlhDsa) },
 ];
 
 /// Ciphers.
@@ -222,7 +229,7 @@ impl<'a> Task<'a> {
             Work::Encrypt | Work::Digest | Work::Sign => {
                 let mut whole = task(text, None);
                 if recipe.fixed {
-                    let mut out = Out::room(1024);
+                    let mut out = Out::room(ROOM);
                     whole.init().prepares()?;
                     whole.whole(&mut out).prepares()?;
                     whole.wanted = Some(out.bytes().to_vec());
@@ -312,11 +319,11 @@ impl<'a> Task<'a> {
         let mut all = Vec::new();
         self.init().ok()?;
         for part in self.input.chunks(size) {
-            let mut out = Out::room(1024);
+            let mut out = Out::room(ROOM);
             self.update(part.into(), &mut out).ok()?;
             all.extend_from_slice(out.bytes());
         }
-        let mut out = Out::room(1024);
+        let mut out = Out::room(ROOM);
         self.last(&mut out).ok()?;
         if self.work != Work::Verify {
             all.extend_from_slice(out.bytes());
@@ -340,7 +347,7 @@ impl<'a> Task<'a> {
             input: if self.work == Work::Encrypt { got.to_vec() } else { self.input.clone() },
             wanted: (self.work == Work::Sign).then(|| got.to_vec()),
         };
-        let mut out = Out::room(1024);
+        let mut out = Out::room(ROOM);
         other.init().ok()?;
         other.whole(&mut out).ok()?;
         if self.work == Work::Encrypt {

@@ -540,7 +540,7 @@ fn calls_out_of_turn_are_named() {
             broken.expect("C_CancelFunction", CKR_FUNCTION_NOT_PARALLEL, |raw, s| {
                 call!(raw, C_CancelFunction(s))
             });
-            broken.expect("C_GetOperationState", CKR_FUNCTION_NOT_SUPPORTED, |raw, s| {
+            broken.expect("C_GetOperationState", CKR_OPERATION_NOT_INITIALIZED, |raw, s| {
                 call!(raw, C_GetOperationState(s, out, &raw mut len))
             });
             broken.expect("C_WaitForSlotEvent", CKR_NO_EVENT, |raw, _| {

@@ -60,13 +60,13 @@ fn over(demo: &Demo) -> Command {
     command
 }
 
-/// Functions of 3.2 and of operations' states that Tandem doesn't serve (docs/support.md).
+/// Functions of 3.2 that Tandem doesn't serve (docs/support.md).
 const NOT_SERVED: [&str; 5] = [
-    "C_GetOperationState",
-    "C_SetOperationState",
-    "C_GetSessionValidationFlags",
-    "C_EncapsulateKey",
-    "C_DecapsulateKey",
+    "C_WrapKeyAuthenticated",
+    "C_UnwrapKeyAuthenticated",
+    "C_AsyncComplete",
+    "C_AsyncGetID",
+    "C_AsyncJoin",
 ];
 
 /// What Tandem doesn't pass though each of its members does.

@@ -60,9 +60,13 @@ fn secret(cases: &mut Cases) {
 }
 
 fn pairs(cases: &mut Cases) {
-    for (sort, sign) in
-        [(Sort::Ec, CKM_ECDSA_SHA256), (Sort::Rsa, CKM_SHA256_RSA_PKCS), (Sort::Edwards, CKM_EDDSA)]
-    {
+    for (sort, sign) in [
+        (Sort::Ec, CKM_ECDSA_SHA256),
+        (Sort::Rsa, CKM_SHA256_RSA_PKCS),
+        (Sort::Edwards, CKM_EDDSA),
+        (Sort::MlDsa, CKM_ML_DSA),
+        (Sort::SlhDsa, CKM_SLH_DSA),
+    ] {
         let needs = [
             Need::Mechanism(sort.generator(), CKF_GENERATE_KEY_PAIR),
             Need::Mechanism(sign, CKF_SIGN | CKF_VERIFY),
