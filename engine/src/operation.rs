@@ -486,7 +486,7 @@ impl Session {
         for _ in 0..LOST_MAX {
             let answer = match at_once(self.token(), activity, station, step, room) {
                 Some(answer) => answer,
-                None => replay(self.token(), activity, station)
+                None => replay(self.token(), activity, station, step)
                     .and_then(|()| ask_here(self.token(), activity, step, room)),
             };
             match answer {
@@ -564,9 +564,20 @@ fn forget_place(station: &Station, held: &Held, fault: Fault) {
 }
 
 /// Brings a member to where the operation stands. What the application already has must come out again.
-fn replay(token: &Token, activity: &mut Activity, station: &Arc<Station>) -> Answer {
+fn replay(
+    token: &Token,
+    activity: &mut Activity,
+    station: &Arc<Station>,
+    next: &Step<Held>,
+) -> Answer {
     activity.abandon();
     let place = station.lease()?;
+    if !activity.asked.is_empty() {
+        // Looking for a key is proving it, which can't be done beside operations of the same kind.
+        for held in &activity.keys(next) {
+            token.place(&place, held).inspect_err(|_| place.spoil())?;
+        }
+    }
     for asked in &activity.asked {
         let room = Room::Bytes(released(&asked.output).len().saturating_add(1_024));
         // Looking for a key is proving it, which may have been left half-way.
@@ -634,6 +645,11 @@ fn at_once(
 /// Asks a step where the operation stands, as one more call there.
 fn ask_on(place: &Lease, token: &Token, step: &Step<Held>, room: Room) -> Answer<Output> {
     let _flight = place.station().load.begin();
+    if let Some(held) = key_of(step) {
+        // Looking for a key is proving it, which can't be done in a session where an operation of the same kind is active.
+        let aside = place.station().lease()?;
+        token.place(&aside, held).inspect_err(|_| aside.spoil())?;
+    }
     ask_at(place, token, step, room)
 }
 
