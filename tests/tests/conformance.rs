@@ -61,13 +61,7 @@ fn over(demo: &Demo) -> Command {
 }
 
 /// Functions of 3.2 that Tandem doesn't serve (docs/support.md).
-const NOT_SERVED: [&str; 5] = [
-    "C_WrapKeyAuthenticated",
-    "C_UnwrapKeyAuthenticated",
-    "C_AsyncComplete",
-    "C_AsyncGetID",
-    "C_AsyncJoin",
-];
+const NOT_SERVED: [&str; 3] = ["C_AsyncComplete", "C_AsyncGetID", "C_AsyncJoin"];
 
 /// What Tandem doesn't pass though each of its members does.
 fn worse(tandem: &Rows, members: &[&Rows]) -> Vec<String> {

@@ -141,6 +141,37 @@ fn authenticated(cases: &mut Cases) {
             token.shows(s, copy.value, CKA_VALUE, &[5; 32])
         },
     );
+    cases.add(
+        "C_WrapKeyAuthenticated",
+        "it is what C_WrapKey makes, and the tag apart",
+        &needs,
+        move |token| {
+            let session = token.session()?;
+            let (s, module, by) =
+                (session.handle, token.module, token.key(Sort::Aes, Usage::All)?.private);
+            let (key, mut wrapped, mut whole) =
+                (readable(token, s)?, Out::room(128), Out::room(128));
+            let mut mechanism = gcm();
+            module
+                .C_WrapKeyAuthenticated(
+                    s,
+                    &mut mechanism,
+                    by,
+                    key,
+                    b"associated".into(),
+                    &mut wrapped,
+                )
+                .ok()?;
+            let mut plain = Mechanism::gcm(&[1; 12], b"associated", 128);
+            module.C_WrapKey(s, &mut plain, by, key, &mut whole).prepares()?;
+            let tag = mechanism.parameter.behind(4);
+            crate::answer::same(
+                "what was wrapped, and its tag",
+                &[wrapped.bytes(), tag].concat(),
+                whole.bytes(),
+            )
+        },
+    );
     cases.add("C_UnwrapKeyAuthenticated", "other associated data", &needs, move |token| {
         let session = token.session()?;
         let (s, module, by) =
