@@ -233,7 +233,7 @@ fn only_one_member(demo: &Demo, work: impl Fn(&Session)) {
 #[test]
 fn what_is_sent_is_a_key_like_any_other() {
     alone(&kryoptic(), |demo| {
-        let (_application, session) = application();
+        let (first, session) = application();
         let pair = make_kem(&session, "kem", MlKemParameterSetType::ML_KEM_768);
         // A token key is on every member, and is what the other side has.
         let kept = [
@@ -278,7 +278,7 @@ fn what_is_sent_is_a_key_like_any_other() {
         let signer = make_signer(&session, &signers()[0]);
         refuses(signer.private, "a key that signs", RvError::KeyTypeInconsistent);
         let session_data = [Attribute::Token(true)];
-        let reader = _application.open(false);
+        let reader = first.open(false);
         let answer = reader.encapsulate_key(&kem, pair.public, &session_data);
         refused("a session that only reads", answer, &[RvError::SessionReadOnly]);
         assert!(matches!(

@@ -89,7 +89,7 @@ pub fn encapsulate(
             Ok(())
         }
         (Sent::Length(len), _) => out.needs(len),
-        (Sent::Short(len), _) => out.needs(len).and(Err(CKR_BUFFER_TOO_SMALL.into())),
+        (Sent::Short(len), _) => out.needs(len).and_then(|()| Err(CKR_BUFFER_TOO_SMALL.into())),
         _ => Err(CKR_GENERAL_ERROR.into()),
     }
 }

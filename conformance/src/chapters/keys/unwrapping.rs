@@ -102,12 +102,15 @@ fn unwrap_templates(cases: &mut Cases) {
     });
 }
 
+fn gcm() -> Mechanism {
+    Mechanism::new(CKM_AES_GCM, Mechanism::gcm_message(&[1; 12], &[0; 16]))
+}
+
 fn authenticated(cases: &mut Cases) {
     let needs = [
         Need::Function("C_WrapKeyAuthenticated"),
         Need::Mechanism(CKM_AES_GCM, CKF_WRAP | CKF_UNWRAP),
     ];
-    let gcm = || Mechanism::new(CKM_AES_GCM, Mechanism::gcm_message(&[1; 12], &[0; 16]));
     cases.add(
         "C_WrapKeyAuthenticated",
         "what is unwrapped is what was wrapped",
@@ -141,37 +144,8 @@ fn authenticated(cases: &mut Cases) {
             token.shows(s, copy.value, CKA_VALUE, &[5; 32])
         },
     );
-    cases.add(
-        "C_WrapKeyAuthenticated",
-        "it is what C_WrapKey makes, and the tag apart",
-        &needs,
-        move |token| {
-            let session = token.session()?;
-            let (s, module, by) =
-                (session.handle, token.module, token.key(Sort::Aes, Usage::All)?.private);
-            let (key, mut wrapped, mut whole) =
-                (readable(token, s)?, Out::room(128), Out::room(128));
-            let mut mechanism = gcm();
-            module
-                .C_WrapKeyAuthenticated(
-                    s,
-                    &mut mechanism,
-                    by,
-                    key,
-                    b"associated".into(),
-                    &mut wrapped,
-                )
-                .ok()?;
-            let mut plain = Mechanism::gcm(&[1; 12], b"associated", 128);
-            module.C_WrapKey(s, &mut plain, by, key, &mut whole).prepares()?;
-            let tag = mechanism.parameter.behind(4);
-            crate::answer::same(
-                "what was wrapped, and its tag",
-                &[wrapped.bytes(), tag].concat(),
-                whole.bytes(),
-            )
-        },
-    );
+    let what = "it is what C_WrapKey makes, and the tag apart";
+    cases.add("C_WrapKeyAuthenticated", what, &needs, tag_apart);
     cases.add("C_UnwrapKeyAuthenticated", "other associated data", &needs, move |token| {
         let session = token.session()?;
         let (s, module, by) =
@@ -195,4 +169,23 @@ fn authenticated(cases: &mut Cases) {
             CKR_ENCRYPTED_DATA_INVALID,
         ])
     });
+}
+
+/// The tag stands where the parameter has its place, and not behind what was wrapped.
+fn tag_apart(token: &Token<'_>) -> Verdict {
+    let session = token.session()?;
+    let (s, module, by) = (session.handle, token.module, token.key(Sort::Aes, Usage::All)?.private);
+    let (key, mut wrapped, mut whole) = (readable(token, s)?, Out::room(128), Out::room(128));
+    let mut mechanism = gcm();
+    module
+        .C_WrapKeyAuthenticated(s, &mut mechanism, by, key, b"associated".into(), &mut wrapped)
+        .ok()?;
+    let mut plain = Mechanism::gcm(&[1; 12], b"associated", 128);
+    module.C_WrapKey(s, &mut plain, by, key, &mut whole).prepares()?;
+    let tag = mechanism.parameter.behind(4);
+    crate::answer::same(
+        "what was wrapped, and its tag",
+        &[wrapped.bytes(), tag].concat(),
+        whole.bytes(),
+    )
 }
