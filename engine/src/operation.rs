@@ -14,7 +14,7 @@ use crate::inquiry::Inquiry;
 use crate::object::{Object, ObjectId};
 use crate::session::Session;
 use crate::station::{Lease, Station};
-use crate::step::{Output, Room, Step, Verb};
+use crate::step::{Bytes, Output, Room, Step, Verb};
 use crate::token::Token;
 use crate::waking::LOST_MAX;
 use smallvec::SmallVec;
@@ -36,6 +36,8 @@ pub(crate) struct Activity {
 struct Active {
     verb: Verb,
     mechanism: u64,
+    /// The signature that it was begun with (C_VerifySignatureInit).
+    signature: Option<Bytes>,
     /// True once it has been fed a part: then it doesn't end in a single one.
     in_parts: bool,
 }
@@ -136,11 +138,31 @@ impl Activity {
         }
     }
 
+    /// A step that ends a verification whose signature came first, with the signature: some members want it last.
+    fn signed(&self, step: Step) -> Step {
+        let known = |verb: Verb| {
+            let active = self.active.iter().find(|active| active.verb == verb);
+            active.and_then(|active| active.signature.clone()).unwrap_or_default()
+        };
+        match step {
+            Step::Check(verb @ Verb::VerifySignature, data, _) => {
+                Step::Check(verb, data, known(verb))
+            }
+            Step::CheckLast(verb @ Verb::VerifySignature, _) => Step::CheckLast(verb, known(verb)),
+            step => step,
+        }
+    }
+
     /// Keeps a step that was answered.
     fn keep(&mut self, step: Step<Held>, output: &Output, effect: &Effect, limit: usize) {
         match effect {
             Effect::Begins(verb, mechanism) => {
-                self.active.push(Active { verb: *verb, mechanism: *mechanism, in_parts: false });
+                let signature = match &step {
+                    Step::Init { signature, .. } => signature.clone(),
+                    _ => None,
+                };
+                let (verb, mechanism) = (*verb, *mechanism);
+                self.active.push(Active { verb, mechanism, signature, in_parts: false });
             }
             Effect::Goes(verbs) => {
                 let fed = self.active.iter_mut().filter(|active| verbs.contains(&active.verb));
@@ -179,6 +201,24 @@ impl Activity {
     fn abandon(&mut self) {
         if let Some(place) = self.place.take() {
             place.spoil();
+        }
+    }
+
+    /// Ends operations whose key was destroyed, but for the one that a step is about: they can't move, and keep none that can.
+    fn forget_destroyed(&mut self, token: &Token, step: &Step<Held>) {
+        let is_gone = |held: &Held| match held {
+            Held::Token(entry) => matches!(token.shelf.by_id(entry.object.id), Ok(None)),
+            Held::Transient(_) => false,
+        };
+        let gone = self.asked.iter().filter_map(|asked| match &asked.step {
+            Step::Init { verb, key: Some(held), .. } if !concerns(step, *verb) && is_gone(held) => {
+                Some(*verb)
+            }
+            _ => None,
+        });
+        for verb in gone.collect::<Vec<_>>() {
+            self.asked.retain(|asked| !concerns(&asked.step, verb));
+            self.end(verb);
         }
     }
 
@@ -287,7 +327,7 @@ impl Session {
             end_failed(&mut activity, &effect);
             return Err(CKR_OPERATION_NOT_INITIALIZED.into());
         }
-        let step = match self.resolve(step) {
+        let step = match self.resolve(activity.signed(step)) {
             Ok(step) => step,
             Err(error) => {
                 end_failed(&mut activity, &effect);
@@ -458,6 +498,7 @@ impl Session {
                 }
             }
         }
+        activity.forget_destroyed(token, step);
         let keys = activity.keys(step);
         for station in token.holders_in_turn(&keys) {
             if inquiry.has_asked(&station) {
