@@ -157,7 +157,7 @@ fn rules_for_keys() {
     assert_eq!(
         rule("type = \"ec:p257\"\nhold = \"on-demand\""),
         "/t.toml:6: token.rule.type: \"ec:p257\" is no type of key; write ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, \
-         aes:128|192|256 or generic:BYTES; or leave it out, for keys of any type"
+         ml-dsa:44|65|87, slh-dsa:sha2-128s (and the like), ml-kem:512|768|1024, aes:128|192|256 or generic:BYTES; or leave it out, for keys of any type"
     );
     assert_eq!(
         member("loaded_max = 0"),
@@ -221,14 +221,6 @@ fn keys_in_stock_live_where_the_rules_for_their_type_say() {
     let keys: Vec<_> =
         config.tokens[0].stock.keys.iter().map(|key| (key.count, key.hold)).collect();
     assert_eq!(keys, [(5, OnDemand), (2, Resident), (1, Resident)]);
-}
-
-#[test]
-fn what_this_version_does_not_serve() {
-    assert_eq!(
-        token("allow_host_keygen = true"),
-        "/t.toml:4: token.allow_host_keygen: true is not served by this version of Tandem; write false"
-    );
 }
 
 #[test]

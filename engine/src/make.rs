@@ -4,6 +4,7 @@
 //! Until the event is in the log nothing exists: what stands on the maker is a session object that goes with its
 //! session. From then on the object can't be lost.
 
+use crate::bare;
 use crate::carry;
 use crate::check::{self, Purpose};
 use crate::desk::Desk;
@@ -173,6 +174,7 @@ impl Token {
 
     /// Wraps a fresh private or secret key that stands on a member, and learns how it will be known again.
     pub(crate) fn wrap_fresh(
+        &self,
         desk: &Desk<'_>,
         station: &Station,
         object: &mut Object,
@@ -181,6 +183,11 @@ impl Token {
         let ring = station
             .ring_in(desk.life)
             .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
+        if self.is_carried_bare(&object.template) {
+            let wrapped = bare::wrap(desk, ring.kek(Kek::Bare), key)?;
+            object.kek = Some(Kek::Bare);
+            return Ok(wrapped);
+        }
         let kek = kek_for(&object.template);
         let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
         if object.class() == CKO_SECRET_KEY
@@ -189,9 +196,26 @@ impl Token {
         {
             return Err(Fault::new(Call::Wrap, CKR_KEY_NOT_WRAPPABLE));
         }
-        let wrapped = carry::wrap(desk, ring.kek(kek), key)?;
+        let wrapped = carry::wrap(desk, ring.kek(kek), key).map_err(|fault| {
+            if !(bare::is_meant(&object.template) && prove::is_refusal(fault)) {
+                return fault;
+            }
+            if object.is_token() {
+                log::warn!(
+                    "member {} doesn't wrap keys of this type ({fault}), so no other member could hold this one; `allow_host_keygen = \
+                     true` lets their values pass through the memory of this host",
+                    desk.name()
+                );
+            }
+            Fault::new(Call::Wrap, CKR_KEY_NOT_WRAPPABLE)
+        })?;
         object.kek = Some(kek);
         Ok(wrapped)
+    }
+
+    /// True if a fresh key will be carried by its value.
+    pub(crate) fn is_carried_bare(&self, template: &Template) -> bool {
+        self.settings.allow_host_keygen && bare::is_meant(template)
     }
 
     /// The keyed fingerprint of a key that no public key speaks for.
@@ -357,6 +381,14 @@ impl Session {
             shown::complete(template, Origin::Generated(mechanism.kind));
             self.may_make(template)?;
         }
+        if self.token().is_carried_bare(&private) {
+            // The host has seen it.
+            private.merge(
+                &Template::new()
+                    .with(CKA_ALWAYS_SENSITIVE, false)
+                    .with(CKA_NEVER_EXTRACTABLE, false),
+            );
+        }
         Ok((public, private))
     }
 
@@ -369,13 +401,12 @@ impl Session {
         private: &Template,
     ) -> Answer<Vec<Draft>> {
         let desk = self.bench(station)?;
-        let working = !private.is(CKA_TOKEN);
-        let pair = desk.member.generate_pair(
-            desk.session,
-            mechanism,
-            &scratch(public, true),
-            &scratch(private, working),
-        );
+        let mut fresh = scratch(private, !private.is(CKA_TOKEN));
+        if token.is_carried_bare(private) {
+            fresh.set(CKA_SENSITIVE, false);
+        }
+        let pair =
+            desk.member.generate_pair(desk.session, mechanism, &scratch(public, true), &fresh);
         let pair = pair.map_err(|fault| {
             // Vendors have no better word for a curve that they don't know.
             let unknown = fault.may_be_the_request()
@@ -605,7 +636,7 @@ pub(crate) fn draft_of_key(
     if may_stay && token.settings.session_objects == SessionObjects::Pinned {
         return Ok(Draft { object, wrapped: None, scratch: desk.spot(handle) });
     }
-    let wrapped = match Token::wrap_fresh(desk, station, &mut object, handle) {
+    let wrapped = match token.wrap_fresh(desk, station, &mut object, handle) {
         Ok(wrapped) => Some(wrapped),
         Err(_) if may_stay && station.ring_in(desk.life).is_none() => None,
         // A session object that can't be wrapped may still work where it is; a token object may not be so.

@@ -37,6 +37,10 @@ pub enum Kek {
     /// AES-GCM, for the values of private data objects and certificates.
     #[n(3)]
     Data,
+    /// The same key as [`Self::Open`]. It wraps the value of a private key as a generic secret, for types that members don't wrap as
+    /// private keys: the value passes through the host's memory.
+    #[n(4)]
+    Bare,
 }
 
 /// Where members keep an object.

@@ -48,7 +48,7 @@ impl From<Kek> for RingKey {
         match kek {
             Kek::Private => Self::Private,
             Kek::Secret => Self::Secret,
-            Kek::Open => Self::Open,
+            Kek::Open | Kek::Bare => Self::Open,
             Kek::Data => Self::Data,
         }
     }

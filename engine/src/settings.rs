@@ -161,6 +161,8 @@ pub struct Settings {
     pub min_replicas: usize,
     /// C_InitToken, C_InitPIN and C_SetPIN are allowed.
     pub allow_init: bool,
+    /// The values of keys that members don't wrap may pass through the host's memory.
+    pub allow_host_keygen: bool,
     /// How the recovery is split.
     pub recovery: RecoverySettings,
     /// The most bytes of an operation that are kept so that it can move to another member.

@@ -340,13 +340,6 @@ impl Token {
         Session::new(Arc::clone(self), number, true)
     }
 
-    /// C_CloseAllSessions: the sessions are closed and the login ends.
-    pub fn close_all(&self) {
-        for session in self.open_sessions() {
-            session.close();
-        }
-    }
-
     /// The sessions that are open now.
     pub(crate) fn open_sessions(&self) -> Vec<Arc<Session>> {
         self.sessions.lock().values().filter_map(Weak::upgrade).collect()

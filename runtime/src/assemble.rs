@@ -33,6 +33,7 @@ pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
         },
         min_replicas: token.min_replicas,
         allow_init: token.allow_init,
+        allow_host_keygen: token.allow_host_keygen,
         recovery: settings::RecoverySettings {
             shares: token.recovery.shares,
             threshold: token.recovery.threshold,

@@ -115,6 +115,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             require_backup: RequireBackup::Off,
             min_replicas: options.min_replicas,
             allow_init: true,
+            allow_host_keygen: false,
             recovery: RecoverySettings { shares: 3, threshold: THRESHOLD },
             replay_bytes_max: options.replay_bytes_max,
             checkpoint_after: options.checkpoint_after,

@@ -132,7 +132,7 @@ impl Truth {
         let name = match object.kek? {
             Kek::Private => "private",
             Kek::Secret => "secret",
-            Kek::Open => "open",
+            Kek::Open | Kek::Bare => "open",
             Kek::Data => {
                 let (nonce, sealed) = wrapped.split_at_checked(12)?;
                 let context: [&[u8]; 2] = [nonce, &object.id.0];
