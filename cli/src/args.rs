@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Log(command::log::Args),
     /// Say whether the unused keys that are backed up last to the next backup and the one after it
     Runway(command::runway::Args),
+    /// Keys that are made ahead of need: how many there are, and how many are backed up; or make them
+    Stock(command::stock::Args),
     /// Who can bring the key ring back when every HSM is lost; new shares; the key ring on new HSMs
     Recovery(command::recovery::Args),
     /// The keys that wrap: rotate them, list them, end backups under old ones

@@ -9,6 +9,7 @@ mod kek;
 mod log;
 mod recovery;
 mod runway;
+mod stock;
 
 pub(crate) use backup::{
     BackupLine, BackupReport, BackupsReport, BundleReport, DrillReport, LeftOutLine, PickedReport,
@@ -19,6 +20,8 @@ pub(crate) use runway::{ReachLine, RunwayReport, StockLine, UseLine};
 
 pub(crate) use kek::{KekLine, KeksReport, RetiredReport, RotatedReport, RotationLine};
 pub(crate) use log::{AnchorLine, GoneLine, HeadLine, LogReport};
+pub(crate) use stock::{LevelLine, NamesReport, StockDropReport, StockFillReport, StockReport};
+
 pub(crate) use recovery::{CombinedReport, RecoveryReport, SplitLine, SplitReport};
 
 use serde::Serialize;
@@ -279,6 +282,8 @@ pub(crate) struct KeysReport {
     pub(crate) token: String,
     /// Its objects, in order of handle.
     pub(crate) objects: Vec<ObjectLine>,
+    /// How many objects more are in stock: `tandem stock`.
+    pub(crate) in_stock: usize,
 }
 
 /// `tandem verify`
@@ -315,6 +320,8 @@ pub(crate) struct ObjectLine {
     pub(crate) adopted: bool,
     /// `resident`: members have it as a token object; `on-demand`: while it is used.
     pub(crate) hold: &'static str,
+    /// The stock that it is in; null once it is an application's.
+    pub(crate) stock: Option<String>,
     /// On each member, in the order of the configuration.
     pub(crate) replicas: Vec<ReplicaLine>,
 }
@@ -331,6 +338,14 @@ pub(crate) struct ReplicaLine {
     pub(crate) reason: String,
 }
 
+/// How it is written where keys live.
+const fn hold(hold: Hold) -> &'static str {
+    match hold {
+        Hold::Resident => "resident",
+        Hold::OnDemand => "on-demand",
+    }
+}
+
 impl ObjectLine {
     pub(crate) fn of(object: &ObjectReport) -> Self {
         let template = &object.template;
@@ -345,10 +360,8 @@ impl ObjectLine {
             created_at: time(object.created_at_ms),
             backed_up: object.backed_up,
             adopted: object.adopted,
-            hold: match object.hold {
-                Hold::Resident => "resident",
-                Hold::OnDemand => "on-demand",
-            },
+            hold: hold(object.hold),
+            stock: object.stock.clone(),
             replicas: object
                 .replicas
                 .iter()

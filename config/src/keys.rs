@@ -143,7 +143,7 @@ pub(crate) fn instead_of(table: &str, key: &str) -> String {
 fn header(table: &str) -> String {
     match table {
         "" => "no table, at the top of the file".to_owned(),
-        "token" | "token.member" => format!("[[{table}]]"),
+        "token" | "token.member" | "token.stock.key" => format!("[[{table}]]"),
         "token.member.token" => "token = { … } of a member".to_owned(),
         _ => format!("[{table}]"),
     }

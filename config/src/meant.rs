@@ -1,8 +1,10 @@
 //! tandem.toml as it is meant: values that nobody after this has to doubt.
 
 mod schedule;
+mod stock;
 
 pub use schedule::{Day, Interval, Rollover, day, interval};
+pub use stock::{Stock, StockKey};
 
 use crate::document::{Document, Path};
 use crate::typed;
@@ -111,6 +113,8 @@ pub struct Token {
     pub hold: Hold,
     /// Where others do: the first rule that is for a key.
     pub rules: Vec<Rule>,
+    /// Keys that are made ahead of need.
+    pub stock: Stock,
     /// Which member does the work.
     pub balance: Balance,
     /// What becomes of session objects when their member fails.
@@ -121,6 +125,8 @@ pub struct Token {
     pub min_replicas: usize,
     /// Whether applications may initialise the token and set PINs.
     pub allow_init: bool,
+    /// Whether the values of keys that members don't wrap may pass through this host's memory.
+    pub allow_host_keygen: bool,
     /// How long after a backup the next one is made.
     pub backup_every: Option<Interval>,
     /// Keys that are replaced in time, with names of their own.
@@ -331,10 +337,6 @@ impl Check<'_> {
         self.error(at, format!("another {what} has {value:?}"), "each needs its own")
     }
 
-    fn not_served(&self, at: &Path, value: &str, instead: &str) -> Error {
-        self.error(at, format!("{value} is not served by this version of Tandem"), instead)
-    }
-
     /// A key that must be there.
     fn required<T>(&self, at: &Path, value: Option<T>, example: &str) -> Result<T, Error> {
         value.ok_or_else(|| {
@@ -405,10 +407,6 @@ impl Check<'_> {
         let state = self.absolute(&at.key("state"), &state)?;
         let group = typed.group.map(|name| self.group(&at.key("group"), name)).transpose()?;
 
-        if typed.allow_host_keygen == Some(true) {
-            return Err(self.not_served(&at.key("allow_host_keygen"), "true", "write false"));
-        }
-
         let members = self.each_member(at, typed.member)?;
         self.members(&at.key("member"), &members)?;
 
@@ -421,18 +419,23 @@ impl Check<'_> {
             1..=members.iter().filter(|member| member.keeps_keys()).count() as u64,
         )?;
         let require_backup = policy.require_backup.unwrap_or_default();
+        let hold = typed.hold.unwrap_or_default();
+        let rules = self.rules(&at.key("rule"), typed.rule)?;
+        let stock = typed.stock.unwrap_or_default();
 
         Ok(Token {
             label,
             state,
             group,
-            hold: typed.hold.unwrap_or_default(),
-            rules: self.rules(&at.key("rule"), typed.rule)?,
+            stock: self.stock(&at.key("stock"), stock, (hold, &rules))?,
+            hold,
+            rules,
             balance: typed.balance.unwrap_or_default(),
             session_objects: typed.session_objects.unwrap_or_default(),
             require_backup,
             min_replicas: usize::try_from(min_replicas).unwrap_or(usize::MAX),
             allow_init: typed.allow_init.unwrap_or(false),
+            allow_host_keygen: typed.allow_host_keygen.unwrap_or(false),
             backup_every: self.backup_every(&at.key("backup"), typed.backup)?,
             rollovers: self.rollovers(&at.key("rollover"), typed.rollover)?,
             recovery: self.recovery(&at.key("recovery"), &typed.recovery.unwrap_or_default())?,

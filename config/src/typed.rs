@@ -67,6 +67,9 @@ pub struct Token {
     /// Where keys of some kind live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rule: Vec<Rule>,
+    /// Keys that are made ahead of need.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stock: Option<Stock>,
     /// Which member does the work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
@@ -126,6 +129,36 @@ pub struct Rule {
     /// Where they live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+}
+
+/// `[token.stock]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stock {
+    /// The file in which the names of claimed keys are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<String>,
+    /// What is kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<StockKey>,
+}
+
+/// `[[token.stock.key]]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StockKey {
+    /// Their type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// How many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Where they live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Whether they may agree on keys with others as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derive: Option<bool>,
 }
 
 /// Which member does the work.

@@ -63,8 +63,8 @@ fn unknown_keys() {
     );
     assert_eq!(
         token("colour = \"blue\""),
-        "/t.toml:4: token.colour: this key is unknown; known here are label, state, group, hold, rule, balance, session_objects, \
-         allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
+        "/t.toml:4: token.colour: this key is unknown; known here are label, state, group, hold, rule, stock, balance, \
+         session_objects, allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
     );
     assert_eq!(
         error(&format!("tokens = 1\n{SOUND}")),
@@ -84,9 +84,9 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_versions_are_unknown() {
     assert_eq!(
-        token("[token.stock]\nkinds = []"),
-        "/t.toml:4: token.stock: this key is unknown; known here are label, state, group, hold, rule, balance, session_objects, \
-         allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
+        token("[token.replication]\npeer = \"rtm\""),
+        "/t.toml:4: token.replication: this key is unknown; known here are label, state, group, hold, rule, stock, balance, \
+         session_objects, allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
     );
 }
 
@@ -157,7 +157,7 @@ fn rules_for_keys() {
     assert_eq!(
         rule("type = \"ec:p257\"\nhold = \"on-demand\""),
         "/t.toml:6: token.rule.type: \"ec:p257\" is no type of key; write ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, \
-         aes:128|192|256 or generic:BYTES; or leave it out, for keys of any type"
+         ml-dsa:44|65|87, slh-dsa:sha2-128s (and the like), ml-kem:512|768|1024, aes:128|192|256 or generic:BYTES; or leave it out, for keys of any type"
     );
     assert_eq!(
         member("loaded_max = 0"),
@@ -166,11 +166,61 @@ fn rules_for_keys() {
 }
 
 #[test]
-fn what_this_version_does_not_serve() {
+fn keys_in_stock() {
+    let stock = |lines: &str| {
+        let text = format!("[token.stock]\n{lines}\n\n[[token.member]]");
+        error(&SOUND.replace("[[token.member]]", &text))
+    };
+    let key = |lines: &str| stock(&format!("[[token.stock.key]]\n{lines}"));
     assert_eq!(
-        token("allow_host_keygen = true"),
-        "/t.toml:4: token.allow_host_keygen: true is not served by this version of Tandem; write false"
+        stock("names = \"names\""),
+        "/t.toml:6: token.stock.names: \"names\" is no absolute path; write, for example, \"/names\""
     );
+    assert_eq!(
+        key("count = 5"),
+        "/t.toml:6: token.stock.key.type: this key is missing; write, for example, type = \"ec:p256\""
+    );
+    assert_eq!(
+        key("type = \"ec:p256\""),
+        "/t.toml:6: token.stock.key.count: this key is missing; write, for example, count = 100"
+    );
+    assert_eq!(
+        key("type = \"ec:p257\"\ncount = 5"),
+        "/t.toml:7: token.stock.key.type: \"ec:p257\" is no type of key; write ec:p256, ec:p384, ec:p521, ed25519, ed448, \
+         rsa:BITS, aes:128|192|256 or generic:BYTES; or leave the table out"
+    );
+    assert_eq!(
+        key("type = \"ec:p256\"\ncount = 100001"),
+        "/t.toml:8: token.stock.key.count: 100001 is out of bounds; write a number from 0 to 100000"
+    );
+    assert_eq!(
+        key("type = \"aes:256\"\ncount = 5\nderive = true"),
+        "/t.toml:9: token.stock.key.derive: secret keys in stock derive nothing; leave it out; such keys are made when they are \
+         asked for"
+    );
+    assert_eq!(
+        key("type = \"ec:p256\"\ncount = 5\n[[token.stock.key]]\ntype = \"ec:p256\"\ncount = 9"),
+        "/t.toml:10: token.stock.key.type: ec:p256 that live so are in the stock already; write one count for them"
+    );
+    assert_eq!(
+        key("type = \"ec:p256\"\ncount = 5\nlabel = \"zsk\""),
+        "/t.toml:9: token.stock.key.label: this key is unknown; label belongs under [[token]]"
+    );
+}
+
+#[test]
+fn keys_in_stock_live_where_the_rules_for_their_type_say() {
+    use tandem_config::meant::Hold::{OnDemand, Resident};
+    let text = SOUND.replace(
+        "[[token.member]]",
+        "[[token.rule]]\nlabel = \"zsk-*\"\nhold = \"resident\"\n[[token.rule]]\ntype = \"ec:p256\"\nhold = \"on-demand\"\n\
+         [[token.stock.key]]\ntype = \"ec:p256\"\ncount = 5\n[[token.stock.key]]\ntype = \"ec:p256\"\ncount = 2\n\
+         hold = \"resident\"\n[[token.stock.key]]\ntype = \"rsa:2048\"\ncount = 1\n[[token.member]]",
+    );
+    let config = tandem_config::parse(Path::new("/t.toml"), &text).unwrap();
+    let keys: Vec<_> =
+        config.tokens[0].stock.keys.iter().map(|key| (key.count, key.hold)).collect();
+    assert_eq!(keys, [(5, OnDemand), (2, Resident), (1, Resident)]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Carrying an object to a member: the templates with which it is unwrapped or created there.
 
+use crate::bare;
 use crate::desk::Desk;
 use crate::fault::Answer;
 use crate::object::{Kek, Object};
@@ -83,25 +84,34 @@ pub fn locked(object: &Object) -> Template {
         .filtered(|kind| !is_catalogue_only(kind) && !is_material(kind) && !is_empty(shown, kind));
     match object.kek {
         Some(Kek::Private | Kek::Secret) => pair::close(template),
-        _ => template.with(CKA_SENSITIVE, true).with(CKA_EXTRACTABLE, false),
+        kek => sized(template, kek, object).with(CKA_SENSITIVE, true).with(CKA_EXTRACTABLE, false),
     }
+}
+
+/// The value of a key doesn't say of which parameter set it is, as a wrapped private key does. So the template of one that is
+/// carried by its value, and only that, names the set.
+fn sized(mut template: Template, kek: Option<Kek>, object: &Object) -> Template {
+    if let (Some(Kek::Bare), Some(set)) = (kek, object.template.get(CKA_PARAMETER_SET)) {
+        template.set(CKA_PARAMETER_SET, set.clone());
+    }
+    template
 }
 
 /// A twin: a session object of the same wrapped bytes, with usage of our own, for proofs and for what a locked replica
 /// must not do.
 pub fn twin(object: &Object, usage: &[(AttributeType, bool)]) -> Template {
-    let mut template = bare(object).with(CKA_EXTRACTABLE, false);
+    let mut template = stripped(object).with(CKA_EXTRACTABLE, false);
     for (kind, flag) in usage {
         template.set(*kind, *flag);
     }
     match object.kek {
         Some(Kek::Private | Kek::Secret) => pair::close(template),
-        _ => template,
+        kek => sized(template, kek, object),
     }
 }
 
 /// A private session key of an object's class and type.
-fn bare(object: &Object) -> Template {
+fn stripped(object: &Object) -> Template {
     let mut template = Template::new();
     template.set(CKA_CLASS, object.class());
     if let Some(key_type) = object.template.key_type() {
@@ -110,9 +120,13 @@ fn bare(object: &Object) -> Template {
     template.with(CKA_TOKEN, false).with(CKA_PRIVATE, true).with(CKA_SENSITIVE, true)
 }
 
-/// A key on its way from one KEK to another: a session object that can be wrapped, for that moment.
+/// A key on its way from one KEK to another: a session object that can be wrapped, for that moment. One that is carried by its value
+/// stays a value.
 pub fn passing(object: &Object) -> Template {
-    bare(object).with(CKA_EXTRACTABLE, true)
+    if object.kek == Some(Kek::Bare) {
+        return bare::passing();
+    }
+    stripped(object).with(CKA_EXTRACTABLE, true)
 }
 
 /// The template with which an object without a secret part is created on a member.
@@ -146,6 +160,9 @@ pub fn wrap(desk: &Desk<'_>, kek: Handle, key: Handle) -> Answer<Vec<u8>> {
 
 /// Unwraps a key under a key of the ring.
 pub fn unwrap(desk: &Desk<'_>, kek: Handle, wrapped: &[u8], template: &Template) -> Answer<Handle> {
+    if template.has(CKA_PARAMETER_SET) {
+        return bare::unwrap(desk, kek, wrapped, template);
+    }
     desk.member.unwrap(
         desk.session,
         &Mechanism::plain(desk.member.quirks().kwp),

@@ -52,6 +52,53 @@ pub fn template(template: &Template, purpose: Purpose) -> Result<Template> {
     Ok(once)
 }
 
+/// Attributes of every object that is stored (PKCS #11 3.2 section 4.4).
+const STORED: [AttributeType; 7] =
+    [CKA_CLASS, CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE, CKA_LABEL, CKA_COPYABLE, CKA_DESTROYABLE];
+
+/// Attributes of data objects (section 4.5).
+const OF_DATA: [AttributeType; 3] = [CKA_APPLICATION, CKA_OBJECT_ID, CKA_VALUE];
+
+/// Attributes of certificates (section 4.6).
+const OF_CERTIFICATES: [AttributeType; 20] = [
+    CKA_CERTIFICATE_TYPE,
+    CKA_TRUSTED,
+    CKA_CERTIFICATE_CATEGORY,
+    CKA_CHECK_VALUE,
+    CKA_START_DATE,
+    CKA_END_DATE,
+    CKA_PUBLIC_KEY_INFO,
+    CKA_SUBJECT,
+    CKA_ID,
+    CKA_ISSUER,
+    CKA_SERIAL_NUMBER,
+    CKA_VALUE,
+    CKA_URL,
+    CKA_HASH_OF_SUBJECT_PUBLIC_KEY,
+    CKA_HASH_OF_ISSUER_PUBLIC_KEY,
+    CKA_JAVA_MIDP_SECURITY_DOMAIN,
+    CKA_NAME_HASH_ALGORITHM,
+    CKA_OWNER,
+    CKA_AC_ISSUER,
+    CKA_ATTR_TYPES,
+];
+
+/// Checks an object that no member judges when it is made: it has what its class must have and nothing that it can't.
+pub fn whole(template: &Template) -> Result {
+    let own: &[AttributeType] = match template.class() {
+        Some(CKO_DATA) => &OF_DATA,
+        Some(CKO_CERTIFICATE) => &OF_CERTIFICATES,
+        _ => return Ok(()),
+    };
+    if template.iter().any(|one| !STORED.contains(&one.kind) && !own.contains(&one.kind)) {
+        return Err(CKR_ATTRIBUTE_TYPE_INVALID.into());
+    }
+    if template.class() == Some(CKO_CERTIFICATE) && !template.has(CKA_CERTIFICATE_TYPE) {
+        return Err(CKR_TEMPLATE_INCOMPLETE.into());
+    }
+    Ok(())
+}
+
 const fn is_key_length(kind: AttributeType) -> bool {
     matches!(
         kind,
@@ -59,11 +106,16 @@ const fn is_key_length(kind: AttributeType) -> bool {
     )
 }
 
-/// No key that is to be made is of no length: some modules take a zero for a length that wasn't given.
+/// No key that is to be made is of no length, nor an AES key of one that AES doesn't have: some modules take a zero for a
+/// length that wasn't given, and some any length.
 pub fn lengths(template: &Template) -> Result {
     let none =
         [CKA_VALUE_LEN, CKA_MODULUS_BITS].iter().any(|kind| template.number(*kind) == Some(0));
-    if none { Err(CKR_ATTRIBUTE_VALUE_INVALID.into()) } else { Ok(()) }
+    let value = template.bytes(CKA_VALUE).map(|value| value.len() as u64);
+    let len = value.or_else(|| template.number(CKA_VALUE_LEN));
+    let odd =
+        template.key_type() == Some(CKK_AES) && len.is_some_and(|len| !matches!(len, 16 | 24 | 32));
+    if none || odd { Err(CKR_ATTRIBUTE_VALUE_INVALID.into()) } else { Ok(()) }
 }
 
 /// Checks that a template's class and key type, where given, are what the call makes, and sets them.
@@ -152,8 +204,25 @@ pub const fn works_with(mechanism: u64) -> Option<u64> {
         | CKM_SHA512_RSA_PKCS_PSS => CKK_RSA,
         CKM_ECDSA | CKM_ECDSA_SHA1 | CKM_ECDSA_SHA224 | CKM_ECDSA_SHA256 | CKM_ECDSA_SHA384
         | CKM_ECDSA_SHA512 => CKK_EC,
-        CKM_AES_ECB | CKM_AES_CBC | CKM_AES_CBC_PAD | CKM_AES_CTR | CKM_AES_GCM | CKM_AES_CCM
-        | CKM_AES_CMAC => CKK_AES,
+        CKM_EDDSA => CKK_EC_EDWARDS,
+        CKM_ML_DSA | CKM_HASH_ML_DSA | CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256 => {
+            CKK_ML_DSA
+        }
+        CKM_SLH_DSA | CKM_HASH_SLH_DSA | CKM_HASH_SLH_DSA_SHA224..=CKM_HASH_SLH_DSA_SHAKE256 => {
+            CKK_SLH_DSA
+        }
+        CKM_ML_KEM => CKK_ML_KEM,
+        CKM_AES_ECB
+        | CKM_AES_CBC
+        | CKM_AES_CBC_PAD
+        | CKM_AES_CTR
+        | CKM_AES_GCM
+        | CKM_AES_CCM
+        | CKM_AES_CMAC
+        | CKM_AES_KEY_WRAP
+        | CKM_AES_KEY_WRAP_PAD
+        | CKM_AES_KEY_WRAP_KWP
+        | CKM_AES_KEY_WRAP_PKCS7 => CKK_AES,
         _ => return None,
     })
 }
@@ -183,6 +252,8 @@ pub fn settable(object: &Template, kind: AttributeType, copying: bool) -> Result
         | CKA_VERIFY_RECOVER
         | CKA_WRAP
         | CKA_UNWRAP
+        | CKA_ENCAPSULATE
+        | CKA_DECAPSULATE
         | CKA_ISSUER
         | CKA_SERIAL_NUMBER
         | CKA_URL

@@ -96,6 +96,22 @@ pub enum Event {
         #[n(1)]
         hold: Hold,
     },
+    /// A key that was in stock, or its public half, is an application's from now on.
+    #[n(14)]
+    Claimed {
+        /// The object.
+        #[n(0)]
+        id: ObjectId,
+        /// What the application calls it, and whatever else it wants otherwise than the stock had it.
+        #[n(1)]
+        template: Template,
+        /// When, in milliseconds since the Unix epoch; for people, as if it had been made then.
+        #[n(2)]
+        at_ms: u64,
+        /// Not of public halves: the type of key that the stock has one less of.
+        #[n(3)]
+        kind: Option<String>,
+    },
     /// The ring has new keys, under which everything is wrapped from now on; what is wrapped under those before them is wrapped
     /// anew.
     #[n(15)]
@@ -134,6 +150,8 @@ pub enum Event {
 /// The numbers of the events about who holds what, as they are encoded: who holds the ring and which keys of it, who can bring
 /// it back, and which backups are on what.
 const FOR_ROLL: [u32; 8] = [4, 5, 7, 11, 15, 17, 18, 19];
+/// The number of claims.
+const CLAIMED: [u32; 1] = [14];
 
 impl Event {
     /// The object that this is about; `None` for the ring, its members and backups.
@@ -142,15 +160,22 @@ impl Event {
             Self::Created(object) => Some(object.id),
             Self::Changed { id, .. }
             | Self::Held { id, .. }
+            | Self::Claimed { id, .. }
             | Self::Rewrapped { id, .. }
             | Self::Destroyed(id) => Some(*id),
             _ => None,
         }
     }
 
-    /// True if what it leaves of an object hangs on what that was before.
-    pub const fn is_change(&self) -> bool {
-        matches!(self, Self::Changed { .. } | Self::Held { .. } | Self::Rewrapped { .. })
+    /// True if it says all that there is to know of its object; false if what the object was before must be known too.
+    pub const fn is_whole(&self) -> bool {
+        !matches!(
+            self,
+            Self::Changed { .. }
+                | Self::Held { .. }
+                | Self::Claimed { .. }
+                | Self::Rewrapped { .. }
+        )
     }
 
     /// The generation of the keys under which the wrapped bytes are that come with it; `None` if none do.
@@ -159,6 +184,14 @@ impl Event {
             Self::Created(object) => object.under().map(|under| under.generation),
             Self::Changed { kek, generation, .. } => kek.map(|_| *generation),
             Self::Rewrapped { generation, .. } => Some(*generation),
+            _ => None,
+        }
+    }
+
+    /// The attributes that it sets of an object which was there before.
+    pub fn sets(&self) -> Option<&Template> {
+        match self {
+            Self::Changed { template, .. } | Self::Claimed { template, .. } => Some(template),
             _ => None,
         }
     }
@@ -198,6 +231,10 @@ impl Event {
                 generation,
                 rewrapped: Some(Rewrapped { at, changed }),
                 ..object
+            }),
+            Self::Claimed { template, at_ms, .. } => before.map(|mut object| {
+                object.template.merge(&template);
+                Object { stock: None, created_at_ms: at_ms, ..object }
             }),
             Self::Destroyed(_) => None,
             _ => before,
@@ -289,9 +326,18 @@ impl Record {
     /// The event, if it is about the ring's members, its recovery, or what a backup is on. Others are told by their number and
     /// not decoded.
     pub fn event_for_roll(&self) -> Option<Event> {
+        self.event_of(&FOR_ROLL)
+    }
+
+    /// The same of claims.
+    pub fn event_of_claim(&self) -> Option<Event> {
+        self.event_of(&CLAIMED)
+    }
+
+    fn event_of(&self, numbers: &[u32]) -> Option<Event> {
         let mut decoder = minicbor::Decoder::new(&self.body);
         let number = decoder.array().and_then(|_| decoder.u32()).ok()?;
-        FOR_ROLL.contains(&number).then(|| self.event()).flatten()
+        numbers.contains(&number).then(|| self.event()).flatten()
     }
 
     /// The hash that stands for wrapped bytes, or for none.
@@ -351,6 +397,11 @@ mod tests {
         assert_eq!(minicbor::to_vec(&rewrapped).unwrap()[1], 16);
         assert_eq!(record(&rewrapped).event_for_roll(), None, "there may be a million of them");
         let destroyed = Event::Destroyed(ObjectId([4; 16]));
+        let (id, template) = (ObjectId([5; 16]), Template::new());
+        let claimed = Event::Claimed { id, template, at_ms: 7, kind: Some("ec:p256".into()) };
+        assert_eq!(record(&claimed).event_for_roll(), None);
+        assert_eq!(record(&destroyed).event_of_claim(), None);
+        assert_eq!(record(&claimed).event_of_claim(), Some(claimed));
         assert_eq!(record(&destroyed).event_for_roll(), None);
         assert_eq!(record(&destroyed).event(), Some(destroyed));
     }
@@ -368,6 +419,7 @@ mod tests {
             born: 0,
             found_on: None,
             hold: Hold::Resident,
+            stock: None,
             generation: Generation::FIRST,
             rewrapped: None,
         }

@@ -36,6 +36,8 @@ pub enum Call {
     Unwrap,
     /// C_DeriveKey.
     Derive,
+    /// C_EncapsulateKey, C_DecapsulateKey.
+    Encapsulate,
     /// Every function of an operation: C_SignInit, C_Sign, C_EncryptUpdate, …
     Step,
     /// C_GenerateRandom, C_SeedRandom.
@@ -145,6 +147,7 @@ const fn weight(call: Call, rv: CK_RV) -> Weight {
     match call {
         Call::Create
         | Call::Derive
+        | Call::Encapsulate
         | Call::Find
         | Call::Generate
         | Call::Read
@@ -203,7 +206,12 @@ const fn class(call: Call, rv: CK_RV) -> Class {
         CKR_FUNCTION_FAILED
             if matches!(
                 call,
-                Call::Unwrap | Call::Create | Call::Wrap | Call::Derive | Call::Generate
+                Call::Unwrap
+                    | Call::Create
+                    | Call::Wrap
+                    | Call::Derive
+                    | Call::Encapsulate
+                    | Call::Generate
             ) =>
         {
             Class::Unable

@@ -298,6 +298,9 @@ impl Token {
                 }
                 self.take_changed(follower, id, &template, kek)
             }
+            Some(Event::Claimed { id, template, .. }) => {
+                self.take_changed(follower, id, &template, None)
+            }
             Some(Event::Held { id, hold }) => self.take_held(follower, id, hold),
             Some(Event::Rewrapped { id, .. }) => {
                 // What a member holds is the same key.
@@ -552,11 +555,11 @@ impl Token {
             wider.template.remove(kind);
         }
         // By name first: a copy is the same key, and only its name tells which of the two it is.
-        let mut forms = self.forms(object.id, Position::MAX)?;
-        if !self.has_copy(object) {
-            forms.push(wider);
+        let found = self.locate_first(desk, &self.forms(object.id, Position::MAX)?);
+        if !matches!(found, Ok(None)) || self.has_copy(object) {
+            return Ok(found);
         }
-        Ok(self.locate_first(desk, &forms))
+        Ok(self.locate(desk, &wider))
     }
 
     /// True if another object is the same key, or may be: then nothing but its name tells them apart.

@@ -12,6 +12,7 @@ use crate::held::Held;
 use crate::journal::Entry as Appended;
 use crate::make::{Source, kek_for};
 use crate::object::{Kek, Object, Wrapped};
+use crate::operation;
 use crate::point;
 use crate::prove::{self, Failure};
 use crate::replica::with_twin;
@@ -37,6 +38,7 @@ impl Session {
                 if class == CKO_PUBLIC_KEY {
                     template.key_type().ok_or_else(|| Error::from(CKR_TEMPLATE_INCOMPLETE))?;
                 }
+                check::whole(&template)?;
                 shown::complete(&mut template, Origin::Imported);
                 self.may_make(&template)?;
                 self.create_open(template)
@@ -48,6 +50,7 @@ impl Session {
     /// A key whose value the application brings.
     fn create_key(&self, template: &Template) -> Result<Handle> {
         template.key_type().ok_or_else(|| Error::from(CKR_TEMPLATE_INCOMPLETE))?;
+        check::lengths(template)?;
         let class = template.class().unwrap_or_default();
         let value = template.filtered(|kind| shown::is_secret(class, kind));
         let mut shown_template = template.filtered(|kind| !shown::is_secret(class, kind));
@@ -158,8 +161,8 @@ impl Session {
             .collect()
     }
 
-    /// Makes one object on a member where these keys are.
-    fn make_with(
+    /// Makes one object on a member where these keys are, by the first of them.
+    pub(crate) fn make_with(
         &self,
         keys: &[Held],
         template: &Template,
@@ -168,6 +171,7 @@ impl Session {
         let token = self.token();
         let holders: Vec<_> =
             token.holders(keys).iter().map(|station| station.name().to_owned()).collect();
+        let unbound = keys.first().map(|by| token.unbound(by)).transpose()?.flatten();
         self.make_one(template, Source::Brought, |desk, scratch| {
             if !holders.iter().any(|name| name == desk.name()) {
                 return Err(Fault::new(Call::Find, CKR_FUNCTION_NOT_SUPPORTED));
@@ -176,9 +180,24 @@ impl Session {
                 .station(desk.name())
                 .ok_or_else(|| Fault::new(Call::Find, CKR_DEVICE_REMOVED))?;
             let lease = station.lease()?;
-            let handles =
+            let mut handles =
                 keys.iter().map(|key| token.place(&lease, key)).collect::<Answer<Vec<_>>>()?;
-            work(desk, &handles, scratch).inspect_err(|fault| lease.forget_kept(*fault))
+            let twin = match unbound.as_ref().filter(|_| station.has_ring()) {
+                Some(Unbound { wrapped, twin }) => {
+                    let kek = token.kek_at(desk, station, wrapped.under)?;
+                    Some(carry::unwrap(desk, kek, &wrapped.bytes, twin)?)
+                }
+                None => None,
+            };
+            if let (Some(twin), Some(first)) = (twin, handles.first_mut()) {
+                *first = twin;
+            }
+            let answer =
+                work(desk, &handles, scratch).inspect_err(|fault| lease.forget_kept(*fault));
+            if let Some(twin) = twin {
+                desk.discard(twin);
+            }
+            answer
         })
     }
 
@@ -192,8 +211,15 @@ impl Session {
     ) -> Result<Held> {
         let held = self.token().held(key).map_err(|_| Error::from(missing))?;
         self.token().mechanism(mechanism.kind)?;
-        crate::operation::permitted(held.object(), mechanism.kind, usage)?;
-        if matches!(usage, CKA_UNWRAP | CKA_DERIVE) {
+        if !operation::fits(held.object(), mechanism.kind) {
+            return Err(Error::from(match usage {
+                CKA_WRAP => CKR_WRAPPING_KEY_TYPE_INCONSISTENT,
+                CKA_UNWRAP => CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT,
+                _ => CKR_KEY_TYPE_INCONSISTENT,
+            }));
+        }
+        operation::permitted(held.object(), mechanism.kind, usage)?;
+        if matches!(usage, CKA_UNWRAP | CKA_DERIVE | CKA_DECAPSULATE) {
             self.token().admit(&held)?;
         }
         Ok(held)
@@ -307,7 +333,31 @@ impl Session {
     }
 }
 
+/// The bytes of a key whose template binds what is made by it, and the template of a twin that binds nothing.
+struct Unbound {
+    wrapped: Wrapped,
+    twin: Template,
+}
+
 impl Token {
+    /// A key with CKA_UNWRAP_TEMPLATE or its like. What that demands is imposed on what the application asks for; a
+    /// member would demand it of the copy that is made to be mirrored, too, which must be extractable for a moment.
+    fn unbound(&self, by: &Held) -> Result<Option<Unbound>> {
+        let object = by.object();
+        let binds = |kind| object.template.template(kind).is_some_and(|bound| !bound.is_empty());
+        if ![CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE, CKA_DECAPSULATE_TEMPLATE]
+            .into_iter()
+            .any(binds)
+        {
+            return Ok(None);
+        }
+        let uses = [CKA_UNWRAP, CKA_DERIVE, CKA_DECAPSULATE].into_iter();
+        let usage: Vec<_> =
+            uses.filter(|kind| object.template.is(*kind)).map(|kind| (kind, true)).collect();
+        let twin = carry::twin(object, &usage);
+        Ok(self.wrapped_of(by)?.map(|wrapped| Unbound { wrapped, twin }))
+    }
+
     /// The value of a private object that is no key.
     pub(crate) fn read_data(&self, object: &Object) -> Result<Bytes> {
         let sealed = self.wrapped(object)?;
@@ -498,7 +548,7 @@ impl Token {
 }
 
 /// Adds what a key's template demands of the keys it makes; a contradiction is refused (section 4.7).
-fn impose(template: &mut Template, required: &Template) -> Result {
+pub(crate) fn impose(template: &mut Template, required: &Template) -> Result {
     for attribute in required {
         match template.get(attribute.kind) {
             Some(value) if *value != attribute.value => {

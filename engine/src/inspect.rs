@@ -348,6 +348,7 @@ fn report(token: &Token, entry: &Arc<Entry>, replicas: Vec<(String, Replica)>) -
         template: entry.object.template.clone(),
         adopted: entry.object.holders.is_some(),
         hold: entry.object.hold,
+        stock: entry.object.stock.clone(),
         created_at_ms: entry.object.created_at_ms,
         backed_up: token.backed_up(&Held::Token(Arc::clone(entry))).is_some(),
         replicas,

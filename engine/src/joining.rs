@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::fault::Fault;
 use crate::heads;
 use crate::health::Health;
-use crate::journal::Entry;
+use crate::journal::{Chooses, Entry, Still};
 use crate::log::Position;
 use crate::login::Login;
 use crate::member::User;
@@ -356,19 +356,27 @@ impl Token {
         let (seal, site) = (self.seal()?, self.site()?);
         self.batches.write(entries, erase, |entries, erase| {
             let in_force = self.in_force(entries)?;
-            self.journal.append(&seal, site, (entries, erase), &|to| in_force.still(self, to))
+            let still = |news: &[_]| in_force.still(news);
+            self.journal.append(&seal, site, (entries, erase), (in_force.seen, &still))
         })
     }
 
-    /// The same, alone, and only if it still may be where the log ends then.
+    /// The same, alone, and only if it still may be, by what the log says after a position.
     pub(crate) fn append_if(
         &self,
         entries: &[Entry],
         erase: &[Position],
-        still: &dyn Fn(Position) -> Result,
+        still: (Position, &Still<'_>),
     ) -> Result<Position> {
         self.is_borne_out()?;
         self.journal.append(&self.seal()?, self.site()?, (entries, erase), still)
+    }
+
+    /// The same of events that are chosen when nobody else can append any more, by what the log says after a position.
+    pub(crate) fn append_decided(&self, seen: Position, decide: &mut Chooses<'_>) -> Result {
+        self.is_borne_out()?;
+        let (seal, site) = (self.seal()?, self.site()?);
+        self.journal.append_decided(&seal, site, seen, decide)
     }
 
     /// Forgets all that was known of a member's token: where it was in the log, what it could not take, what was noted.

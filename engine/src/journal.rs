@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Hash, Head, Record};
-use crate::log::{Append, Position, Store, StoreError};
+use crate::log::{Append, Position, Store, StoreError, Stored};
 use crate::object::ObjectId;
 use crate::ports::Clock;
 use crate::seal::{Seal, Site};
@@ -26,6 +26,15 @@ impl From<Event> for Entry {
     }
 }
 
+/// An error if something may not be appended, given records that have just come.
+pub type Still<'a> = dyn Fn(&[Record]) -> Result + 'a;
+
+/// What may be appended whatever the log says.
+pub(crate) const ALWAYS: (Position, &Still<'_>) = (Position::MAX, &|_| Ok(()));
+
+/// What is appended, and where wrapped bytes are erased, given records that have just come.
+pub type Chooses<'a> = dyn FnMut(&[Record]) -> (Vec<Entry>, Vec<Position>) + 'a;
+
 /// The log as one token uses it.
 pub struct Journal {
     store: Arc<dyn Store>,
@@ -45,73 +54,47 @@ impl Journal {
         Self { store, clock }
     }
 
-    /// Appends events in one durable transaction and erases the wrapped bytes at `erase`, if they still may be: `still` is asked
-    /// in the transaction, with where the log ends then. Answers the position of the first new record. When this returns the
-    /// events are on disk; if it fails none of them is.
+    /// Appends events in one durable transaction, in which nobody else can append, and erases the wrapped bytes at `erase`, if they
+    /// still may be: `still` is given the records after a position. Answers the position of the first new record. When this
+    /// returns the events are on disk; if it fails none of them is.
     pub fn append(
         &self,
         seal: &Seal,
         site: Site,
         (entries, erase): (&[Entry], &[Position]),
-        still: &dyn Fn(Position) -> Result,
+        (seen, still): (Position, &Still<'_>),
     ) -> Result<Position> {
         let at_ms = self.clock.wall_ms();
         let mut first = 0;
         let mut failure = None;
-        let appended = self.store.append(&mut |head: &Head| {
-            let mut head = *head;
-            if let Err(error) = still(head.position) {
-                let told = StoreError::Unavailable(error.to_string());
-                failure = Some(error);
-                return Err(told);
-            }
+        let appended = self.store.append_after(seen, &mut |head, news| {
+            still(news).map_err(|error| ended(&mut failure, error))?;
             first = head.position.saturating_add(1);
-            let mut records = Vec::with_capacity(entries.len());
-            for entry in entries {
-                match seal.record(&head, site, at_ms, &entry.event, entry.wrapped.clone()) {
-                    Ok(record) => {
-                        head = Head {
-                            position: record.position,
-                            counter: record.counter,
-                            link: record.link,
-                        };
-                        records.push(record);
-                    }
-                    Err(error) => {
-                        failure = Some(error);
-                        return Err(StoreError::Unavailable(
-                            "an event could not be encoded".into(),
-                        ));
-                    }
-                }
-            }
+            let records = sealed(seal, *head, site, at_ms, entries);
+            let records = records.map_err(|error| ended(&mut failure, error))?;
             Ok(Append { records, erase: erase.to_vec() })
         });
-        match (appended, failure) {
-            (Ok(_), _) => Ok(first),
-            (Err(_), Some(error)) => Err(error),
-            (Err(error), None) => Err(error.into()),
-        }
+        told(appended, failure).map(|()| first)
     }
 
-    /// True if some record is such that came after a position and up to another: as it stands, seals unchecked. May be asked while
-    /// appending.
-    pub fn has_between(
+    /// Appends the events that `decide` chooses in one durable transaction, in which nobody else can append, and erases the
+    /// wrapped bytes that it names: it is given the records after a position. Nothing is written where it chooses none.
+    pub fn append_decided(
         &self,
-        (after, to): (Position, Position),
-        is_such: impl Fn(&Record) -> bool,
-    ) -> Result<bool> {
-        let mut at = after;
-        while at < to {
-            let limit = usize::try_from(to.saturating_sub(at)).unwrap_or(BATCH).min(BATCH);
-            let records = self.store.read(at, limit)?;
-            if records.iter().any(&is_such) {
-                return Ok(true);
-            }
-            let Some(last) = records.last() else { break };
-            at = last.position;
-        }
-        Ok(false)
+        seal: &Seal,
+        site: Site,
+        seen: Position,
+        decide: &mut Chooses<'_>,
+    ) -> Result {
+        let at_ms = self.clock.wall_ms();
+        let mut failure = None;
+        let appended = self.store.append_after(seen, &mut |head, news| {
+            let (entries, erase) = decide(news);
+            let records = sealed(seal, *head, site, at_ms, &entries);
+            let records = records.map_err(|error| ended(&mut failure, error))?;
+            Ok(Append { records, erase })
+        });
+        told(appended, failure)
     }
 
     /// Erases wrapped bytes in one durable transaction, and appends nothing.
@@ -204,6 +187,38 @@ impl Journal {
     /// The link of the record at a position, which the next one follows from; zeroes before the first.
     pub fn link_at(&self, position: Position) -> Result<Hash> {
         link_at(&*self.store, position)
+    }
+}
+
+/// The records of events that come after a head, in order.
+fn sealed(
+    seal: &Seal,
+    mut head: Head,
+    site: Site,
+    at_ms: u64,
+    entries: &[Entry],
+) -> Result<Vec<Record>> {
+    let mut records = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let record = seal.record(&head, site, at_ms, &entry.event, entry.wrapped.clone())?;
+        head = Head { position: record.position, counter: record.counter, link: record.link };
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// Ends a transaction for a reason that the store need not know.
+fn ended(failure: &mut Option<Error>, error: Error) -> StoreError {
+    *failure = Some(error);
+    StoreError::Unavailable("it was given up".into())
+}
+
+/// What came of a transaction.
+fn told(appended: Stored<Head>, failure: Option<Error>) -> Result {
+    match (appended, failure) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Some(error)) => Err(error),
+        (Err(error), None) => Err(error.into()),
     }
 }
 

@@ -38,13 +38,21 @@ pub struct Append {
     pub erase: Vec<Position>,
 }
 
+/// What a transaction appends, given the head, and the records after a position.
+pub type Decide<'a> = dyn FnMut(&Head, &[Record]) -> Stored<Append> + 'a;
+
 /// The log: append-only, ordered, durable.
 pub trait Log: Send + Sync {
     /// Where the log ends.
     fn head(&self) -> Stored<Head>;
     /// Runs `build` on the head inside one durable transaction and appends what it returns. When this
     /// returns, the records are on disk. If `build` returns an error nothing was appended.
-    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head>;
+    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
+        self.append_after(Position::MAX, &mut |head, _| build(head))
+    }
+    /// The same for who decides by what the log says: `build` is also given every record after a position, as they are when
+    /// nobody else can append any more.
+    fn append_after(&self, seen: Position, build: &mut Decide<'_>) -> Stored<Head>;
     /// At most `limit` records after a position, in order.
     fn read(&self, after: Position, limit: usize) -> Stored<Vec<Record>>;
     /// Positions after another of the records about an object, or of those about none, in order. An index of the log, and no

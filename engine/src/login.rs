@@ -414,6 +414,7 @@ impl Token {
     /// Ends the login. Private session objects go with it.
     pub(crate) fn end_login(&self) {
         self.tell_heads(true);
+        self.tell_names(true);
         self.shelf.leave_checkpoint();
         let rests = self.lay_to_rest() || self.resting.lock().is_some();
         self.close();
@@ -517,8 +518,11 @@ impl Token {
             station.logout();
             return Ok(());
         }
+        // A store that can't be read now says nothing of the ring, which is as it was known before. Without it the member would
+        // be up and of no use.
+        let ring = self.known_ring().unwrap_or_else(|_| self.ring.read().clone());
         if user == User::User
-            && let Ok(Some(ring)) = self.known_ring()
+            && let Some(ring) = ring
         {
             let lease = station.lease()?;
             // All of its keys: it may be down since one of them was not what it should be.

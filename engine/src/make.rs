@@ -4,6 +4,7 @@
 //! Until the event is in the log nothing exists: what stands on the maker is a session object that goes with its
 //! session. From then on the object can't be lost.
 
+use crate::bare;
 use crate::carry;
 use crate::check::{self, Purpose};
 use crate::desk::Desk;
@@ -27,6 +28,7 @@ use crate::station::Station;
 use crate::token::Token;
 use crate::waking::LOST_MAX;
 use std::sync::Arc;
+use tandem_values::keytype::Recipe;
 use tandem_values::template::{Pair, Reading};
 use tandem_values::{Handle, Mechanism, Template, ck::*};
 
@@ -61,6 +63,7 @@ impl Token {
             hold: Hold::Resident,
             generation: Generation::default(),
             rewrapped: None,
+            stock: None,
             template,
             created_at_ms: self.clock.wall_ms(),
             born: 0,
@@ -184,7 +187,14 @@ impl Token {
         object: &mut Object,
         key: Handle,
     ) -> Answer<Vec<u8>> {
-        let (under, kek) = self.newest_at(desk, station, kek_for(&object.template))?;
+        let is_bare = self.is_carried_bare(&object.template);
+        let kek = if is_bare { Kek::Bare } else { kek_for(&object.template) };
+        let (under, kek) = self.newest_at(desk, station, kek)?;
+        if is_bare {
+            let wrapped = bare::wrap(desk, kek, key)?;
+            object.set_under(Some(under));
+            return Ok(wrapped);
+        }
         let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
         if object.class() == CKO_SECRET_KEY
             && odd
@@ -192,9 +202,26 @@ impl Token {
         {
             return Err(Fault::new(Call::Wrap, CKR_KEY_NOT_WRAPPABLE));
         }
-        let wrapped = carry::wrap(desk, kek, key)?;
+        let wrapped = carry::wrap(desk, kek, key).map_err(|fault| {
+            if !(bare::is_meant(&object.template) && prove::is_refusal(fault)) {
+                return fault;
+            }
+            if object.is_token() {
+                log::warn!(
+                    "member {} doesn't wrap keys of this type ({fault}), so no other member could hold this one; `allow_host_keygen = \
+                     true` lets their values pass through the memory of this host",
+                    desk.name()
+                );
+            }
+            Fault::new(Call::Wrap, CKR_KEY_NOT_WRAPPABLE)
+        })?;
         object.set_under(Some(under));
         Ok(wrapped)
+    }
+
+    /// True if a fresh key will be carried by its value.
+    pub(crate) fn is_carried_bare(&self, template: &Template) -> bool {
+        self.settings.allow_host_keygen && bare::is_meant(template)
     }
 
     /// The keyed fingerprint of a key that no public key speaks for.
@@ -328,6 +355,26 @@ impl Session {
         public: &Template,
         private: &Template,
     ) -> Result<Pair> {
+        let (public, private) = self.pair_templates(mechanism, public, private)?;
+        let handles = match self.token().claim(&private, Some(&public))? {
+            Some(handles) => handles,
+            None => self.make(&private, Source::Drawn, |token, station| {
+                self.generated_pair((token, station), mechanism, &public, &private)
+            })?,
+        };
+        match handles.as_slice() {
+            [public, private] => Ok(Pair { public: *public, private: *private }),
+            _ => Err(CKR_GENERAL_ERROR.into()),
+        }
+    }
+
+    /// What a fresh key pair is to show: its public and its private half.
+    fn pair_templates(
+        &self,
+        mechanism: &Mechanism,
+        public: &Template,
+        private: &Template,
+    ) -> Result<(Template, Template)> {
         let Some((CKO_PRIVATE_KEY, key_type)) = check::generated(mechanism.kind) else {
             return Err(CKR_MECHANISM_INVALID.into());
         };
@@ -340,39 +387,61 @@ impl Session {
             shown::complete(template, Origin::Generated(mechanism.kind));
             self.may_make(template)?;
         }
-        let (public, private) = (public, private);
-        self.make(&private, Source::Drawn, |token, station| {
-            let desk = self.bench(station)?;
-            let working = !private.is(CKA_TOKEN);
-            let pair = desk.member.generate_pair(
-                desk.session,
-                mechanism,
-                &scratch(&public, true),
-                &scratch(&private, working),
+        if self.token().is_carried_bare(&private) {
+            // The host has seen it.
+            private.merge(
+                &Template::new()
+                    .with(CKA_ALWAYS_SENSITIVE, false)
+                    .with(CKA_NEVER_EXTRACTABLE, false),
             );
-            let pair = pair.map_err(|fault| {
-                // Vendors have no better word for a curve that they don't know.
-                let unknown = fault.may_be_the_request()
-                    && public.has(CKA_EC_PARAMS)
-                    && station.judge(fault) == Class::Unable;
-                if unknown { Fault::new(Call::Generate, CKR_CURVE_NOT_SUPPORTED) } else { fault }
-            })?;
-            let drafts = drafts_of_pair(token, &desk, station, &public, &private, pair);
-            if drafts.is_err() {
-                for handle in [pair.public, pair.private] {
-                    desk.discard(handle);
-                }
+        }
+        Ok((public, private))
+    }
+
+    /// Has a member generate a key pair.
+    fn generated_pair(
+        &self,
+        (token, station): (&Token, &Arc<Station>),
+        mechanism: &Mechanism,
+        public: &Template,
+        private: &Template,
+    ) -> Answer<Vec<Draft>> {
+        let desk = self.bench(station)?;
+        let mut fresh = scratch(private, !private.is(CKA_TOKEN));
+        if token.is_carried_bare(private) {
+            fresh.set(CKA_SENSITIVE, false);
+        }
+        let pair =
+            desk.member.generate_pair(desk.session, mechanism, &scratch(public, true), &fresh);
+        let pair = pair.map_err(|fault| {
+            // Vendors have no better word for a curve that they don't know.
+            let unknown = fault.may_be_the_request()
+                && public.has(CKA_EC_PARAMS)
+                && station.judge(fault) == Class::Unable;
+            if unknown { Fault::new(Call::Generate, CKR_CURVE_NOT_SUPPORTED) } else { fault }
+        })?;
+        let drafts = drafts_of_pair(token, &desk, station, public, private, pair);
+        if drafts.is_err() {
+            for handle in [pair.public, pair.private] {
+                desk.discard(handle);
             }
-            drafts
-        })
-        .and_then(|handles| match handles.as_slice() {
-            [public, private] => Ok(Pair { public: *public, private: *private }),
-            _ => Err(CKR_GENERAL_ERROR.into()),
-        })
+        }
+        drafts
     }
 
     /// C_GenerateKey.
     pub fn generate(&self, mechanism: &Mechanism, template: &Template) -> Result<Handle> {
+        let template = self.key_template(mechanism, template)?;
+        if let Some(handles) = self.token().claim(&template, None)? {
+            return handles.first().copied().ok_or_else(|| CKR_GENERAL_ERROR.into());
+        }
+        self.make_one(&template, Source::Drawn, |desk, scratch| {
+            desk.member.generate(desk.session, mechanism, scratch)
+        })
+    }
+
+    /// What a fresh key, or the domain parameters of keys, are to show.
+    fn key_template(&self, mechanism: &Mechanism, template: &Template) -> Result<Template> {
         let Some((class, key_type)) = check::generated(mechanism.kind) else {
             return Err(CKR_MECHANISM_INVALID.into());
         };
@@ -382,9 +451,30 @@ impl Session {
         check::lengths(&template)?;
         shown::complete(&mut template, Origin::Generated(mechanism.kind));
         self.may_make(&template)?;
-        self.make_one(&template, Source::Drawn, |desk, scratch| {
-            desk.member.generate(desk.session, mechanism, scratch)
-        })
+        Ok(template)
+    }
+
+    /// Has a member make a key by a recipe that is not for an application, and takes it off that member: what is left of it is
+    /// for the log.
+    pub(crate) fn made_apart(&self, recipe: &Recipe) -> Result<Vec<(Object, Option<Vec<u8>>)>> {
+        let (station, drafts) = match recipe {
+            Recipe::Pair(mechanism, public, private) => {
+                let (public, private) = self.pair_templates(mechanism, public, private)?;
+                self.drafted(&private, Source::Drawn, |token, station| {
+                    self.generated_pair((token, station), mechanism, &public, &private)
+                })?
+            }
+            Recipe::Secret(mechanism, template) => {
+                let template = self.key_template(mechanism, template)?;
+                self.drafted_one(&template, Source::Drawn, |desk, scratch| {
+                    desk.member.generate(desk.session, mechanism, scratch)
+                })?
+            }
+        };
+        for draft in &drafts {
+            self.put_away(&station, draft);
+        }
+        Ok(drafts.into_iter().map(|draft| (draft.object, draft.wrapped)).collect())
     }
 
     /// Makes one object on a member by `work`, which gets the template of the maker's copy.
@@ -394,7 +484,20 @@ impl Session {
         source: Source,
         work: impl Fn(&Desk<'_>, &Template) -> Answer<Handle>,
     ) -> Result<Handle> {
-        self.make(template, source, |token, station| {
+        let handles = in_force_at_last(|| {
+            let (station, drafts) = self.drafted_one(template, source, &work)?;
+            self.take_in(&station, drafts)
+        })?;
+        handles.first().copied().ok_or_else(|| CKR_GENERAL_ERROR.into())
+    }
+
+    fn drafted_one(
+        &self,
+        template: &Template,
+        source: Source,
+        work: impl Fn(&Desk<'_>, &Template) -> Answer<Handle>,
+    ) -> Result<(Arc<Station>, Vec<Draft>)> {
+        self.drafted(template, source, |token, station| {
             let desk = self.bench(station)?;
             let handle = work(&desk, &scratch(template, !template.is(CKA_TOKEN)))?;
             let draft = draft_of_key(token, &desk, station, template, handle, None);
@@ -403,7 +506,6 @@ impl Session {
             }
             Ok(vec![draft?])
         })
-        .and_then(|handles| handles.first().copied().ok_or_else(|| CKR_GENERAL_ERROR.into()))
     }
 
     /// Makes objects on the first member that can, and takes them in: token objects through the log, session objects
@@ -414,6 +516,19 @@ impl Session {
         source: Source,
         work: impl Fn(&Token, &Arc<Station>) -> Answer<Vec<Draft>>,
     ) -> Result<Vec<Handle>> {
+        in_force_at_last(|| {
+            let (station, drafts) = self.drafted(template, source, &work)?;
+            self.take_in(&station, drafts)
+        })
+    }
+
+    /// Makes objects on the first member that can, and no more than that.
+    fn drafted(
+        &self,
+        template: &Template,
+        source: Source,
+        work: impl Fn(&Token, &Arc<Station>) -> Answer<Vec<Draft>>,
+    ) -> Result<(Arc<Station>, Vec<Draft>)> {
         let token = self.token();
         let duty = match source {
             Source::Drawn => token.duty_to_make(),
@@ -421,11 +536,17 @@ impl Session {
         };
         token.can_be_carried(template, duty)?;
         let haste = haste(template, source);
-        in_force_at_last(|| {
-            let (station, drafts) =
-                token.on_bench(template, (duty, haste), |station| work(token, station))?;
-            self.take_in(&station, drafts)
-        })
+        token.on_bench(template, (duty, haste), |station| work(token, station))
+    }
+
+    /// What is to go through the log, or was made on a generator, stays no longer where it was made.
+    fn put_away(&self, station: &Arc<Station>, draft: &Draft) {
+        let home = self.token().transients.home(self.number(), station);
+        if let Ok(desk) = home
+            && let Some(scratch) = draft.scratch.within(desk.life)
+        {
+            desk.discard(scratch);
+        }
     }
 
     /// Takes drafts in.
@@ -440,12 +561,7 @@ impl Session {
         for draft in drafts {
             let is_token = draft.object.is_token();
             if is_token || station.does(Duty::Making) {
-                let home = token.transients.home(self.number(), station);
-                if let Ok(desk) = home
-                    && let Some(scratch) = draft.scratch.within(desk.life)
-                {
-                    desk.discard(scratch);
-                }
+                self.put_away(station, &draft);
             }
             if is_token {
                 handles.push(None);

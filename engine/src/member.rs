@@ -1,7 +1,8 @@
 //! What the engine asks of a member: one HSM's token, reached through its vendor's module or simulated.
 
-use crate::fault::Answer;
+use crate::fault::{Answer, Call, Fault};
 use crate::step::{Output, Room, Step};
+use tandem_values::ck::CKR_FUNCTION_NOT_SUPPORTED;
 use tandem_values::info::{LibraryInfo, MechanismInfo, TokenInfo};
 use tandem_values::template::{Pair, Reading};
 use tandem_values::{AttributeType, Handle, Mechanism, MechanismType, Secret, Template};
@@ -153,6 +154,29 @@ pub trait Member: Send + Sync {
         base: Handle,
         template: &Template,
     ) -> Answer<Handle>;
+    /// C_EncapsulateKey: the ciphertext, and the handle of the secret, which is made only if there was room for the ciphertext. A
+    /// module older than PKCS #11 3.2 has no such function.
+    fn encapsulate(
+        &self,
+        _session: SessionId,
+        _mechanism: &Mechanism,
+        _public: Handle,
+        _template: &Template,
+        _room: Room,
+    ) -> Answer<(Output, Handle)> {
+        Err(Fault::new(Call::Encapsulate, CKR_FUNCTION_NOT_SUPPORTED))
+    }
+    /// C_DecapsulateKey.
+    fn decapsulate(
+        &self,
+        _session: SessionId,
+        _mechanism: &Mechanism,
+        _private: Handle,
+        _ciphertext: &[u8],
+        _template: &Template,
+    ) -> Answer<Handle> {
+        Err(Fault::new(Call::Encapsulate, CKR_FUNCTION_NOT_SUPPORTED))
+    }
     /// One step of an operation. A short buffer is an [`Output::Short`], not a fault.
     fn step(&self, session: SessionId, step: &Step, room: Room) -> Answer<Output>;
     /// Two steps of an operation, one right after the other: what begins it, and what it is for. The output of the second.

@@ -64,7 +64,9 @@ impl Token {
         let mut keys = self.shelf.find(&Template::new())?;
         keys.retain(|entry| {
             let class = entry.object.class();
-            matches!(class, CKO_PRIVATE_KEY | CKO_SECRET_KEY | CKO_PUBLIC_KEY)
+            let is_key = matches!(class, CKO_PRIVATE_KEY | CKO_SECRET_KEY | CKO_PUBLIC_KEY);
+            // The stock's live where the configuration has them.
+            is_key && !entry.object.is_in_stock()
         });
         let ids: BTreeSet<_> = keys
             .iter()

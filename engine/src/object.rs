@@ -38,11 +38,15 @@ pub enum Kek {
     /// AES-GCM, for the values of private data objects and certificates.
     #[n(3)]
     Data,
+    /// The same key as [`Self::Open`]. It wraps the value of a private key as a generic secret, for types that members don't wrap as
+    /// private keys: the value passes through the host's memory.
+    #[n(4)]
+    Bare,
 }
 
 impl Kek {
     /// Every one of them.
-    pub const ALL: [Self; 4] = [Self::Private, Self::Secret, Self::Open, Self::Data];
+    pub const ALL: [Self; 5] = [Self::Private, Self::Secret, Self::Open, Self::Data, Self::Bare];
 }
 
 /// The key of the ring that wraps an object's secret part.
@@ -127,12 +131,15 @@ pub struct Object {
     #[n(10)]
     #[cbor(default)]
     pub hold: Hold,
-    /// Of which generation the key is that wraps it.
+    /// A key in stock, made ahead of need: its type as the operator writes it. No application sees it before it is claimed.
     #[n(11)]
+    pub stock: Option<String>,
+    /// Of which generation the key is that wraps it.
+    #[n(12)]
     #[cbor(default)]
     pub generation: Generation,
     /// Where its wrapped bytes are, if a rotation has put them elsewhere. Set by folding.
-    #[n(12)]
+    #[n(13)]
     pub rewrapped: Option<Rewrapped>,
 }
 
@@ -177,6 +184,11 @@ impl Object {
     /// True if members hold it only while it is used.
     pub fn is_on_demand(&self) -> bool {
         self.hold == Hold::OnDemand
+    }
+
+    /// True if it was made ahead of need, and nobody has claimed it.
+    pub fn is_in_stock(&self) -> bool {
+        self.stock.is_some()
     }
 
     /// CKA_TOKEN.

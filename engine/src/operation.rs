@@ -14,7 +14,7 @@ use crate::inquiry::Inquiry;
 use crate::object::{Object, ObjectId};
 use crate::session::Session;
 use crate::station::{Lease, Station};
-use crate::step::{Output, Room, Step, Verb};
+use crate::step::{Bytes, Output, Room, Step, Verb};
 use crate::token::Token;
 use crate::waking::LOST_MAX;
 use smallvec::SmallVec;
@@ -24,12 +24,22 @@ use tandem_values::{Handle, Mechanism, Parameter, Secret, ck::*};
 /// The operations of one session: at most one of each kind, on one member.
 #[derive(Default)]
 pub(crate) struct Activity {
-    /// Each with its mechanism. One is the rule, two that go on together the exception.
-    active: SmallVec<[(Verb, u64); 2]>,
+    /// One is the rule, two that go on together the exception.
+    active: SmallVec<[Active; 2]>,
     asked: SmallVec<[Asked; 1]>,
     place: Option<Lease>,
     kept_bytes: usize,
     pinned: bool,
+}
+
+/// An operation that has begun and not ended.
+struct Active {
+    verb: Verb,
+    mechanism: u64,
+    /// The signature that it was begun with (C_VerifySignatureInit).
+    signature: Option<Bytes>,
+    /// True once it has been fed a part: then it doesn't end in a single one.
+    in_parts: bool,
 }
 
 /// How operations were begun in a session, the last ones.
@@ -128,10 +138,37 @@ impl Activity {
         }
     }
 
+    /// A step that ends a verification whose signature came first, with the signature: some members want it last.
+    fn signed(&self, step: Step) -> Step {
+        let known = |verb: Verb| {
+            let active = self.active.iter().find(|active| active.verb == verb);
+            active.and_then(|active| active.signature.clone()).unwrap_or_default()
+        };
+        match step {
+            Step::Check(verb @ Verb::VerifySignature, data, _) => {
+                Step::Check(verb, data, known(verb))
+            }
+            Step::CheckLast(verb @ Verb::VerifySignature, _) => Step::CheckLast(verb, known(verb)),
+            step => step,
+        }
+    }
+
     /// Keeps a step that was answered.
     fn keep(&mut self, step: Step<Held>, output: &Output, effect: &Effect, limit: usize) {
-        if let Effect::Begins(verb, mechanism) = effect {
-            self.active.push((*verb, *mechanism));
+        match effect {
+            Effect::Begins(verb, mechanism) => {
+                let signature = match &step {
+                    Step::Init { signature, .. } => signature.clone(),
+                    _ => None,
+                };
+                let (verb, mechanism) = (*verb, *mechanism);
+                self.active.push(Active { verb, mechanism, signature, in_parts: false });
+            }
+            Effect::Goes(verbs) => {
+                let fed = self.active.iter_mut().filter(|active| verbs.contains(&active.verb));
+                fed.for_each(|active| active.in_parts = true);
+            }
+            Effect::Ends(_) => {}
         }
         if let Effect::Ends(verb) = effect {
             self.end(*verb);
@@ -154,7 +191,7 @@ impl Activity {
 
     /// An operation has ended. When none is left, the session with the member is lent to others.
     fn end(&mut self, verb: Verb) {
-        self.active.retain(|(active, _)| *active != verb);
+        self.active.retain(|active| active.verb != verb);
         if self.active.is_empty() {
             *self = Self::default();
         }
@@ -167,9 +204,34 @@ impl Activity {
         }
     }
 
+    /// Ends operations whose key was destroyed, but for the one that a step is about: they can't move, and keep none that can.
+    fn forget_destroyed(&mut self, token: &Token, step: &Step<Held>) {
+        let is_gone = |held: &Held| match held {
+            Held::Token(entry) => matches!(token.shelf.by_id(entry.object.id), Ok(None)),
+            Held::Transient(_) => false,
+        };
+        let gone = self.asked.iter().filter_map(|asked| match &asked.step {
+            Step::Init { verb, key: Some(held), .. } if !concerns(step, *verb) && is_gone(held) => {
+                Some(*verb)
+            }
+            _ => None,
+        });
+        for verb in gone.collect::<Vec<_>>() {
+            self.asked.retain(|asked| !concerns(&asked.step, verb));
+            self.end(verb);
+        }
+    }
+
     /// The mechanism of an active operation.
     fn mechanism(&self, verb: Verb) -> Option<u64> {
-        self.active.iter().find(|(active, _)| *active == verb).map(|(_, mechanism)| *mechanism)
+        self.active.iter().find(|active| active.verb == verb).map(|active| active.mechanism)
+    }
+
+    /// True if a step would end in a single part what was begun in parts (PKCS #11 3.2 section 5.8.2 and its like). Some members
+    /// let it, so what comes of it would depend on where the operation stands.
+    fn is_past(&self, step: &Step) -> bool {
+        let (Step::Whole(verb, _) | Step::Check(verb, ..)) = step else { return false };
+        self.active.iter().any(|active| active.verb == *verb && active.in_parts)
     }
 
     /// Every key that these steps and one more name.
@@ -247,10 +309,11 @@ pub(crate) fn permitted(object: &Object, mechanism: u64, usage: u64) -> Result {
 }
 
 /// Is a key of the type that the mechanism works with? Some members say so when an operation begins, others a call later.
-fn fits(object: &Object, mechanism: u64) -> Result {
+/// What else is wrong with it is told after that (PKCS #11 3.2 section 5.1.7, CKR_KEY_FUNCTION_NOT_PERMITTED).
+pub(crate) fn fits(object: &Object, mechanism: u64) -> bool {
     match (check::works_with(mechanism), object.template.key_type()) {
-        (Some(wanted), Some(is)) if wanted != is => Err(CKR_KEY_TYPE_INCONSISTENT.into()),
-        _ => Ok(()),
+        (Some(wanted), Some(is)) => wanted == is,
+        _ => true,
     }
 }
 
@@ -260,7 +323,11 @@ impl Session {
         let mut activity = self.activity.lock();
         let effect = Effect::of(&step);
         activity.admits(&effect)?;
-        let step = match self.resolve(step) {
+        if activity.is_past(&step) {
+            end_failed(&mut activity, &effect);
+            return Err(CKR_OPERATION_NOT_INITIALIZED.into());
+        }
+        let step = match self.resolve(activity.signed(step)) {
             Ok(step) => step,
             Err(error) => {
                 end_failed(&mut activity, &effect);
@@ -298,7 +365,7 @@ impl Session {
                 *activity = Activity::default();
             } else if let Some(place) = &activity.place {
                 place.station().member.cancel(place.session(), verb)?;
-                activity.active.retain(|(active, _)| *active != verb);
+                activity.active.retain(|active| active.verb != verb);
                 activity.asked.retain(|asked| !concerns(&asked.step, verb));
             }
         }
@@ -340,8 +407,10 @@ impl Session {
                 _ => error,
             })?;
             if let Some((mechanism, usage)) = about {
+                if !fits(held.object(), mechanism) {
+                    return Err(CKR_KEY_TYPE_INCONSISTENT.into());
+                }
                 permitted(held.object(), mechanism, usage)?;
-                fits(held.object(), mechanism)?;
             }
             if gated {
                 token.admit(&held)?;
@@ -429,6 +498,7 @@ impl Session {
                 }
             }
         }
+        activity.forget_destroyed(token, step);
         let keys = activity.keys(step);
         for station in token.holders_in_turn(&keys) {
             if inquiry.has_asked(&station) {
@@ -457,7 +527,7 @@ impl Session {
         for _ in 0..LOST_MAX {
             let answer = match at_once(self.token(), activity, station, step, room) {
                 Some(answer) => answer,
-                None => replay(self.token(), activity, station)
+                None => replay(self.token(), activity, station, step)
                     .and_then(|()| ask_here(self.token(), activity, step, room)),
             };
             match answer {
@@ -526,7 +596,6 @@ fn concerns<K>(step: &Step<K>, verb: Verb) -> bool {
     }
 }
 
-/// Forgets a handle that was not there any more.
 /// Forgets where an object is on a member that has answered so.
 fn forget_place(station: &Station, held: &Held, fault: Fault) {
     match held {
@@ -536,9 +605,20 @@ fn forget_place(station: &Station, held: &Held, fault: Fault) {
 }
 
 /// Brings a member to where the operation stands. What the application already has must come out again.
-fn replay(token: &Token, activity: &mut Activity, station: &Arc<Station>) -> Answer {
+fn replay(
+    token: &Token,
+    activity: &mut Activity,
+    station: &Arc<Station>,
+    next: &Step<Held>,
+) -> Answer {
     activity.abandon();
     let place = station.lease()?;
+    if !activity.asked.is_empty() {
+        // Looking for a key is proving it, which can't be done beside operations of the same kind.
+        for held in &activity.keys(next) {
+            token.place(&place, held).inspect_err(|_| place.spoil())?;
+        }
+    }
     for asked in &activity.asked {
         let room = Room::Bytes(released(&asked.output).len().saturating_add(1_024));
         // Looking for a key is proving it, which may have been left half-way.
@@ -606,6 +686,11 @@ fn at_once(
 /// Asks a step where the operation stands, as one more call there.
 fn ask_on(place: &Lease, token: &Token, step: &Step<Held>, room: Room) -> Answer<Output> {
     let _flight = place.station().load.begin();
+    if let Some(held) = key_of(step) {
+        // Looking for a key is proving it, which can't be done in a session where an operation of the same kind is active.
+        let aside = place.station().lease()?;
+        token.place(&aside, held).inspect_err(|_| aside.spoil())?;
+    }
     ask_at(place, token, step, room)
 }
 

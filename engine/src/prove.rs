@@ -4,6 +4,7 @@
 //! Identifiers prove nothing: two keys may share an id and a label (both have happened in the field).
 
 use crate::desk::Desk;
+use crate::encapsulation;
 use crate::event::Hash;
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::object::Object;
@@ -291,9 +292,20 @@ pub fn keyed_method(object: &Object) -> Option<Method> {
     }
 }
 
+/// The use by which a private key that doesn't sign is proven.
+pub const fn agrees_by(key_type: Option<u64>) -> AttributeType {
+    match key_type {
+        Some(CKK_ML_KEM) => CKA_DECAPSULATE,
+        _ => CKA_DERIVE,
+    }
+}
+
 /// Proves that a private key agrees as its public key says: a fresh pair on the judge, derived both ways, gives one secret.
 /// The secret is worth nothing afterwards, so it may be read.
 pub fn agreement(desk: &Desk<'_>, judge: &Desk<'_>, key: Handle, public: &Template) -> Proof {
+    if public.key_type() == Some(CKK_ML_KEM) {
+        return encapsulation::prove(desk, judge, key, public);
+    }
     let (generator, derive) = match public.key_type() {
         Some(CKK_EC_MONTGOMERY) => (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, CKM_ECDH1_DERIVE),
         Some(CKK_EC) => (CKM_EC_KEY_PAIR_GEN, CKM_ECDH1_DERIVE),
@@ -345,19 +357,28 @@ pub(crate) fn agreed(
             Part::Bytes(Some(Zeroizing::new(value.to_vec()))),
         ])
     };
-    let template = Template::new()
+    let secret = desk.member.derive(
+        desk.session,
+        &Mechanism { kind: mechanism, parameter },
+        key,
+        &readable(len),
+    )?;
+    reveal(desk, secret)
+}
+
+/// The template of a secret of so many bytes that is read and thrown away.
+pub(crate) fn readable(len: usize) -> Template {
+    Template::new()
         .with(CKA_CLASS, CKO_SECRET_KEY)
         .with(CKA_KEY_TYPE, CKK_GENERIC_SECRET)
         .with(CKA_TOKEN, false)
         .with(CKA_SENSITIVE, false)
         .with(CKA_EXTRACTABLE, true)
-        .with(CKA_VALUE_LEN, u64::try_from(len).unwrap_or(0));
-    let secret = desk.member.derive(
-        desk.session,
-        &Mechanism { kind: mechanism, parameter },
-        key,
-        &template,
-    )?;
+        .with(CKA_VALUE_LEN, u64::try_from(len).unwrap_or(0))
+}
+
+/// Reads such a secret, and destroys it.
+pub(crate) fn reveal(desk: &Desk<'_>, secret: Handle) -> Answer<Zeroizing<Vec<u8>>> {
     let reading = desk.member.read(desk.session, secret, &[CKA_VALUE]);
     desk.discard(secret);
     match reading?.into_iter().next() {

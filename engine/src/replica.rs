@@ -2,6 +2,7 @@
 
 use crate::carry;
 use crate::desk::Desk;
+use crate::encapsulation;
 use crate::error::Result;
 use crate::event::Event;
 use crate::fault::{Answer, Call, Class, Fault};
@@ -154,6 +155,9 @@ impl Token {
         match (object.class(), &object.public, object.fingerprint) {
             (CKO_PRIVATE_KEY, Some(public), _) => match prove::private_method(&object.template) {
                 Some(method) => self.prove_signing((desk, desk), handle, &method, public),
+                None if encapsulation::proves(&object.template) => {
+                    encapsulation::prove(desk, desk, handle, public)
+                }
                 None => Ok(()),
             },
             (CKO_SECRET_KEY | CKO_PRIVATE_KEY, _, Some(expected)) => {
@@ -225,6 +229,9 @@ impl Token {
                 return self.prove_signing((desk, judge), handle, &method, public);
             }
             prove::compare(desk, handle, &prove::telling(object))?;
+            if encapsulation::proves(&object.template) {
+                return encapsulation::prove(desk, judge, handle, public);
+            }
             let twin = carry::twin(object, &[(CKA_SIGN, true)]);
             let Some(method) = prove::private_method(&twin) else {
                 return Self::prove_agreement(desk, judge, object, kek, wrapped);
@@ -261,7 +268,7 @@ impl Token {
         if signature.is_good(&*self.verifier) { Ok(()) } else { signature.judged_by(judge) }
     }
 
-    /// Proves a key that can only agree (X25519, DH): both ends of an agreement with a fresh pair come out equal.
+    /// Proves a key that can only agree (X25519, DH, ML-KEM): both ends of an agreement come out equal.
     pub(crate) fn prove_agreement(
         desk: &Desk<'_>,
         judge: &Desk<'_>,
@@ -269,7 +276,8 @@ impl Token {
         kek: Handle,
         wrapped: &[u8],
     ) -> Proof {
-        let twin = carry::twin(object, &[(CKA_DERIVE, true)]);
+        let usage = prove::agrees_by(object.template.key_type());
+        let twin = carry::twin(object, &[(usage, true)]);
         let public = object
             .public
             .as_ref()

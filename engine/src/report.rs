@@ -133,6 +133,8 @@ pub struct ObjectReport {
     pub adopted: bool,
     /// Where members keep it.
     pub hold: Hold,
+    /// The stock that it is in; `None` once it is an application's.
+    pub stock: Option<String>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_at_ms: u64,
     /// True if a committed backup holds it.

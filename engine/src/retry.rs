@@ -3,7 +3,6 @@
 
 use crate::carry;
 use crate::error::Result;
-use crate::event::Event;
 use crate::fault::Answer;
 use crate::follow::{Exception, Follower, Taken, ill_or_lost};
 use crate::log::{Following, Lease as Writing, Position};
@@ -127,8 +126,10 @@ impl Token {
         let seal = self.seal()?;
         let mut changes = Template::new();
         for record in self.journal.about(&seal, id)? {
-            if let Some(Event::Changed { template, .. }) = record.event() {
-                changes.merge(&template);
+            if let Some(event) = record.event()
+                && let Some(template) = event.sets()
+            {
+                changes.merge(template);
             }
         }
         let Some(handle) = follower.station.replica(follower.desk.life, id) else {

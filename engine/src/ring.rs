@@ -233,7 +233,7 @@ impl Keks {
         match kek {
             Kek::Private => self.private,
             Kek::Secret => self.secret,
-            Kek::Open => self.open,
+            Kek::Open | Kek::Bare => self.open,
             Kek::Data => self.data,
         }
     }
@@ -274,7 +274,7 @@ impl From<Kek> for RingKey {
         match kek {
             Kek::Private => Self::Private,
             Kek::Secret => Self::Secret,
-            Kek::Open => Self::Open,
+            Kek::Open | Kek::Bare => Self::Open,
             Kek::Data => Self::Data,
         }
     }

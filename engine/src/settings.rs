@@ -93,6 +93,19 @@ impl HoldRule {
     }
 }
 
+/// Keys that are made ahead of need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StockSettings {
+    /// Their type.
+    pub kind: KeyType,
+    /// How many there are to be that nobody has claimed.
+    pub count: u64,
+    /// Where they live.
+    pub hold: Hold,
+    /// Whether they may derive as well; key pairs only.
+    pub derive: bool,
+}
+
 /// The rule about keys that are not backed up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RequireBackup {
@@ -136,6 +149,8 @@ pub struct Settings {
     pub hold: Hold,
     /// Where others do: the first rule that is for a key.
     pub rules: Vec<HoldRule>,
+    /// What is kept in stock, each type and hold once.
+    pub stock: Vec<StockSettings>,
     /// Which member does the work.
     pub balance: Balance,
     /// What becomes of session objects when their member fails.
@@ -146,6 +161,8 @@ pub struct Settings {
     pub min_replicas: usize,
     /// C_InitToken, C_InitPIN and C_SetPIN are allowed.
     pub allow_init: bool,
+    /// The values of keys that members don't wrap may pass through the host's memory.
+    pub allow_host_keygen: bool,
     /// How the recovery is split.
     pub recovery: RecoverySettings,
     /// The most bytes of an operation that are kept so that it can move to another member.

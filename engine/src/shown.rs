@@ -115,6 +115,14 @@ const fn usage(class: u64, key_type: u64) -> &'static [(AttributeType, bool)] {
             (CKA_UNWRAP, false),
             (CKA_DERIVE, false),
         ],
+        (CKO_PRIVATE_KEY, CKK_ML_KEM) => &[
+            (CKA_DECRYPT, false),
+            (CKA_SIGN, false),
+            (CKA_SIGN_RECOVER, false),
+            (CKA_UNWRAP, false),
+            (CKA_DERIVE, false),
+            (CKA_DECAPSULATE, true),
+        ],
         (CKO_PRIVATE_KEY, _) => &[
             (CKA_DECRYPT, false),
             (CKA_SIGN, false),
@@ -135,6 +143,14 @@ const fn usage(class: u64, key_type: u64) -> &'static [(AttributeType, bool)] {
             (CKA_VERIFY_RECOVER, false),
             (CKA_WRAP, false),
             (CKA_DERIVE, false),
+        ],
+        (CKO_PUBLIC_KEY, CKK_ML_KEM) => &[
+            (CKA_ENCRYPT, false),
+            (CKA_VERIFY, false),
+            (CKA_VERIFY_RECOVER, false),
+            (CKA_WRAP, false),
+            (CKA_DERIVE, false),
+            (CKA_ENCAPSULATE, true),
         ],
         (CKO_PUBLIC_KEY, _) => &[
             (CKA_ENCRYPT, false),

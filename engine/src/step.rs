@@ -57,9 +57,9 @@ pub enum Step<K = Handle> {
     FeedKey(K),
     /// C_EncryptFinal, C_DecryptFinal, C_DigestFinal, C_SignFinal: ends with output.
     Last(Verb),
-    /// C_Verify (data and signature), C_VerifySignature (data, no signature): ends with a judgement.
+    /// C_Verify, C_VerifySignature (data and signature, which a member may know already): ends with a judgement.
     Check(Verb, Bytes, Bytes),
-    /// C_VerifyFinal (signature), C_VerifySignatureFinal (empty).
+    /// C_VerifyFinal, C_VerifySignatureFinal (signature, which a member may know already).
     CheckLast(Verb, Bytes),
     /// C_DigestEncryptUpdate, C_DecryptDigestUpdate, C_SignEncryptUpdate, C_DecryptVerifyUpdate.
     Both(Verb, Verb, Bytes),

@@ -44,6 +44,14 @@ pub struct Parts {
     pub hands: Arc<dyn Hands>,
     /// Takes the recovery's shares when a token is paired by its first login (after C_InitToken), where no operator looks on.
     pub shares: Option<Arc<dyn ShareSink>>,
+    /// Takes the names of claimed keys whenever there are new ones.
+    pub names: Option<Arc<dyn NameSink>>,
+}
+
+/// Takes the names of claimed keys, so that they can be brought back with an older backup.
+pub trait NameSink: Send + Sync {
+    /// Puts a bundle of names where the operator wants it, in the place of the one before; an error says where and why not.
+    fn keep(&self, bundle: &[u8]) -> std::result::Result<(), String>;
 }
 
 /// Takes the recovery's shares when nobody is there to be shown them.
@@ -63,7 +71,7 @@ pub struct Token {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) verifier: Arc<dyn Verifier>,
-    hands: Arc<dyn Hands>,
+    pub(crate) hands: Arc<dyn Hands>,
     pub(crate) share_sink: Option<Arc<dyn ShareSink>>,
     pub(crate) journal: Journal,
     pub(crate) shelf: Shelf,
@@ -96,6 +104,8 @@ pub struct Token {
     /// What the shelf had lost when keys held on demand were last evicted for it.
     pub(crate) unloaded: AtomicU64,
     pub(crate) common: Mutex<Option<(u64, Arc<crate::abilities::Mechanisms>)>>,
+    pub(crate) name_sink: Option<Arc<dyn NameSink>>,
+    pub(crate) stocking: crate::stock::Stocking,
 }
 
 /// Names of notes kept beside the log.
@@ -135,6 +145,9 @@ pub(crate) mod note {
 
     /// What a member knew of the log that the log does not bear out.
     pub(crate) const DOUBT: &str = "doubt";
+
+    /// Up to where the log was restored from a backup, where it is not known which keys of the stock were claimed since.
+    pub(crate) const UNNAMED: &str = "stock-unnamed";
 
     /// What a member can do.
     pub(crate) const ABILITIES: &str = "abilities";
@@ -206,6 +219,8 @@ impl Token {
             unloaded: AtomicU64::new(0),
             batches: Batches::default(),
             common: Mutex::new(None),
+            name_sink: parts.names,
+            stocking: crate::stock::Stocking::default(),
         })
     }
 
@@ -322,11 +337,10 @@ impl Token {
         Ok(session)
     }
 
-    /// C_CloseAllSessions: the sessions are closed and the login ends.
-    pub fn close_all(&self) {
-        for session in self.open_sessions() {
-            session.close();
-        }
+    /// A session that no application has: keys are made in it, and its end is no logout.
+    pub(crate) fn backstage(self: &Arc<Self>) -> Session {
+        let number = self.sessions_opened.fetch_add(1, Ordering::Relaxed);
+        Session::new(Arc::clone(self), number, true)
     }
 
     /// The sessions that are open now.
@@ -376,7 +390,9 @@ impl Token {
                 self.settings.label
             );
         }
-        Ok(self.shelf.get(handle)?.map(Held::Token))
+        // Nobody's yet: to applications it is not there.
+        let entry = self.shelf.get(handle)?.filter(|entry| !entry.object.is_in_stock());
+        Ok(entry.map(Held::Token))
     }
 
     /// The seal on the log, which a login opens.

@@ -257,11 +257,10 @@ impl Sessions {
         self.open.write().remove(&handle).ok_or_else(|| CKR_SESSION_HANDLE_INVALID.into())
     }
 
-    /// Forgets every session of a slot.
-    pub fn remove_all(&self, slot: CK_SLOT_ID) {
-        let closed: Vec<_> = self.open.write().extract_if(|_, open| open.slot == slot).collect();
-        // Dropped here, with the map unlocked.
-        drop(closed);
+    /// Forgets every session of a slot. Who asked closes them, with the map unlocked.
+    pub fn remove_all(&self, slot: CK_SLOT_ID) -> Vec<Open> {
+        let mut sessions = self.open.write();
+        sessions.extract_if(|_, open| open.slot == slot).map(|(_, open)| open).collect()
     }
 
     /// How many sessions a slot has.

@@ -16,6 +16,7 @@ pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
         label: token.label.clone(),
         hold: hold(token.hold),
         rules: token.rules.iter().map(rule).collect(),
+        stock: token.stock.keys.iter().map(stock).collect(),
         balance: match token.balance {
             Balance::LeastLoaded => settings::Balance::LeastLoaded,
             Balance::RoundRobin => settings::Balance::RoundRobin,
@@ -32,6 +33,7 @@ pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
         },
         min_replicas: token.min_replicas,
         allow_init: token.allow_init,
+        allow_host_keygen: token.allow_host_keygen,
         recovery: settings::RecoverySettings {
             shares: token.recovery.shares,
             threshold: token.recovery.threshold,
@@ -51,6 +53,15 @@ const fn hold(hold: Hold) -> settings::Hold {
 
 fn rule(rule: &meant::Rule) -> settings::HoldRule {
     settings::HoldRule { kind: rule.kind.clone(), label: rule.label.clone(), hold: hold(rule.hold) }
+}
+
+fn stock(key: &meant::StockKey) -> settings::StockSettings {
+    settings::StockSettings {
+        kind: key.kind.clone(),
+        count: key.count,
+        hold: hold(key.hold),
+        derive: key.derive,
+    }
 }
 
 /// What the engine needs to know of a member.

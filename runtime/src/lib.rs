@@ -15,6 +15,7 @@ mod caretaker;
 mod error;
 pub mod harden;
 pub mod logging;
+pub mod names;
 pub mod pin;
 mod ports;
 pub mod shares;
@@ -28,6 +29,7 @@ pub use verifier::HostVerifier;
 
 use caretaker::Caretaker;
 use logging::Program;
+use names::NameFile;
 use shares::ShareFolder;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +37,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tandem_config::{Config, meant};
 use tandem_engine::log::Stored;
 use tandem_engine::member::Member;
-use tandem_engine::token::{Parts, ShareSink, Token};
+use tandem_engine::token::{NameSink, Parts, ShareSink, Token};
 use tandem_store::SqliteStore;
 use tandem_values::ck::CKR_FUNCTION_FAILED;
 use tandem_vendor::{Deadlined, HostHands, VendorMember};
@@ -192,6 +194,9 @@ fn parts(
     let sink = |folder: &PathBuf| -> Arc<dyn ShareSink> {
         Arc::new(ShareFolder::new(folder, &config.label))
     };
+    let names = |path: &Path| -> Arc<dyn NameSink> {
+        Arc::new(NameFile::new(path, config.group.as_ref().map(|group| group.gid)))
+    };
     let member = |(vendor, member): (&Arc<VendorMember>, &meant::Member)| {
         let vendor = Arc::clone(vendor);
         let engines: Arc<dyn Member> = match assemble::deadlines(member, forbids_threads) {
@@ -209,5 +214,6 @@ fn parts(
         verifier: Arc::new(HostVerifier),
         hands: Arc::new(HostHands::new(forbids_threads)),
         shares: config.recovery.shares_dir.as_ref().map(sink),
+        names: config.stock.names.as_deref().map(names),
     })
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tandem_engine::error::Result;
 use tandem_engine::member::User;
 use tandem_engine::object::Kek;
+use tandem_engine::report::Quiet;
 use tandem_engine::step::{Output, Room, Step, Verb};
 use tandem_values::template::Reading;
 use tandem_values::{Handle, Mechanism, Secret, Template, ck::*};
@@ -66,7 +67,8 @@ pub fn object_of(truth: &Truth, action: Action, begun: Option<&Begun>) -> Option
         Action::Feed(_) | Action::End => return truth.objects.get(&begun?.key).cloned(),
         _ => return None,
     };
-    let fair: Vec<_> = truth.living().filter(|real| is_fair(action, real)).collect();
+    let seen = truth.living().filter(|real| !real.object.is_in_stock());
+    let fair: Vec<_> = seen.filter(|real| is_fair(action, real)).collect();
     fair.get(n.checked_rem(fair.len())?).map(|real| (*real).clone())
 }
 
@@ -110,6 +112,14 @@ pub fn act(run: &Arc<Run>, line: Line, running: &Running, asked: &Asked) -> Resu
                 return make(running, line, kind).map(Said::Made);
             }
             made.map(Said::Made)
+        }
+        Action::Stock => match running.token.fill_stock(1, &Quiet)? {
+            (_, None) => Ok(Said::Nothing),
+            (_, Some(error)) => Err(error),
+        },
+        Action::Drop => {
+            let secret = run.options.stocks().pop().map(|stock| stock.name()).unwrap_or_default();
+            running.token.reduce_stock(&secret, 0, &Quiet).map(|_| Said::Nothing)
         }
         Action::Create { private } => {
             let template = Template::new()

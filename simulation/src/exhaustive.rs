@@ -27,6 +27,8 @@ pub struct Script {
     pub hold: Hold,
     /// Which member makes them for the others.
     pub generator: Option<usize>,
+    /// How many of each type that may be in stock are to be.
+    pub stock: u64,
 }
 
 impl Script {
@@ -49,15 +51,19 @@ impl Script {
         Self { hold: Hold::OnDemand, ..self }
     }
 
+    const fn with_stock(self, stock: u64) -> Self {
+        Self { stock, ..self }
+    }
+
     const fn with_generator(self, number: usize) -> Self {
         Self { generator: Some(number), ..self }
     }
 }
 
 use Action::{
-    Add, BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, End, Feed, Find, Kill, LogIn,
-    LogInWrongly, LogOut, Make, Pass, PlugIn, Random, Read, Relabel, Remove, Replace, Rotate, Sign,
-    Swap, Tighten, Unplug, Wipe,
+    Add, BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, Drop, End, Feed, Find, Kill,
+    LogIn, LogInWrongly, LogOut, Make, Pass, PlugIn, Random, Read, Relabel, Remove, Replace,
+    Rotate, Sign, Stock, Swap, Tighten, Unplug, Wipe,
 };
 
 const fn script(
@@ -66,7 +72,16 @@ const fn script(
     tried: &'static [Action],
     aside: &'static [Action],
 ) -> Script {
-    Script { name, before, tried, aside, spares: 0, hold: Hold::Resident, generator: None }
+    Script {
+        name,
+        before,
+        tried,
+        aside,
+        spares: 0,
+        hold: Hold::Resident,
+        generator: None,
+        stock: 0,
+    }
 }
 
 /// Every short script.
@@ -239,6 +254,47 @@ pub const SCRIPTS: &[Script] = &[
     script("rotate twice", &[Make(KeyKind::Hmac)], &[Rotate, Rotate, Make(KeyKind::Hmac)], &[]),
     script("rotate with a generator", &[Make(KeyKind::Hmac)], &[Rotate, Make(KeyKind::Aes)], &[])
         .with_generator(1),
+    script("fill the stock", &[Random], &[Stock, Find], &[]).with_stock(1),
+    script("claim a pair and sign", &[Stock], &[Make(KeyKind::Ec), Sign(0)], &[]).with_stock(1),
+    script(
+        "two claim the last of a stock",
+        &[Stock],
+        &[Make(KeyKind::Hmac)],
+        &[Make(KeyKind::Hmac)],
+    )
+    .with_stock(1),
+    script(
+        "claim while a member is away",
+        &[Stock, Unplug(1)],
+        &[Make(KeyKind::Ec), PlugIn(1), Pass(400_000), Unplug(0), Sign(0)],
+        &[],
+    )
+    .with_stock(1),
+    script("claim while another drops", &[Stock], &[Make(KeyKind::Hmac)], &[Drop]).with_stock(1),
+    script("drop while another claims", &[Stock], &[Drop], &[Make(KeyKind::Hmac)]).with_stock(1),
+    script("sign with what another claims", &[Stock], &[Make(KeyKind::Ec)], &[Sign(0)])
+        .with_stock(1),
+    script(
+        "claim, destroy and start anew",
+        &[Stock],
+        &[Make(KeyKind::Hmac), Destroy(0), Kill, Find],
+        &[],
+    )
+    .with_stock(1),
+    script(
+        "fill while another claims",
+        &[Stock, Make(KeyKind::Hmac)],
+        &[Stock],
+        &[Make(KeyKind::Ec)],
+    )
+    .with_stock(1),
+    script("fill while another fills", &[Random], &[Stock], &[Stock]).with_stock(1),
+    script("claim on demand and sign", &[Stock], &[Make(KeyKind::Ec), Sign(0)], &[])
+        .on_demand()
+        .with_stock(1),
+    script("fill on demand while another claims", &[Random], &[Stock], &[Make(KeyKind::Hmac)])
+        .on_demand()
+        .with_stock(1),
     script("make while another wipes", &[Make(KeyKind::Hmac)], &[Make(KeyKind::Hmac)], &[Wipe(1)]),
 ];
 
@@ -416,6 +472,7 @@ pub fn once(
         members: snapshot.hsms.len(),
         generator: script.generator,
         hold: script.hold,
+        stock: script.stock,
         ..Options::default()
     };
     let processes = if script.aside.is_empty() { 1 } else { 2 };

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tandem_engine::error::Error;
 use tandem_engine::event::{Event, Record};
 use tandem_engine::heads::HeadRecord;
-use tandem_engine::object::ObjectId;
+use tandem_engine::object::{Object, ObjectId};
 use tandem_engine::step::Verb;
 use tandem_values::template::Reading;
 use tandem_values::{Handle, Value, ck::*};
@@ -52,6 +52,7 @@ pub struct Oracle {
 struct Effects {
     created: Vec<ObjectId>,
     changed: Vec<ObjectId>,
+    claimed: Vec<ObjectId>,
     destroyed: Vec<ObjectId>,
     joined: Vec<String>,
     left: Vec<String>,
@@ -147,6 +148,7 @@ impl Oracle {
             match record.and_then(Record::event) {
                 Some(Event::Created(object)) => effects.created.push(object.id),
                 Some(Event::Changed { id, .. }) => effects.changed.push(id),
+                Some(Event::Claimed { id, .. }) => effects.claimed.push(id),
                 Some(Event::Destroyed(id)) => effects.destroyed.push(id),
                 Some(Event::Joined(joined)) => effects.joined.push(joined.member.name.clone()),
                 Some(Event::Left(name)) => effects.left.push(name),
@@ -256,8 +258,24 @@ impl Judge<'_> {
 
     /// Something was done once, wholly or not at all; and what was acknowledged was done.
     fn one_effect(&self) -> Judgement {
+        if matches!(self.report.line.action, Action::Stock | Action::Drop) {
+            return self.stock_alone();
+        }
         let wanted = wanted(self.report.line.action);
         let effects = self.effects;
+        let claimed = effects.claimed.len();
+        if claimed > 0 && (!effects.created.is_empty() || claimed != wanted[0]) {
+            return Err(format!("claimed {claimed}, and made {}", effects.created.len()));
+        }
+        if effects.created.is_empty() && wanted[0] > 0 && claimed > 0 {
+            let is_clean = effects.changed.is_empty() && effects.destroyed.is_empty();
+            let may_be = match &self.report.said {
+                Outcome::Answered(Err(_)) => self.store_failed() || self.disturbed(),
+                _ => true,
+            };
+            return if is_clean && may_be { Ok(()) } else { Err("claimed, and more".into()) };
+        }
+        self.claims_what_is_there()?;
         let made = effects.created.iter().filter(|id| !effects.destroyed.contains(id)).count();
         let undone = effects.created.len() - made;
         let gone = effects.destroyed.len() - undone;
@@ -280,6 +298,65 @@ impl Judge<'_> {
             "made {made}, changed {}, destroyed {gone}, undone {undone}; wanted {wanted:?}",
             effects.changed.len()
         ))
+    }
+
+    /// Only keys in stock are made, no more than are wanted, and only keys that nobody has claimed are destroyed.
+    fn stock_alone(&self) -> Judgement {
+        let Effects { created, changed, claimed, destroyed, .. } = self.effects;
+        if !changed.is_empty() || !claimed.is_empty() {
+            return Err("keeping the stock changed or claimed something".into());
+        }
+        let object = |id: &ObjectId| self.truth.objects.get(id).map(|real| &real.object);
+        let is_in_stock = |id: &ObjectId| object(id).is_some_and(Object::is_in_stock);
+        // One that was made may be claimed by another by now.
+        if let Some(id) = destroyed.iter().find(|id| !is_in_stock(id)) {
+            return Err(format!("object {id} was destroyed, which was claimed"));
+        }
+        let secret = |real: &&Real| real.object.class() == CKO_SECRET_KEY;
+        let stocked = self.truth.living().filter(|real| real.object.is_in_stock());
+        let there = u64::try_from(stocked.filter(secret).count()).unwrap_or(u64::MAX);
+        if there > self.run.options.stock {
+            return Err(format!("{there} secret keys are in stock"));
+        }
+        let is_done = matches!(&self.report.said, Outcome::Answered(Ok(_))) && !self.disturbed();
+        match self.report.line.action {
+            Action::Stock if is_done && there < self.run.options.stock => {
+                Err(format!("the stock was filled and has {there}, after {}", created.len()))
+            }
+            Action::Drop if is_done && there > 0 => Err(format!("{there} keys were left in stock")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nobody makes a key while there is one in stock that is proven.
+    fn claims_what_is_there(&self) -> Judgement {
+        let Action::Make(kind) = self.report.line.action else { return Ok(()) };
+        let stocked = match kind {
+            crate::script::KeyKind::Ec => CKO_PRIVATE_KEY,
+            crate::script::KeyKind::Hmac => CKO_SECRET_KEY,
+            _ => return Ok(()),
+        };
+        if self.effects.created.is_empty() || !self.hits.is_empty() || self.comes_between() {
+            return Ok(());
+        }
+        let books = self.run.world.books.lock();
+        let (given, held_back) = books.follower("stock/keys");
+        let is_there = |real: &&Real| {
+            let object = &real.object;
+            let holds = |name: &&String| {
+                let (position, excepted) = books.follower(name);
+                (object.is_on_demand() || position >= object.born) && !excepted.contains(&object.id)
+            };
+            object.is_in_stock()
+                && object.class() == stocked
+                && object.born <= given
+                && !held_back.contains(&object.id)
+                && self.truth.members.iter().filter(holds).count() == self.truth.members.len()
+        };
+        match self.truth.living().find(is_there) {
+            Some(real) => Err(format!("a key was made while {} was in stock", real.object.id)),
+            None => Ok(()),
+        }
     }
 
     /// While the log counts a generator no other member draws a key.
@@ -365,8 +442,9 @@ impl Judge<'_> {
 
     fn made(&self, handles: &[Handle]) -> Judgement {
         let books = self.run.world.books.lock();
+        let Effects { created, claimed, .. } = self.effects;
         let named: Vec<_> =
-            self.effects.created.iter().filter_map(|id| handle_of(&books, *id)).collect();
+            created.iter().chain(claimed).filter_map(|id| handle_of(&books, *id)).collect();
         if named == handles {
             Ok(())
         } else {
@@ -381,6 +459,7 @@ impl Judge<'_> {
             .truth
             .living()
             .filter(|real| logged_in || !real.object.is_private())
+            .filter(|real| !real.object.is_in_stock())
             .filter_map(|real| handle_of(&books, real.object.id))
             .collect();
         expected.sort_unstable();

@@ -36,11 +36,13 @@ pub enum Bug {
     OverlooksHeads,
     /// The old bytes of a key that a rotation wraps anew go before the new ones are proven.
     ErasesFirst,
+    /// What is claimed was chosen before the transaction in which it is claimed.
+    ClaimsUnseen,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RetriesWrongPin,
         Self::MakesAgain,
         Self::ForgetsTombstones,
@@ -55,6 +57,7 @@ impl Bug {
         Self::AcknowledgesEarly,
         Self::OverlooksHeads,
         Self::ErasesFirst,
+        Self::ClaimsUnseen,
     ];
 
     /// The short script in which it would show, and how many troubles that takes at most.
@@ -68,6 +71,7 @@ impl Bug {
             Self::AdvancesFirst => ("destroy", 1),
             Self::SkipsProof | Self::TearsAppend => ("make a pair", 1),
             Self::IgnoresLease | Self::StaysStale => ("make while another makes", 1),
+            Self::ClaimsUnseen => ("two claim the last of a stock", 1),
             Self::MakesAgain | Self::AcknowledgesEarly => ("make a secret key", 1),
             Self::ErasesFirst => ("rotate", 1),
         }

@@ -28,6 +28,10 @@ pub enum Action {
     LogOut,
     /// C_GenerateKeyPair or C_GenerateKey of a token key.
     Make(KeyKind),
+    /// `tandem stock fill`, in a process that is logged in.
+    Stock,
+    /// `tandem stock drop`, likewise: of secret keys none is left.
+    Drop,
     /// C_CreateObject: a data object, private or not.
     Create {
         /// CKA_PRIVATE.

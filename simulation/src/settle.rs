@@ -152,6 +152,7 @@ impl Run {
                 .truth
                 .living()
                 .filter(|real| keeps && real.object.class() == CKO_PRIVATE_KEY)
+                .filter(|real| !real.object.is_in_stock())
                 .filter(|real| position >= real.object.born && !excepted.contains(&real.object.id))
                 .filter_map(|real| Some((real.clone(), handle_of(&books, real.object.id)?)))
                 .collect()

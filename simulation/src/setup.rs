@@ -14,7 +14,7 @@ use tandem_engine::report::{PairReport, Quiet};
 
 use tandem_engine::settings::{
     Balance, CHECKPOINT_AFTER, Hold, MemberSettings, RecoverySettings, RequireBackup, Role,
-    SessionObjects, Settings,
+    SessionObjects, Settings, StockSettings,
 };
 use tandem_engine::token::{Parts, Token};
 use tandem_values::{Secret, ck::CKR_FUNCTION_FAILED};
@@ -24,6 +24,9 @@ pub const PIN: &[u8] = b"123456";
 
 /// So many shares open the recovery.
 pub const THRESHOLD: u8 = 2;
+
+/// The types of keys that may be in stock.
+pub const STOCKED: [&str; 2] = ["ec:p256", "generic:32"];
 
 /// An HSM with an empty token.
 fn toy(number: usize) -> Hsm {
@@ -49,6 +52,8 @@ pub struct Options {
     pub hold: Hold,
     /// The most keys held on demand that each member is given at a time.
     pub loaded_max: usize,
+    /// How many keys of each type in [`STOCKED`] are kept in stock.
+    pub stock: u64,
     /// How many changed objects are kept in memory before a checkpoint takes them.
     pub checkpoint_after: usize,
 }
@@ -64,6 +69,7 @@ impl Default for Options {
             lanes: None,
             hold: Hold::Resident,
             loaded_max: 2,
+            stock: 0,
             checkpoint_after: CHECKPOINT_AFTER,
         }
     }
@@ -73,6 +79,14 @@ impl Options {
     /// True for a member that holds keys.
     pub fn keeps_keys(&self, number: usize) -> bool {
         self.generator != Some(number)
+    }
+
+    /// What is kept in stock.
+    pub fn stocks(&self) -> Vec<StockSettings> {
+        let kinds = STOCKED.iter().filter_map(|kind| kind.parse().ok());
+        let stock =
+            |kind| StockSettings { kind, count: self.stock, hold: self.hold, derive: false };
+        if self.stock == 0 { Vec::new() } else { kinds.map(stock).collect() }
     }
 
     fn role(&self, number: usize) -> Role {
@@ -95,11 +109,13 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             label: "simulated".into(),
             hold: options.hold,
             rules: Vec::new(),
+            stock: options.stocks(),
             balance: options.balance,
             session_objects: SessionObjects::Mirrored,
             require_backup: RequireBackup::Off,
             min_replicas: options.min_replicas,
             allow_init: true,
+            allow_host_keygen: false,
             recovery: RecoverySettings { shares: 3, threshold: THRESHOLD },
             replay_bytes_max: options.replay_bytes_max,
             checkpoint_after: options.checkpoint_after,
@@ -114,6 +130,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
         // Runs are to be the same each time.
         hands: Arc::new(OneHand),
         shares: None,
+        names: None,
     })
 }
 

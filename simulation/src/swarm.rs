@@ -81,6 +81,7 @@ impl Case {
             generator: None,
             hold: if of_keys.per_mille(300) { Hold::OnDemand } else { Hold::Resident },
             loaded_max: 1 + of_keys.index(3),
+            stock: 0,
             checkpoint_after: CHECKPOINTS
                 .get(Chance::new(drawn_from(&[seed, 7])).index(CHECKPOINTS.len()))
                 .copied()
@@ -100,9 +101,14 @@ impl Case {
         let generator = of_roles.per_mille(250).then(|| of_roles.index(members));
         let keepers = members - usize::from(generator.is_some());
         let min_replicas = options.min_replicas.min(keepers);
-        let options = Options { members, generator, min_replicas, ..options };
+        let mut options = Options { members, generator, min_replicas, ..options };
         let plan = Plan::Chance(drawn_from(&[seed, 2]), rates(&mut chance));
-        let script = script(&mut chance, members, processes);
+        let mut script = script(&mut chance, members, processes);
+        let mut of_stock = Chance::new(drawn_from(&[seed, 8]));
+        if of_stock.per_mille(400) {
+            options.stock = 1 + of_stock.below(3);
+            keep_stock(&mut of_stock, &mut script, processes);
+        }
         Self { seed, paired, options, processes, script, plan }
     }
 
@@ -165,6 +171,18 @@ fn script(chance: &mut Chance, members: usize, processes: usize) -> Vec<Line> {
         script.push(Line { number, process, action });
     }
     script
+}
+
+/// The first number of a line that is put between the others.
+const BETWEEN: u32 = 10_000;
+
+/// Has the stock filled, and reduced now and then, between other lines.
+fn keep_stock(chance: &mut Chance, script: &mut Vec<Line>, processes: usize) {
+    for number in (BETWEEN..).take(2 + chance.index(6)) {
+        let action = if chance.per_mille(150) { Action::Drop } else { Action::Stock };
+        let process = chance.index(processes);
+        script.insert(chance.index(script.len()), Line { number, process, action });
+    }
 }
 
 fn around(chance: &mut Chance, members: usize) -> Action {

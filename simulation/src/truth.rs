@@ -107,6 +107,15 @@ impl Truth {
                     real.wrapped_at.push(record.position);
                 }
             }
+            Some(Event::Claimed { id, template, .. }) => {
+                let Some(real) = self.objects.get_mut(&id) else {
+                    return Err(format!("object {id} was claimed before it was created"));
+                };
+                if !real.alive || real.object.stock.take().is_none() {
+                    return Err(format!("object {id} was claimed and is not in stock"));
+                }
+                real.object.template.merge(&template);
+            }
             Some(Event::Held { id, hold }) => {
                 if let Some(real) = self.objects.get_mut(&id) {
                     real.object.hold = hold;
@@ -185,7 +194,7 @@ impl Truth {
         let key = match under.kek {
             Kek::Private => RingKey::Private,
             Kek::Secret => RingKey::Secret,
-            Kek::Open => RingKey::Open,
+            Kek::Open | Kek::Bare => RingKey::Open,
             Kek::Data => RingKey::Data,
         };
         let entry = RingEntry {

@@ -6,10 +6,11 @@
     reason = "a test stops at the first surprise"
 )]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tandem_engine::object::Hold;
-use tandem_engine::report::Progress;
+use tandem_engine::report::{Progress, Quiet};
 use tandem_engine::session::Session;
 use tandem_engine::settings::RecoverySettings;
 use tandem_engine::step::{Room, Step, Verb};
@@ -29,8 +30,11 @@ const ROTATED: u8 = 150;
 const STEPS: usize = 40;
 
 fn begin(world: &Arc<World>, checkpoint_after: usize) -> (Arc<Token>, Arc<Session>) {
-    let options = Options { checkpoint_after, ..Options::default() };
-    let token = setup::token(world, &options, world.be_born());
+    begin_with(world, &Options { checkpoint_after, ..Options::default() })
+}
+
+fn begin_with(world: &Arc<World>, options: &Options) -> (Arc<Token>, Arc<Session>) {
+    let token = setup::token(world, options, world.be_born());
     token.start();
     let session = token.login(&Secret::new(PIN)).expect("a login");
     (token, session)
@@ -61,13 +65,30 @@ fn sign(session: &Session, key: Handle) {
     session.step(Step::Whole(Verb::Sign, data.into()), Room::Bytes(512)).expect("a MAC");
 }
 
-/// Keys, some of them changed and some destroyed, and a checkpoint that knows about half of that.
+/// Keeps so many secret keys in stock, and as many pairs.
+fn fill(world: &Arc<World>, stock: u64) {
+    let options = Options { stock, checkpoint_after: usize::MAX, ..Options::default() };
+    let (token, _) = begin_with(world, &options);
+    let (made, error) = token.fill_stock(1, &Quiet).expect("a stock");
+    assert!(made == 2 * stock && error.is_none(), "{made}: {error:?}");
+    token.stop();
+}
+
+/// How many secret keys are in stock, and were claimed from it.
+fn levels(token: &Token) -> [u64; 2] {
+    let levels = token.stock().expect("what is in stock");
+    let level = levels.iter().find(|level| level.kind == "generic:32").expect("secret keys");
+    [level.there, level.claimed]
+}
+
+/// Keys, some of them changed and some destroyed, some in stock, and a checkpoint that knows about half of that.
 fn scene() -> (Arc<World>, Vec<u8>) {
     let (snapshot, _) = setup::pair(2).expect("a pairing");
     let world = snapshot.world(5, None);
     let (token, session) = begin(&world, usize::MAX);
     let handles: Vec<_> = (0..KEYS).map(|number| make(&session, number)).collect();
     token.stop();
+    fill(&world, 3);
     let (token, _) = begin(&world, 1);
     token.stop();
     assert!(world.books.lock().checkpoint_mut().is_some(), "a checkpoint was written");
@@ -103,10 +124,11 @@ fn from_a_checkpoint_the_same_is_seen_as_from_the_log() {
     let (world, checkpoint) = scene();
     let (token, session) = begin(&world, usize::MAX);
     let from_checkpoint = seen(&session);
+    assert_eq!(levels(&token), [2, 1]);
     token.stop();
     *world.books.lock().checkpoint_mut() = None;
     let (token, session) = begin(&world, usize::MAX);
-    assert_eq!(seen(&session), from_checkpoint);
+    assert_eq!((seen(&session), levels(&token)), (from_checkpoint.clone(), [2, 1]));
     token.stop();
     assert_eq!(from_checkpoint[0].len(), usize::from(KEYS) - 8 + 1);
     assert_eq!(from_checkpoint[2].len(), 8);
@@ -157,9 +179,49 @@ fn what_somebody_changed_in_a_checkpoint_is_not_used() {
         *world.books.lock().checkpoint_mut() = Some(Arc::new(changed));
         let (token, session) = begin(&world, usize::MAX);
         assert_eq!(seen(&session), truth, "change {number}: {how}");
+        assert_eq!(levels(&token), [2, 1], "change {number}: {how}");
         sign(&session, *truth[1].last().expect("a key"));
         token.stop();
     }
+}
+
+/// A checkpoint that is written before a claim, between the claims of two keys, after all of them, and none.
+#[test]
+fn what_is_claimed_stays_so_wherever_the_checkpoint_is() {
+    let (snapshot, _) = setup::pair(2).expect("a pairing");
+    let world = snapshot.world(8, None);
+    fill(&world, 5);
+    let mut given = BTreeSet::new();
+    for (number, after) in (1..).zip([1, usize::MAX, 1, usize::MAX, 3]) {
+        let (token, session) = begin(&world, after);
+        assert!(given.insert(make(&session, number)), "key {number} was given before");
+        let claimed = u64::try_from(given.len()).expect("a number");
+        let is_as_it_should_be = |token: &Token, session: &Session| {
+            assert_eq!(levels(token), [5 - claimed, claimed]);
+            for handle in &given {
+                sign(session, *handle);
+            }
+            assert_eq!(find(session, &Template::new().with(CKA_LABEL, "key")).len(), given.len());
+            let in_stock = Template::new().with(CKA_LABEL, "tandem stock generic:32");
+            assert_eq!(find(session, &in_stock), []);
+        };
+        is_as_it_should_be(&token, &session);
+        token.stop();
+        let written = world.books.lock().checkpoint_mut().clone();
+        assert!(written.is_some());
+        for checkpoint in [written.clone(), None, written] {
+            *world.books.lock().checkpoint_mut() = checkpoint;
+            let (token, session) = begin(&world, usize::MAX);
+            is_as_it_should_be(&token, &session);
+            assert!(token.check_log().expect("a log").is_sound());
+            is_as_it_should_be(&token, &session);
+            token.stop();
+        }
+    }
+    let (token, session) = begin(&world, 1);
+    assert!(given.insert(make(&session, 6)), "a key that was made");
+    assert_eq!(levels(&token), [0, 5]);
+    token.stop();
 }
 
 #[test]

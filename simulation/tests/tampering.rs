@@ -436,7 +436,7 @@ fn an_older_copy_is_healed_by_a_bundle_and_nothing_stands_twice_on_a_member() {
     let artefact = Artefact::Bundle { name: "one".into(), bytes: 0, digest: [0; 32] };
     let bringing = Bringing { shares: &[], keep_foreign: false, progress: &Quiet };
     let source = Bytes(&bundle);
-    let restored = token.restore(&Secret::new(PIN), &[&source], artefact, &bringing);
+    let restored = token.restore(&Secret::new(PIN), (&[&source], None), artefact, &bringing);
     let restored = restored.expect("a restore");
     assert!(restored.records > 64 && restored.newer.is_empty(), "{restored:?}");
     token.stop();
@@ -461,7 +461,7 @@ fn process_over_nothing(world: &Arc<World>, bundle: &[u8]) {
     token.start();
     let artefact = Artefact::Bundle { name: "one".into(), bytes: 0, digest: [0; 32] };
     let bringing = Bringing { shares: &[], keep_foreign: false, progress: &Quiet };
-    let restored = token.restore(&Secret::new(PIN), &[&Bytes(bundle)], artefact, &bringing);
+    let restored = token.restore(&Secret::new(PIN), (&[&Bytes(bundle)], None), artefact, &bringing);
     assert!(restored.expect("a restore").newer.is_empty());
     token.stop();
     let process = Process::begin(world);

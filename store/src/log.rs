@@ -6,7 +6,7 @@ use crate::store::{Inner, SqliteStore};
 use crate::transaction::{Done, Manner, forked};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use tandem_engine::event::{Head, Record};
-use tandem_engine::log::{Append, Checkpoints, Log, Position, StoreError, Stored};
+use tandem_engine::log::{Checkpoints, Decide, Log, Position, StoreError, Stored};
 use tandem_engine::object::ObjectId;
 
 /// What the log is for: when it says so, it is on disk.
@@ -17,11 +17,16 @@ impl Log for SqliteStore {
         self.inner.read(head)
     }
 
-    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
+    fn append_after(&self, seen: Position, build: &mut Decide<'_>) -> Stored<Head> {
         self.inner.write(MANNER, |transaction| {
             let mut head = head(transaction)?;
+            let news = if seen < head.position {
+                records(transaction, seen, usize::MAX)?
+            } else {
+                Vec::new()
+            };
             let process = std::process::id();
-            let built = build(&head);
+            let built = build(&head, &news);
             if process != std::process::id() {
                 return Err(forked().into());
             }

@@ -24,6 +24,16 @@ pub fn tool() -> PathBuf {
     built(folder().join("tandem"), "make build")
 }
 
+/// The judge of PKCS #11 modules.
+pub fn judge() -> PathBuf {
+    built(folder().join("p11-conformance"), "make build")
+}
+
+/// The module that fails as a script says.
+pub fn fault() -> PathBuf {
+    built(folder().join("libtandem_fault.so"), "make build")
+}
+
 /// The second vendor's module.
 pub fn kryoptic() -> PathBuf {
     let name = "libkryoptic_pkcs11.so";

@@ -540,7 +540,7 @@ fn calls_out_of_turn_are_named() {
             broken.expect("C_CancelFunction", CKR_FUNCTION_NOT_PARALLEL, |raw, s| {
                 call!(raw, C_CancelFunction(s))
             });
-            broken.expect("C_GetOperationState", CKR_FUNCTION_NOT_SUPPORTED, |raw, s| {
+            broken.expect("C_GetOperationState", CKR_OPERATION_NOT_INITIALIZED, |raw, s| {
                 call!(raw, C_GetOperationState(s, out, &raw mut len))
             });
             broken.expect("C_WaitForSlotEvent", CKR_NO_EVENT, |raw, _| {
@@ -560,8 +560,17 @@ fn calls_out_of_turn_are_named() {
                 },
             );
             broken.expect(
-                "C_DecryptInit with a key that signs",
+                "C_VerifyInit with a key that signs",
                 CKR_KEY_FUNCTION_NOT_PERMITTED,
+                |raw, s| {
+                    let mut ecdsa = mechanism(CKM_ECDSA);
+                    call!(raw, C_VerifyInit(s, &raw mut ecdsa, key))
+                },
+            );
+            // It must not decrypt, either, but of two errors this one is told (section 5.1.7).
+            broken.expect(
+                "C_DecryptInit by AES with an EC key",
+                CKR_KEY_TYPE_INCONSISTENT,
                 |raw, s| {
                     let mut ecb = mechanism(CKM_AES_ECB);
                     call!(raw, C_DecryptInit(s, &raw mut ecb, key))

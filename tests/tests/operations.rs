@@ -16,7 +16,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tandem_tests::keys::{DIGEST, Kind};
 use tandem_tests::openssl::{aes_256_cbc, hmac_sha256, sha256};
-use tandem_tests::{Demo, Raw, USER_PIN, Wanted, alone, application, call, name_of, pin, refused};
+use tandem_tests::{
+    Demo, Raw, USER_PIN, Vendor, Wanted, alone, application, call, name_of, pin, refused,
+};
 
 /// Longer than any block, hash or buffer inside, and no multiple of any.
 fn message() -> Vec<u8> {
@@ -429,6 +431,36 @@ fn random_bytes_are_as_many_as_were_asked_and_never_the_same() {
         demo.take_away("a");
         assert_ne!(random(32), random(32));
         assert!(random(4_096).iter().any(|byte| *byte != 0));
+    });
+}
+
+#[test]
+fn a_key_that_nobody_has_looked_for_yet_joins_an_operation_that_goes_on() {
+    alone(&Wanted::over(&[Vendor::Kryoptic, Vendor::Kryoptic]), |_| {
+        let kinds = [(Kind::Aes(32), "one"), (Kind::Aes(32), "two"), (Kind::Generic(16), "short")];
+        let (first, session) = application();
+        for (kind, name) in kinds {
+            kind.make(&session, name).expect(name);
+        }
+        drop(session);
+        first.finalize();
+        // A member proves such keys by what is active in the session just then: encryption, a digest.
+        let (_second, session) = application();
+        let [one, two, short] =
+            kinds.map(|(kind, name)| kind.find(&session, name).expect(name).key);
+        session.encrypt_init(&Mechanism::AesEcb, one).expect("C_EncryptInit");
+        let encrypted = session.encrypt_update(&DIGEST).expect("C_EncryptUpdate");
+        session.digest_init(&Mechanism::Sha256).expect("C_DigestInit");
+        session.decrypt_init(&Mechanism::AesEcb, two).expect("C_DecryptInit beside both");
+        session.digest_key(short).expect("C_DigestKey beside both");
+        session.digest_final().expect("C_DigestFinal");
+        session.decrypt_update(&DIGEST).expect("C_DecryptUpdate");
+        session.decrypt_final().expect("C_DecryptFinal");
+        assert!(session.encrypt_final().expect("C_EncryptFinal").is_empty());
+        assert_eq!(
+            session.decrypt(&Mechanism::AesEcb, one, &encrypted).expect("C_Decrypt"),
+            DIGEST
+        );
     });
 }
 

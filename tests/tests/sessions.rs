@@ -190,6 +190,22 @@ fn sessions_end_one_by_one_or_all_together() {
 }
 
 #[test]
+fn closing_every_session_ends_the_login() {
+    alone(&Wanted::mixed(), |_| {
+        let application = initialised();
+        let session = application.log_in();
+        let raw = Raw::tandem();
+        let rv = call!(raw, C_CloseAllSessions(application.slot.id()));
+        assert_eq!(name_of(rv), "CKR_OK");
+        drop(session);
+        let again = application.open(true);
+        let state = again.get_session_info().expect("a session").session_state();
+        assert_eq!(state, SessionState::RwPublic);
+        again.login(UserType::User, Some(&pin(USER_PIN))).expect("nobody is logged in");
+    });
+}
+
+#[test]
 fn nobody_else_logs_in() {
     alone(&Wanted::mixed(), |_| {
         let application = initialised();

@@ -1,11 +1,17 @@
-//! Types of keys as the operator writes them: `ec:p256`, `rsa:2048`, `aes:256`, `generic:32`, `ed25519`.
+//! Types of keys as the operator writes them: `ec:p256`, `rsa:2048`, `aes:256`, `generic:32`, `ed25519`, `ml-dsa:65`.
 
 use crate::ck::{
-    CKA_DECRYPT, CKA_EC_PARAMS, CKA_ENCRYPT, CKA_EXTRACTABLE, CKA_ID, CKA_KEY_TYPE, CKA_LABEL,
-    CKA_MODULUS, CKA_MODULUS_BITS, CKA_PRIVATE, CKA_PUBLIC_EXPONENT, CKA_SENSITIVE, CKA_SIGN,
-    CKA_TOKEN, CKA_VALUE_LEN, CKA_VERIFY, CKK_AES, CKK_EC, CKK_EC_EDWARDS, CKK_GENERIC_SECRET,
-    CKK_RSA, CKM_AES_KEY_GEN, CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN,
-    CKM_GENERIC_SECRET_KEY_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN,
+    CKA_DECAPSULATE, CKA_DECRYPT, CKA_EC_PARAMS, CKA_ENCAPSULATE, CKA_ENCRYPT, CKA_EXTRACTABLE,
+    CKA_ID, CKA_KEY_TYPE, CKA_LABEL, CKA_MODULUS, CKA_MODULUS_BITS, CKA_PARAMETER_SET, CKA_PRIVATE,
+    CKA_PUBLIC_EXPONENT, CKA_SENSITIVE, CKA_SIGN, CKA_TOKEN, CKA_VALUE_LEN, CKA_VERIFY, CKK_AES,
+    CKK_EC, CKK_EC_EDWARDS, CKK_GENERIC_SECRET, CKK_ML_DSA, CKK_ML_KEM, CKK_RSA, CKK_SLH_DSA,
+    CKM_AES_KEY_GEN, CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN, CKM_GENERIC_SECRET_KEY_GEN,
+    CKM_ML_DSA_KEY_PAIR_GEN, CKM_ML_KEM_KEY_PAIR_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN,
+    CKM_SLH_DSA_KEY_PAIR_GEN, CKP_ML_DSA_44, CKP_ML_DSA_65, CKP_ML_DSA_87, CKP_ML_KEM_512,
+    CKP_ML_KEM_768, CKP_ML_KEM_1024, CKP_SLH_DSA_SHA2_128F, CKP_SLH_DSA_SHA2_128S,
+    CKP_SLH_DSA_SHA2_192F, CKP_SLH_DSA_SHA2_192S, CKP_SLH_DSA_SHA2_256F, CKP_SLH_DSA_SHA2_256S,
+    CKP_SLH_DSA_SHAKE_128F, CKP_SLH_DSA_SHAKE_128S, CKP_SLH_DSA_SHAKE_192F, CKP_SLH_DSA_SHAKE_192S,
+    CKP_SLH_DSA_SHAKE_256F, CKP_SLH_DSA_SHAKE_256S,
 };
 use crate::{Mechanism, Template, names};
 use std::fmt;
@@ -18,6 +24,8 @@ pub enum KeyType {
     Rsa(u64),
     /// A key pair on this curve.
     Ec(&'static Curve),
+    /// A post-quantum key pair of this parameter set.
+    Set(&'static Set),
     /// An AES key of so many bits.
     Aes(u64),
     /// A generic secret of so many bytes.
@@ -36,6 +44,54 @@ pub struct Curve {
     /// CKA_EC_PARAMS, in each way that modules write it; the first one is asked for.
     params: &'static [&'static [u8]],
 }
+
+/// A parameter set of a post-quantum algorithm, and how it is named.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Set {
+    /// As the operator writes it.
+    name: &'static str,
+    /// CKK_…
+    key_type: u64,
+    /// CKP_…
+    number: u64,
+}
+
+impl Set {
+    /// CKM_… that makes a key pair of it.
+    const fn mechanism(&self) -> u64 {
+        match self.key_type {
+            CKK_ML_DSA => CKM_ML_DSA_KEY_PAIR_GEN,
+            CKK_ML_KEM => CKM_ML_KEM_KEY_PAIR_GEN,
+            _ => CKM_SLH_DSA_KEY_PAIR_GEN,
+        }
+    }
+}
+
+const fn set(name: &'static str, key_type: u64, number: u64) -> Set {
+    Set { name, key_type, number }
+}
+
+/// The parameter sets of FIPS 203, 204 and 205.
+static SETS: [Set; 18] = [
+    set("ml-dsa:44", CKK_ML_DSA, CKP_ML_DSA_44),
+    set("ml-dsa:65", CKK_ML_DSA, CKP_ML_DSA_65),
+    set("ml-dsa:87", CKK_ML_DSA, CKP_ML_DSA_87),
+    set("ml-kem:512", CKK_ML_KEM, CKP_ML_KEM_512),
+    set("ml-kem:768", CKK_ML_KEM, CKP_ML_KEM_768),
+    set("ml-kem:1024", CKK_ML_KEM, CKP_ML_KEM_1024),
+    set("slh-dsa:sha2-128s", CKK_SLH_DSA, CKP_SLH_DSA_SHA2_128S),
+    set("slh-dsa:shake-128s", CKK_SLH_DSA, CKP_SLH_DSA_SHAKE_128S),
+    set("slh-dsa:sha2-128f", CKK_SLH_DSA, CKP_SLH_DSA_SHA2_128F),
+    set("slh-dsa:shake-128f", CKK_SLH_DSA, CKP_SLH_DSA_SHAKE_128F),
+    set("slh-dsa:sha2-192s", CKK_SLH_DSA, CKP_SLH_DSA_SHA2_192S),
+    set("slh-dsa:shake-192s", CKK_SLH_DSA, CKP_SLH_DSA_SHAKE_192S),
+    set("slh-dsa:sha2-192f", CKK_SLH_DSA, CKP_SLH_DSA_SHA2_192F),
+    set("slh-dsa:shake-192f", CKK_SLH_DSA, CKP_SLH_DSA_SHAKE_192F),
+    set("slh-dsa:sha2-256s", CKK_SLH_DSA, CKP_SLH_DSA_SHA2_256S),
+    set("slh-dsa:shake-256s", CKK_SLH_DSA, CKP_SLH_DSA_SHAKE_256S),
+    set("slh-dsa:sha2-256f", CKK_SLH_DSA, CKP_SLH_DSA_SHA2_256F),
+    set("slh-dsa:shake-256f", CKK_SLH_DSA, CKP_SLH_DSA_SHAKE_256F),
+];
 
 /// The curves that are known by name. DER: object identifiers and, for Edwards curves, printable strings.
 static CURVES: [Curve; 5] = [
@@ -72,8 +128,7 @@ static CURVES: [Curve; 5] = [
 ];
 
 /// The forms, for whoever wrote none of them.
-pub const FORMS: &str =
-    "ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, aes:128|192|256 or generic:BYTES";
+pub const FORMS: &str = "ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, ml-dsa:44|65|87, slh-dsa:sha2-128s (and the like), ml-kem:512|768|1024, aes:128|192|256 or generic:BYTES";
 
 /// The public exponent of new RSA keys: 65537.
 const EXPONENT: &[u8] = &[1, 0, 1];
@@ -88,6 +143,9 @@ impl FromStr for KeyType {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(curve) = CURVES.iter().find(|curve| curve.name == text) {
             return Ok(Self::Ec(curve));
+        }
+        if let Some(set) = SETS.iter().find(|set| set.name == text) {
+            return Ok(Self::Set(set));
         }
         let unknown = || format!("{text:?} is no type of key; write {FORMS}");
         let (kind, size) = text.split_once(':').ok_or_else(unknown)?;
@@ -106,6 +164,7 @@ impl fmt::Display for KeyType {
         match self {
             Self::Rsa(bits) => write!(f, "rsa:{bits}"),
             Self::Ec(curve) => f.write_str(curve.name),
+            Self::Set(set) => f.write_str(set.name),
             Self::Aes(bits) => write!(f, "aes:{bits}"),
             Self::Generic(bytes) => write!(f, "generic:{bytes}"),
         }
@@ -150,6 +209,17 @@ impl KeyType {
                     .with(CKA_VERIFY, true),
                 secret.with(CKA_SIGN, true),
             ),
+            Self::Set(set) => {
+                let (public, private) = match set.key_type {
+                    CKK_ML_KEM => (CKA_ENCAPSULATE, CKA_DECAPSULATE),
+                    _ => (CKA_VERIFY, CKA_SIGN),
+                };
+                Recipe::Pair(
+                    Mechanism::plain(set.mechanism()),
+                    named.with(CKA_PARAMETER_SET, set.number).with(public, true),
+                    secret.with(private, true),
+                )
+            }
             Self::Aes(bits) => Recipe::Secret(
                 Mechanism::plain(CKM_AES_KEY_GEN),
                 secret
@@ -173,7 +243,8 @@ impl KeyType {
 }
 
 /// What tells the type of a key, for [`of`].
-pub const TOLD_BY: [u64; 4] = [CKA_KEY_TYPE, CKA_EC_PARAMS, CKA_MODULUS, CKA_VALUE_LEN];
+pub const TOLD_BY: [u64; 5] =
+    [CKA_KEY_TYPE, CKA_EC_PARAMS, CKA_MODULUS, CKA_VALUE_LEN, CKA_PARAMETER_SET];
 
 /// The type of a key as the operator writes it; as PKCS #11 names it where it is none of ours. `None` if it is no key.
 pub fn of(template: &Template) -> Option<String> {
@@ -188,6 +259,11 @@ pub fn of(template: &Template) -> Option<String> {
     let sized = match key_type {
         CKK_RSA => bits_of_modulus(template).map(|bits| format!("rsa:{bits}")),
         CKK_EC | CKK_EC_EDWARDS => curve(),
+        CKK_ML_DSA | CKK_ML_KEM | CKK_SLH_DSA => {
+            let number = template.number(CKA_PARAMETER_SET);
+            let is_it = |set: &&Set| set.key_type == key_type && Some(set.number) == number;
+            SETS.iter().find(is_it).map(|set| set.name.to_owned())
+        }
         CKK_AES => template.number(CKA_VALUE_LEN).map(|bytes| format!("aes:{}", bytes * 8)),
         CKK_GENERIC_SECRET => {
             template.number(CKA_VALUE_LEN).map(|bytes| format!("generic:{bytes}"))
@@ -215,10 +291,30 @@ mod tests {
 
     #[test]
     fn types_are_read_as_they_are_written() {
-        for text in ["ec:p256", "ec:p384", "ed25519", "rsa:2048", "aes:256", "generic:20"] {
+        for text in [
+            "ec:p256",
+            "ec:p384",
+            "ed25519",
+            "rsa:2048",
+            "ml-dsa:65",
+            "slh-dsa:shake-128s",
+            "ml-kem:768",
+            "aes:256",
+            "generic:20",
+        ] {
             assert_eq!(text.parse::<KeyType>().unwrap().to_string(), text);
         }
-        for text in ["", "ec", "ec:p257", "rsa:1024", "rsa:2049", "aes:512", "generic:0", "rsa:x"] {
+        for text in [
+            "",
+            "ec",
+            "ml-dsa:66",
+            "ec:p257",
+            "rsa:1024",
+            "rsa:2049",
+            "aes:512",
+            "generic:0",
+            "rsa:x",
+        ] {
             let error = text.parse::<KeyType>().unwrap_err();
             assert_eq!(error, format!("{text:?} is no type of key; write {FORMS}"));
         }
@@ -226,7 +322,15 @@ mod tests {
 
     #[test]
     fn what_is_made_is_named_as_it_was_asked_for() {
-        for text in ["ec:p256", "ed448", "rsa:3072", "aes:192", "generic:20"] {
+        for text in [
+            "ec:p256",
+            "ed448",
+            "rsa:3072",
+            "ml-kem:512",
+            "slh-dsa:sha2-256f",
+            "aes:192",
+            "generic:20",
+        ] {
             let made = match text.parse::<KeyType>().unwrap().recipe(b"id", "label") {
                 Recipe::Secret(_, secret) => secret,
                 Recipe::Pair(_, public, _) => public,
@@ -236,6 +340,8 @@ mod tests {
                 "ec" => CKK_EC,
                 "ed448" => CKK_EC_EDWARDS,
                 "rsa" => CKK_RSA,
+                "ml-kem" => CKK_ML_KEM,
+                "slh-dsa" => CKK_SLH_DSA,
                 "aes" => CKK_AES,
                 _ => CKK_GENERIC_SECRET,
             };

@@ -392,6 +392,35 @@ impl Member for Deadlined {
         })
     }
 
+    fn encapsulate(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism,
+        public: Handle,
+        template: &Template,
+        room: Room,
+    ) -> Answer<(Output, Handle)> {
+        let (mechanism, template) = (mechanism.clone(), template.clone());
+        self.in_session(Call::Encapsulate, session, move |member| {
+            member.encapsulate(session, &mechanism, public, &template, room)
+        })
+    }
+
+    fn decapsulate(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism,
+        private: Handle,
+        ciphertext: &[u8],
+        template: &Template,
+    ) -> Answer<Handle> {
+        let (mechanism, template) = (mechanism.clone(), template.clone());
+        let ciphertext = ciphertext.to_vec();
+        self.in_session(Call::Encapsulate, session, move |member| {
+            member.decapsulate(session, &mechanism, private, &ciphertext, &template)
+        })
+    }
+
     fn step(&self, session: SessionId, step: &Step, room: Room) -> Answer<Output> {
         let step = step.clone();
         self.in_session(Call::Step, session, move |member| member.step(session, &step, room))

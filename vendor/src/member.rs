@@ -343,6 +343,34 @@ impl Member for VendorMember {
         })
     }
 
+    fn encapsulate(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism,
+        public: Handle,
+        template: &Template,
+        room: Room,
+    ) -> Answer<(Output, Handle)> {
+        self.in_session(Call::Encapsulate, session, |functions, handle| {
+            objects::encapsulate(functions, handle, mechanism, public, template, room)
+        })
+    }
+
+    fn decapsulate(
+        &self,
+        session: SessionId,
+        mechanism: &Mechanism,
+        private: Handle,
+        ciphertext: &[u8],
+        template: &Template,
+    ) -> Answer<Handle> {
+        self.in_session(Call::Encapsulate, session, |functions, handle| {
+            let (mut mechanism, mut template) =
+                (CMechanism::new(mechanism)?, Attributes::new(template));
+            functions.decapsulate(handle, &mut mechanism, private, ciphertext, &mut template)
+        })
+    }
+
     fn step(&self, session: SessionId, step: &Step, room: Room) -> Answer<Output> {
         self.in_open(Call::Step, session, |functions, open| {
             let messages = verb_of(step).and_then(|verb| open.messages(verb));

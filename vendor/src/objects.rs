@@ -4,7 +4,7 @@ use crate::encode::Attributes;
 use crate::functions::Functions;
 use crate::output::{Outcome, output};
 use crate::parameter::CMechanism;
-use tandem_engine::step::Room;
+use tandem_engine::step::{Output, Room};
 use tandem_values::ck::*;
 use tandem_values::{Handle, Mechanism, Rv, Template, rv::Result};
 
@@ -77,6 +77,29 @@ pub(crate) fn wrap(
         }
     }
     Err(Rv(CKR_GENERAL_ERROR))
+}
+
+/// C_EncapsulateKey with so much room. There is a key only if there are bytes.
+pub(crate) fn encapsulate(
+    functions: &Functions,
+    session: CK_SESSION_HANDLE,
+    mechanism: &Mechanism,
+    public: Handle,
+    template: &Template,
+    room: Room,
+) -> Result<(Output, Handle)> {
+    let mut mechanism = CMechanism::new(mechanism)?;
+    let mut template = Attributes::new(template);
+    let mut key = CK_INVALID_HANDLE;
+    let sent = output(room, true, |sink| {
+        key = functions.encapsulate(session, &mut mechanism, public, &mut template, sink)?;
+        Ok(())
+    })?;
+    match sent {
+        // Bytes without a key are of no use.
+        Outcome::Bytes(_) if key == CK_INVALID_HANDLE => Err(Rv(CKR_GENERAL_ERROR)),
+        sent => Ok((sent.into(), key)),
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod keys;
 mod log;
 mod members;
 mod ring;
+mod stock;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {}
@@ -71,6 +72,7 @@ fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings
         if let Some(session) = session {
             log::look(&subject, live, findings);
             backup::look(&subject, live, findings);
+            stock::look(&subject, live, findings);
             session.close();
         }
     }

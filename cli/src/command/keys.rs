@@ -101,7 +101,12 @@ fn list(context: &mut Context<'_>, public: bool) -> Result<bool> {
     }
     let report = KeysReport {
         token: live.token.label(),
-        objects: objects.iter().map(ObjectLine::of).collect(),
+        in_stock: objects.iter().filter(|object| object.stock.is_some()).count(),
+        objects: objects
+            .iter()
+            .filter(|object| object.stock.is_none())
+            .map(ObjectLine::of)
+            .collect(),
     };
     runtime.stop();
     context.screen.report(&report)?;

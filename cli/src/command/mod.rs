@@ -17,6 +17,7 @@ pub(crate) mod recovery;
 pub(crate) mod restore;
 pub(crate) mod runway;
 pub(crate) mod status;
+pub(crate) mod stock;
 pub(crate) mod verify;
 
 use crate::args::{Args, Command};
@@ -40,6 +41,7 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Log(args) => log::run(&mut context, &args),
         Command::Runway(args) => runway::run(&mut context, &args),
         Command::Kek(args) => kek::run(&mut context, &args),
+        Command::Stock(args) => stock::run(&mut context, &args),
         Command::Doctor(args) => doctor::run(&mut context, &args),
         Command::Bench(args) => bench::run(&mut context, &args),
         Command::Member(args) => member::run(&mut context, &args),

@@ -2,6 +2,7 @@
 
 use super::backup;
 use super::backup::choice::Chosen;
+use super::backup::file::BundleFile;
 use super::backup::place::{Bundles, From};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -23,6 +24,9 @@ pub(crate) struct Args {
     /// The folder with the files of the recovery's shares, or one of the files; may be given more than once
     #[arg(long, value_name = "DIR")]
     shares: Vec<PathBuf>,
+    /// Name keys of the stock again that were claimed after the backup: what `tandem backup names` has written last
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["missing", "keys", "labels"])]
+    names: Option<PathBuf>,
     /// Bring back what the token that lives here never had, and leave the rest of it as it is
     #[arg(long, conflicts_with_all = ["keys", "labels"])]
     missing: bool,
@@ -65,7 +69,9 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     let bringing = Bringing { shares: &shares, keep_foreign: args.keep_foreign, progress: &bar };
     let sources = bundles.sources();
     let sources: Vec<&dyn Source> = sources.iter().map(|source| &**source).collect();
-    let restored = live.token.restore(&pin, &sources, artefact, &bringing);
+    let names = args.names.clone().map(BundleFile);
+    let names = names.as_ref().map(|names| names as &dyn Source);
+    let restored = live.token.restore(&pin, (&sources, names), artefact, &bringing);
     bar.clear();
     let restored = restored?;
     let status = live.token.status()?;

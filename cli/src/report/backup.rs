@@ -279,6 +279,12 @@ pub(crate) struct RestoredReport {
     pub(crate) away: Vec<AwayLine>,
     /// Objects that members held and the backup didn't: kept, not backed up, and not to be copied.
     pub(crate) newer: Vec<LeftOutLine>,
+    /// Keys of the stock that have the names again under which they were claimed after the backup; null if none were given.
+    pub(crate) named: Option<u64>,
+    /// Keys that the names speak of and the backup does not hold: they were made after it, and are lost. Null if none were given.
+    pub(crate) named_lost: Option<u64>,
+    /// Keys in stock that nobody is given, since they may have been claimed after the backup.
+    pub(crate) held_back: u64,
     /// How long it took, in seconds.
     pub(crate) seconds: f64,
 }
@@ -323,6 +329,9 @@ impl RestoredReport {
             position: restored.to,
             records: restored.records,
             objects,
+            named: restored.renamed.map(|renamed| renamed.named.saturating_add(renamed.there)),
+            named_lost: restored.renamed.map(|renamed| renamed.unknown),
+            held_back: restored.held_back,
             members: restored.members.iter().map(member).collect(),
             away: restored.away.iter().map(away).collect(),
             newer: LeftOutLine::all(&newer, &label),

@@ -162,6 +162,25 @@ impl Show for RestoredReport {
             &self.newer,
             "is kept where it stands, not backed up and not to be copied",
         )?;
+        if let Some(named) = self.named {
+            screen.line(format!(
+                "{} of the stock bear the names under which they were claimed",
+                keys(named)
+            ))?;
+        }
+        if let Some(lost) = self.named_lost.filter(|lost| *lost > 0) {
+            screen.line(format!(
+                "{} that were claimed are not in the backup: made after it, and lost",
+                keys(lost)
+            ))?;
+        }
+        if self.held_back > 0 {
+            screen.line(format!(
+                "{} in stock may have been claimed after the backup, and are given to nobody: restore with --names, or \
+                 `tandem stock release` if none was",
+                keys(self.held_back)
+            ))?;
+        }
         screen.line(format!(
             "{} is restored from backup {} up to position {}: {} in {:.1} s",
             self.token,
@@ -171,6 +190,10 @@ impl Show for RestoredReport {
             self.seconds
         ))
     }
+}
+
+fn keys(number: u64) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), "key", "keys")
 }
 
 impl Show for PickedReport {

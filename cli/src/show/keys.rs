@@ -13,7 +13,11 @@ impl Show for KeysReport {
     fn show(&self, screen: &mut Screen) -> Result {
         objects(screen, &self.objects)?;
         let total = count(self.objects.len(), "object", "objects");
-        screen.line(format!("{total} on {}", self.token))
+        let stock = match self.in_stock {
+            0 => String::new(),
+            more => format!(", and {more} in stock (`tandem stock`)"),
+        };
+        screen.line(format!("{total} on {}{stock}", self.token))
     }
 }
 

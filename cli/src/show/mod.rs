@@ -13,6 +13,7 @@ mod recovery;
 mod runway;
 pub(crate) mod shares;
 mod status;
+mod stock;
 
 use crate::error::Result;
 use crate::screen::Screen;

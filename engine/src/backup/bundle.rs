@@ -60,6 +60,10 @@ pub struct Header {
     #[n(10)]
     #[cbor(with = "minicbor::bytes")]
     pub identity: [u8; 16],
+    /// True if nothing is in it but the names under which keys of the stock were claimed.
+    #[n(11)]
+    #[cbor(default)]
+    pub names: bool,
 }
 
 /// What a bundle ends with.

@@ -12,16 +12,19 @@ pub(crate) struct Chain<'a> {
     at: Position,
     link: Hash,
     to: Position,
+    /// A stub stands for all that is before it.
+    skips: bool,
 }
 
 impl<'a> Chain<'a> {
     /// From where a bundle begins.
     pub(crate) fn of(header: &Header, seal: &'a Seal) -> Self {
-        Self { seal, at: header.since, link: header.link, to: header.to }
+        Self { seal, at: header.since, link: header.link, to: header.to, skips: header.names }
     }
 
     /// The next part must be the next record, or stand for it. Answers its position and link.
     pub(crate) fn follow(&mut self, part: &Part) -> Result<(Position, Hash)> {
+        let may_skip = self.skips && matches!(part, Part::Stub { .. });
         let (position, link, holds) = match part {
             Part::Record(record) => {
                 (record.position, record.link, self.seal.holds(record, &self.link))
@@ -29,8 +32,10 @@ impl<'a> Chain<'a> {
             Part::Stub { position, link, mac } => (*position, *link, self.seal.sign(link) == *mac),
             Part::Header(_) | Part::Trailer(_) => return Err(broken("its parts are out of order")),
         };
-        if position != self.at.saturating_add(1) || position > self.to {
-            return Err(broken(&format!("record {} is missing in it", self.at.saturating_add(1))));
+        let next = self.at.saturating_add(1);
+        let follows = position == next || (may_skip && position > next);
+        if !follows || position > self.to {
+            return Err(broken(&format!("record {next} is missing in it")));
         }
         if !holds {
             return Err(broken(&format!(

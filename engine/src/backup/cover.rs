@@ -68,7 +68,16 @@ impl Cover {
             CKO_PRIVATE_KEY | CKO_SECRET_KEY | CKO_PUBLIC_KEY => object.born,
             _ => object.changed_at(changed),
         };
-        self.0.iter().find(|standing| standing.has(object.id, at))
+        self.holding(object.id, at)
+    }
+
+    /// True if a backup holds a key whose wrapped bytes came into the log at `born`.
+    pub(crate) fn has_key(&self, id: ObjectId, born: Position) -> bool {
+        self.holding(id, born).is_some()
+    }
+
+    fn holding(&self, id: ObjectId, at: Position) -> Option<&Standing> {
+        self.0.iter().find(|standing| standing.has(id, at))
     }
 }
 

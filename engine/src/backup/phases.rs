@@ -205,12 +205,33 @@ impl Token {
         out: &mut dyn Write,
         progress: &dyn Progress,
     ) -> Result<Written> {
+        let header = Header {
+            id: backup.id,
+            since: plan.since,
+            to: backup.prepared.position,
+            base: plan.base,
+            whole: plan.selection.is_none(),
+            ..self.header(plan.since)?
+        };
+        progress.stage("writing the bundle", header.to.saturating_sub(header.since));
+        self.write_records(header, out, &|record| {
+            progress.step();
+            part_of(record, plan.selection.as_ref())
+        })
+    }
+
+    /// Writes a bundle of the records between two positions, each as `part` has it. Where it holds names alone, the last of the
+    /// stubs that follow each other stands for them.
+    pub(super) fn write_records(
+        &self,
+        header: Header,
+        out: &mut dyn Write,
+        part: &dyn Fn(Record) -> Part,
+    ) -> Result<Written> {
         let seal = self.seal()?;
-        let to = backup.prepared.position;
-        progress.stage("writing the bundle", to.saturating_sub(plan.since));
-        let mut link = self.journal.link_at(plan.since)?;
-        let mut writer = Writer::begin(out, self.header(backup, plan, link)?)?;
-        let mut at = plan.since;
+        let (mut at, to, mut link) = (header.since, header.to, header.link);
+        let (are_names, mut passed) = (header.names, None);
+        let mut writer = Writer::begin(out, header)?;
         while at < to {
             let records = self.store.read(at, BATCH)?;
             if records.is_empty() {
@@ -224,27 +245,35 @@ impl Token {
                     return Err(damaged(record.position, crate::journal::BROKEN));
                 }
                 (at, link) = (record.position, record.link);
-                writer.part(&part_of(record, plan.selection.as_ref()))?;
-                progress.step();
+                match part(record) {
+                    stub @ Part::Stub { .. } if are_names => passed = Some(stub),
+                    part => {
+                        passed.take().map_or(Ok(()), |stub| writer.part(&stub))?;
+                        writer.part(&part)?;
+                    }
+                }
             }
         }
+        passed.map_or(Ok(()), |stub| writer.part(&stub))?;
         writer.end(&seal)
     }
 
-    fn header(&self, backup: &Backup, plan: &Plan, link: [u8; 32]) -> Result<Header> {
+    /// What a bundle that begins after a position says of the token now, up to the log's end.
+    pub(super) fn header(&self, since: Position) -> Result<Header> {
         let ring = self.known_ring()?.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
         Ok(Header {
-            id: backup.id,
+            id: BackupId(self.new_uuid()),
             label: self.label(),
             serial: self.serial()?,
-            since: plan.since,
-            link,
-            to: backup.prepared.position,
-            base: plan.base,
-            whole: plan.selection.is_none(),
+            since,
+            link: self.journal.link_at(since)?,
+            to: self.store.head()?.position,
+            base: None,
+            whole: false,
             ring: Box::new(Arc::unwrap_or_clone(ring)),
             at_ms: self.clock.wall_ms(),
             identity: self.identity(note::SERIAL)?,
+            names: false,
         })
     }
 
@@ -392,9 +421,12 @@ fn why_not(object: &Object) -> Option<String> {
 fn part_of(record: Record, selection: Option<&BTreeSet<ObjectId>>) -> Part {
     let about = record.event().and_then(|event| event.about());
     match (about, selection) {
-        (Some(id), Some(chosen)) if !chosen.contains(&id) => {
-            Part::Stub { position: record.position, link: record.link, mac: record.mac }
-        }
+        (Some(id), Some(chosen)) if !chosen.contains(&id) => stub_of(&record),
         _ => Part::Record(Box::new(record)),
     }
+}
+
+/// What stands for a record that is not meant.
+pub(super) const fn stub_of(record: &Record) -> Part {
+    Part::Stub { position: record.position, link: record.link, mac: record.mac }
 }

@@ -93,6 +93,7 @@ impl Token {
         self.is_ours(sources.first()?)?;
         progress.stage("reading the backup", 0);
         let mut kept = self.kept(&sources)?;
+        self.name_claimed(&mut kept)?;
         choose(&mut kept, chosen)?;
         self.fetch(&sources, &mut kept)?;
         progress.stage("bringing keys back", u64::try_from(kept.len()).unwrap_or(0));
@@ -118,6 +119,25 @@ impl Token {
             Ok(())
         })?;
         Ok(kept)
+    }
+
+    /// What was in stock when the backup was made comes back as what it was claimed as since. Where the log tells of no claim, who
+    /// knows whether there was one?
+    fn name_claimed(&self, kept: &mut BTreeMap<ObjectId, Kept>) -> Result {
+        let seal = self.seal()?;
+        for (id, kept) in kept.iter_mut().filter(|(_, kept)| kept.object.is_in_stock()) {
+            for position in self.store.mentions(Some(*id), kept.object.born)? {
+                let record = self.journal.sound(&seal, position)?;
+                if let Some(claim) = record.and_then(|record| record.event_of_claim())
+                    && claim.about() == Some(*id)
+                    && let Some(claimed) = claim.fold(Some(kept.object.clone()), position)
+                {
+                    kept.object = claimed;
+                }
+            }
+        }
+        kept.retain(|_, kept| !kept.object.is_in_stock());
+        Ok(())
     }
 
     /// Reads the secret parts of what was chosen.

@@ -5,6 +5,7 @@
 //! that the shares, or a member that lives, have brought.
 
 use super::bundle::{Header, broken};
+use super::names::Renamed;
 use super::phases::Plan;
 use super::source::{Source, Sources};
 use super::words::{Artefact, BackupId};
@@ -42,24 +43,29 @@ pub struct Restored {
     pub away: Vec<(String, String)>,
     /// Objects that were found on members and not in the backup: kept, not backed up, and not to be copied.
     pub newer: Vec<ObjectId>,
+    /// What became of the names of keys that were claimed after the backup; `None` if none were given.
+    pub renamed: Option<Renamed>,
+    /// How many keys in stock are given to nobody, since they may have been claimed after the backup.
+    pub held_back: u64,
 }
 
 impl Token {
     /// Restores the token from a complete bundle and those that build on it, oldest first: into an empty log, or one that
     /// ends where they go on. Members that lost the key ring get it by the shares.
     ///
-    /// `artefact` is the last bundle, as it counts from now on. Run again after an interruption it goes on.
+    /// `artefact` is the last bundle, as it counts from now on, `names` the names of keys that were claimed after it. Run again
+    /// after an interruption it goes on.
     pub fn restore(
         self: &Arc<Self>,
         pin: &Secret,
-        bundles: &[&dyn Source],
+        (bundles, names): (&[&dyn Source], Option<&dyn Source>),
         artefact: Artefact,
         bringing: &Bringing<'_>,
     ) -> Result<Restored> {
         let sources = Sources::of(bundles)?;
         let last = sources.last()?.clone();
         self.is_fit(&sources)?;
-        let (records, lived) = self.as_user(pin, || {
+        let (records, lived, renamed) = self.as_user(pin, || {
             let bears_out = |seal: &Seal| {
                 bringing.progress.stage("reading the backup", 0);
                 sources.each(seal, &mut |_| Ok(()))
@@ -74,12 +80,20 @@ impl Token {
                 .collect();
             let seal = Self::open_seal((&reached, &away), &lost, bringing)?;
             let records = self.fill(&sources, &seal, bringing)?;
+            // Before any member follows: one that lived knows these keys by their names.
+            let renamed = names.map(|names| self.rename(bundles, names, &seal)).transpose()?;
+            self.forget_names()?;
+            if renamed.is_none() && self.store.note(note::RESTORING)?.is_some() {
+                self.doubt_stock(last.to)?;
+            }
             self.settle_heads(&reached, lost.ring, &seal)?;
-            Ok((records, lived))
+            Ok((records, lived, renamed))
         })?;
         let (members, away) = self.bring_members(pin, &lived, bringing)?;
         let newer = self.finish(pin, (&last, artefact), &lived, bringing)?;
-        Ok(Restored { backup: last.id, to: last.to, records, members, away, newer })
+        let held_back = self.held_back()?;
+        let (backup, to) = (last.id, last.to);
+        Ok(Restored { backup, to, records, members, away, newer, renamed, held_back })
     }
 
     /// An error while a restore was begun and not ended: the log is not whole.
@@ -99,6 +113,9 @@ impl Token {
     /// Refuses bundles that the log here can't be made from.
     fn is_fit(&self, sources: &Sources<'_>) -> Result {
         let first = sources.first()?;
+        if first.names {
+            return Err(broken("it holds names alone: give the backup, and these with --names"));
+        }
         if !sources.are_whole() {
             return Err(broken(
                 "a log can be made from a complete backup and those that build on it only; this one holds chosen objects, or begins \

@@ -89,7 +89,7 @@ impl Token {
 
     /// Of an object that a bundle wraps anew and does not make, the token tells what it was.
     fn know_before(&self, record: &Record, known: &mut BTreeMap<ObjectId, Object>) -> Result {
-        let changed = record.event().filter(|event| record.wrapped.is_some() && event.is_change());
+        let changed = record.event().filter(|event| record.wrapped.is_some() && !event.is_whole());
         if let Some(id) = changed.and_then(|event| event.about())
             && !known.contains_key(&id)
             && let Some(before) = self.last_known(id, record.position)?

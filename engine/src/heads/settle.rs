@@ -5,7 +5,7 @@ use super::report::HeadReport;
 use super::shelved::Shelved;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::journal::Entry;
+use crate::journal::{ALWAYS, Entry};
 use crate::recovery::Reached;
 use crate::ring::Ring;
 use crate::seal::Seal;
@@ -29,6 +29,8 @@ impl Token {
         let changed = self.review()?.is_some();
         if changed {
             let known = heads.iter().filter_map(|report| report.record).map(|record| record.era);
+            // What is missing at the log's end may be claims.
+            self.doubt_stock(self.store.head()?.position)?;
             self.overrule(known.max().unwrap_or_default())?;
             self.catch_up();
         }
@@ -68,7 +70,7 @@ impl Token {
         let entry = Entry::from(Event::Accepted(era));
         // The one record that is put into a log in doubt.
         let append = (&[entry][..], &[][..]);
-        self.journal.append(&self.seal()?, self.site()?, append, &|_| Ok(()))?;
+        self.journal.append(&self.seal()?, self.site()?, append, ALWAYS)?;
         self.shelf.refresh()?;
         self.dispel()
     }

@@ -28,15 +28,17 @@ impl Token {
             self.note_older(&member.name)?;
         }
         let late = std::cell::Cell::new(false);
-        let appended = self.append_if(&[Event::Rotated(newest).into()], &[], &|to| {
-            let hinders = |record: &Record| {
-                // A member that joined since, as whoever brought it in knew the ring.
-                let joined = matches!(record.event_for_roll(), Some(Event::Joined(_)));
-                joined || is_outdated(record, newest)
-            };
-            late.set(self.journal.has_between((done.reached, to), hinders)?);
+        let hinders = |record: &Record| {
+            // A member that joined since, as whoever brought it in knew the ring.
+            let joined = matches!(record.event_for_roll(), Some(Event::Joined(_)));
+            joined || is_outdated(record, newest)
+        };
+        let still = |news: &[Record]| {
+            late.set(news.iter().any(hinders));
             if late.get() { Err(CKR_FUNCTION_CANCELED.into()) } else { Ok(()) }
-        });
+        };
+        let appended =
+            self.append_if(&[Event::Rotated(newest).into()], &[], (done.reached, &still));
         match appended {
             Err(_) if late.get() => return Ok(false),
             appended => appended?,

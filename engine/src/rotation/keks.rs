@@ -22,16 +22,15 @@ pub(crate) struct InForce {
     /// The oldest that are meant; `None` if nothing wrapped is put there.
     oldest: Option<Generation>,
     /// Up to here the log says that they are in force.
-    seen: Position,
+    pub(crate) seen: Position,
 }
 
 impl InForce {
-    /// An error if they are not any more, where the log ends now.
-    pub(crate) fn still(&self, token: &Token, to: Position) -> Result {
+    /// An error if they are not any more, by what the log says since.
+    pub(crate) fn still(&self, news: &[Record]) -> Result {
         let Some(oldest) = self.oldest else { return Ok(()) };
         let rotated = |event| matches!(event, Some(Event::Rotated(newest)) if oldest < newest);
-        let is_rotated = |record: &Record| rotated(record.event_for_roll());
-        if token.journal.has_between((self.seen, to), is_rotated)? {
+        if news.iter().any(|record| rotated(record.event_for_roll())) {
             return Err(rotated_out());
         }
         Ok(())
@@ -157,8 +156,10 @@ impl Token {
     pub(crate) fn in_force(&self, entries: &[Entry]) -> Result<InForce> {
         let wrapped = entries.iter().filter(|entry| entry.wrapped.is_some());
         let Some(oldest) = wrapped.filter_map(|entry| entry.event.generation()).min() else {
-            return Ok(InForce { oldest: None, seen: 0 });
+            return Ok(InForce { oldest: None, seen: Position::MAX });
         };
+        // So that little is new when it is put there.
+        self.shelf.refresh()?;
         let (Some(roster), seen) = self.roster_to()? else {
             return Err(CKR_USER_NOT_LOGGED_IN.into());
         };

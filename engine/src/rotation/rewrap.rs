@@ -225,11 +225,12 @@ impl Token {
             })
             .collect();
         let changed = std::cell::Cell::new(false);
-        let appended = self.append_if(&entries, &erase, &|to| {
+        let still = |news: &[Record]| {
             let is_about = |record: &Record| record.about().is_some_and(|id| ids.contains(&id));
-            changed.set(self.journal.has_between((seen, to), is_about)?);
+            changed.set(news.iter().any(is_about));
             if changed.get() { Err(CKR_FUNCTION_CANCELED.into()) } else { Ok(()) }
-        });
+        };
+        let appended = self.append_if(&entries, &erase, (seen, &still));
         match appended {
             Ok(_) => {
                 self.shelf.refresh()?;

@@ -1,10 +1,11 @@
 //! A checkpoint as it is read: what every object was at a position of the log, judged and sealed, a page at a time.
 //!
-//! A header, and four tables, each in the order of its keys: slots by handle, handles by identity, by CKA_ID and by CKA_LABEL. A page
-//! that is not as it was written is noticed when it is read, and the whole is given up for the log.
+//! A header, and five tables, each in the order of its keys: slots by handle, handles by identity, by CKA_ID and by CKA_LABEL, and what
+//! is in stock. A page that is not as it was written is noticed when it is read, and the whole is given up for the log.
 
 use super::page::{self, Entry, PAGE, pages_for, per_page, take};
 use super::slot::{Names, Slot};
+use super::stocked::Stocked;
 use crate::event::Hash;
 use crate::log::{Pages, Position, StoreError};
 use crate::object::ObjectId;
@@ -22,7 +23,7 @@ const HEADER_MAX: usize = 1 << 24;
 /// The length of what stands before the header, and of the MAC after it.
 const FRAME: usize = 8 + 32;
 /// Which form of checkpoint this is. Another is made anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// Why nothing can be taken from a checkpoint.
 #[derive(Debug)]
@@ -73,16 +74,19 @@ pub(super) struct Header {
     /// Positions of records that are about no object.
     #[n(5)]
     pub(super) others: Vec<Position>,
+    /// How many keys are in stock.
+    #[n(6)]
+    pub(super) stocked: u64,
 }
 
 impl Header {
     pub(super) fn new(
         (position, link): (Position, Hash),
         names: &Names,
-        count: u64,
+        (count, stocked): (u64, u64),
         others: Vec<Position>,
     ) -> Self {
-        Self { version: VERSION, position, link, names: names.0, count, others }
+        Self { version: VERSION, position, link, names: names.0, count, others, stocked }
     }
 
     /// The header as it stands at the beginning of the file, filled up to whole pages, and the number by which its pages are told
@@ -151,6 +155,7 @@ pub(super) struct Base {
     slots: Table<(Handle, Slot)>,
     ids: Table<(ObjectId, Handle)>,
     names: [Table<(u64, Handle)>; 2],
+    stock: Table<Stocked>,
 }
 
 impl Base {
@@ -161,13 +166,14 @@ impl Base {
         let (slots, next) = Table::at(first, header.count);
         let (ids, next) = Table::at(next, header.count);
         let (by_id, next) = Table::at(next, header.count);
-        let (by_label, end) = Table::at(next, header.count);
+        let (by_label, next) = Table::at(next, header.count);
+        let (stock, end) = Table::at(next, header.stocked);
         if end.checked_mul(PAGE as u64) != Some(pages.size()?) {
             return Err(Flaw::Broken);
         }
         let cache = Cache::new(CACHED_MAX);
         let names = [by_id, by_label];
-        Ok(Self { pages, seal, header, own, cache, is_private: false, slots, ids, names })
+        Ok(Self { pages, seal, header, own, cache, is_private: false, slots, ids, names, stock })
     }
 
     /// The same, in a file that nobody else can see.
@@ -287,6 +293,11 @@ impl Base {
     /// Every CKA_ID (0) or CKA_LABEL (1), in order.
     pub(super) fn names(&self, which: usize) -> Option<Walk<'_, (u64, Handle)>> {
         Some(self.walk(*self.names.get(which)?))
+    }
+
+    /// What is in stock, by the number of its label and by handle.
+    pub(super) const fn stock(&self) -> Walk<'_, Stocked> {
+        self.walk(self.stock)
     }
 
     const fn walk<E: Entry>(&self, table: Table<E>) -> Walk<'_, E> {

@@ -168,11 +168,13 @@ impl Shelf {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let at = (books.position, link);
         let count = u64::try_from(books.slots.len()).unwrap_or(u64::MAX);
-        let header = Header::new(at, &books.names, count, books.others.clone());
         let told = |flaw| match flaw {
             Flaw::Unread(error) => error,
             Flaw::Broken => StoreError::Damaged("the last checkpoint can't be built on".into()),
         };
+        let stocked = books.slots.stock().map_err(told)?.len();
+        let stocked = u64::try_from(stocked).unwrap_or(u64::MAX);
+        let header = Header::new(at, &books.names, (count, stocked), books.others.clone());
         let (first, own) = header.write(seal).ok_or_else(|| told(Flaw::Broken))?;
         sink(&first)?;
         let number = u64::try_from(first.len() / page::PAGE).unwrap_or(u64::MAX);
@@ -207,7 +209,10 @@ impl Writer<'_, '_> {
             let old = base.and_then(|base| base.names(which));
             self.table(old, names.iter().copied(), recent)?;
         }
-        Ok(())
+        for stocked in slots.stock()?.values() {
+            self.entry(stocked)?;
+        }
+        Ok(self.close()?)
     }
 
     /// What of the old entries still counts and the new ones, in the order of their keys.

@@ -40,11 +40,10 @@ impl<'a> Folded<'a> {
     ) -> Result<(), E> {
         let Some(id) = event.about() else { return Ok(()) };
         let position = record.position;
-        // The others say all that there is to know.
-        let old = match (&event, self.objects.get(&id)) {
-            (event, Some(known)) if event.is_change() => known.object(),
-            (event, None) if event.is_change() => before(id)?,
-            _ => None,
+        let old = match self.objects.get(&id) {
+            _ if event.is_whole() => None,
+            Some(known) => known.object(),
+            None => before(id)?,
         };
         let since = old.as_ref().map_or(position, |(_, since)| *since);
         let now = event.fold(old.map(|(object, _)| object), position);

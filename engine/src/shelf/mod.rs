@@ -11,6 +11,7 @@ mod look;
 mod page;
 mod slot;
 mod slots;
+mod stocked;
 
 use crate::backup::Ledger;
 use crate::error::{Error, Result};
@@ -20,6 +21,7 @@ use crate::seal::Seal;
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tandem_values::{Handle, Template, ck::CKR_DEVICE_ERROR};
@@ -30,6 +32,7 @@ pub(crate) use look::Checked;
 use look::{Since, Trouble};
 use slot::{Names, Slot};
 use slots::Slots;
+pub(crate) use stocked::Stocked;
 
 /// An object and its handle.
 #[derive(Debug, PartialEq, Eq)]
@@ -285,11 +288,12 @@ impl Shelf {
         }
     }
 
-    /// The handles of every object that has these attributes, in order; of those that everybody may see, or of all. Most are
-    /// told without being read.
+    /// The handles of every object that has these attributes and is an application's, in order; of those that everybody may
+    /// see, or of all. Most are told without being read.
     pub fn handles(&self, wanted: &Template, private_too: bool) -> Result<Vec<Handle>> {
         let mut handles = Vec::new();
-        for (handle, is_known) in self.like(wanted, private_too)? {
+        let is_meant = |slot: &Slot| (private_too || !slot.is_private()) && !slot.is_in_stock;
+        for (handle, is_known) in self.like(wanted, is_meant)? {
             if is_known || self.has(handle, wanted)? {
                 handles.push(handle);
             }
@@ -309,7 +313,7 @@ impl Shelf {
 
     /// Visits every object that has these attributes, in order of handle: one after the other is read.
     pub fn each(&self, wanted: &Template, mut visit: impl FnMut(Arc<Entry>) -> Result) -> Result {
-        for (handle, is_known) in self.like(wanted, true)? {
+        for (handle, is_known) in self.like(wanted, |_| true)? {
             let entry = self.get(handle)?;
             if let Some(entry) =
                 entry.filter(|entry| is_known || entry.object.template.matches(wanted))
@@ -320,12 +324,55 @@ impl Shelf {
         Ok(())
     }
 
-    fn like(&self, wanted: &Template, private_too: bool) -> Result<Vec<(Handle, bool)>> {
+    fn like(
+        &self,
+        wanted: &Template,
+        is_meant: impl Fn(&Slot) -> bool,
+    ) -> Result<Vec<(Handle, bool)>> {
         let broken = self.broken.read().clone();
-        let is_meant = |slot: &Slot| {
-            (private_too || !slot.is_private()) && is_sound(&broken, slot.born, slot.position)
-        };
+        let is_meant = |slot: &Slot| is_meant(slot) && is_sound(&broken, slot.born, slot.position);
         self.ask(|books| books.slots.like(&books.names, wanted, is_meant))
+    }
+
+    /// True if anything is in stock.
+    pub(crate) fn has_stock(&self) -> Result<bool> {
+        self.ask(|books| Ok(!books.slots.stock()?.is_empty()))
+    }
+
+    /// How many keys are in stock under a label.
+    pub(crate) fn count_stocked(&self, label: &str) -> Result<u64> {
+        let broken = self.broken.read().clone();
+        self.ask(|books| {
+            let keys = books.slots.stock()?.range(of_stock(books, Some(label)));
+            let count = keys.filter(|(_, key)| is_sound(&broken, key.born, key.position)).count();
+            Ok(u64::try_from(count).unwrap_or(u64::MAX))
+        })
+    }
+
+    /// The keys in stock, public halves apart: of one label, if one is given, in order of handle; at most so many of those that
+    /// are meant.
+    pub(crate) fn stocked(
+        &self,
+        label: Option<&str>,
+        most: usize,
+        is_meant: impl Fn(&Stocked) -> bool,
+    ) -> Result<Vec<Stocked>> {
+        let broken = self.broken.read().clone();
+        self.ask(|books| {
+            let keys = books.slots.stock()?.range(of_stock(books, label)).map(|(_, key)| *key);
+            let keys = keys.filter(|key| is_sound(&broken, key.born, key.position));
+            Ok(keys.filter(&is_meant).take(most).collect())
+        })
+    }
+
+    /// Position of the last record that is known to be broken; zero if none is.
+    pub(crate) fn last_broken(&self) -> Position {
+        self.broken.read().last().copied().unwrap_or(0)
+    }
+
+    /// Everything up to here is taken in.
+    pub(crate) fn position(&self) -> Position {
+        self.books.read().position
     }
 
     fn has(&self, handle: Handle, wanted: &Template) -> Result<bool> {
@@ -337,7 +384,7 @@ impl Shelf {
         if positions.is_empty() {
             return Ok(Vec::new());
         }
-        let is_there = |slot: &Slot| slot.is_wrapped && positions.contains(&slot.born);
+        let is_there = |slot: &Slot| slot.wrapped_at.is_some_and(|at| positions.contains(&at));
         let first = positions.first().copied().unwrap_or_default();
         self.ask(|books| {
             let mut handles = Vec::new();
@@ -364,6 +411,12 @@ impl Shelf {
     fn trusted(&self, entry: &Entry) -> bool {
         is_sound(&self.broken.read(), entry.object.born, entry.position)
     }
+}
+
+/// Where the keys of a stock are among all that are in stock; of every stock if no label is given.
+fn of_stock(books: &Books, label: Option<&str>) -> RangeInclusive<(u64, Handle)> {
+    let name = label.map(|label| books.names.of(Some(label.as_bytes())));
+    (name.unwrap_or(0), 0)..=(name.unwrap_or(u64::MAX), Handle::MAX)
 }
 
 /// True if neither what made an object nor what changed it last is broken.

@@ -1,11 +1,12 @@
 //! What is kept in memory of an object: enough to find it, and to tell whether its row is still the one that was taken in.
 
+use super::stocked::Stocked;
 use crate::log::{Position, Row};
 use crate::object::{Object, ObjectId};
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher13;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use tandem_values::{Template, Value, ck::*};
+use tandem_values::{Handle, Template, Value, ck::*};
 
 /// The first bytes of the SHA-256 of a row's body.
 pub(super) type Fingerprint = [u8; 16];
@@ -17,7 +18,7 @@ pub(super) struct Slot {
     pub(super) id: ObjectId,
     /// Position of the last event that changed it.
     pub(super) position: Position,
-    /// Where its wrapped bytes are.
+    /// Since when it is the key that it is.
     pub(super) born: Position,
     /// Position of its first event; zero if that is not known.
     pub(super) since: Position,
@@ -29,8 +30,10 @@ pub(super) struct Slot {
     pub(super) numbers: [u32; 2],
     /// CKA_TOKEN and CKA_PRIVATE, where they are there.
     pub(super) flags: [Option<bool>; 2],
-    /// It has a secret part that is in the log.
-    pub(super) is_wrapped: bool,
+    /// Where its secret part is in the log, if it has one.
+    pub(super) wrapped_at: Option<Position>,
+    /// It is in stock: nobody has claimed it.
+    pub(super) is_in_stock: bool,
 }
 
 /// What stands for numbers that are kept elsewhere only.
@@ -86,13 +89,14 @@ impl Slot {
         Self {
             id: object.id,
             position,
-            born: object.wrapped_at(),
+            born: object.born,
             since,
             fingerprint: fingerprint(body),
             names: NAMES.map(|kind| names.of(template.bytes(kind))),
             numbers: NUMBERS.map(|kind| number(kind).unwrap_or(OTHER)),
             flags: FLAGS.map(|kind| template.flag(kind)),
-            is_wrapped: object.kek.is_some(),
+            wrapped_at: object.kek.map(|_| object.wrapped_at()),
+            is_in_stock: object.is_in_stock(),
         }
     }
 
@@ -110,6 +114,14 @@ impl Slot {
     pub(super) fn is_of(&self, row: &Row) -> bool {
         self.position == row.position
             && row.body.as_deref().is_some_and(|body| fingerprint(body) == self.fingerprint)
+    }
+
+    /// The key that is in stock, and the number of its label; `None` if it isn't, and of public halves.
+    pub(super) fn stocked(&self, handle: Handle) -> Option<Stocked> {
+        let ([_, label], [class, _]) = (self.names, self.numbers);
+        let is_key = self.is_in_stock && u64::from(class) != CKO_PUBLIC_KEY;
+        let (id, born, position) = (self.id, self.born, self.position);
+        is_key.then_some(Stocked { label, handle, id, born, position })
     }
 
     /// True if only who is logged in may see it.
@@ -165,6 +177,7 @@ pub(super) mod tests {
             hold: Hold::Resident,
             generation: Generation::default(),
             rewrapped: None,
+            stock: None,
         }
     }
 

@@ -2,10 +2,12 @@
 //! those that have changed since.
 
 use super::base::{Base, Taken};
+use super::page::Entry;
 use super::slot::{NAMES, Names, Slot};
+use super::stocked::Stocked;
 use crate::object::ObjectId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tandem_values::{Handle, Template};
 
 /// What has changed since the checkpoint.
@@ -44,19 +46,24 @@ impl Recent {
     }
 }
 
+/// What is in stock, by the number of its label and by handle.
+pub(super) type Stock = BTreeMap<(u64, Handle), Stocked>;
+
 /// The slots of all objects.
 #[derive(Clone, Default)]
 pub(super) struct Slots {
     base: Option<Arc<Base>>,
     recent: Recent,
     len: usize,
+    /// All of it, once somebody has asked.
+    stock: OnceLock<Stock>,
 }
 
 impl Slots {
     /// What a checkpoint tells.
     pub(super) fn over(base: Arc<Base>) -> Self {
         let len = usize::try_from(base.header().count).unwrap_or(usize::MAX);
-        Self { base: Some(base), recent: Recent::default(), len }
+        Self { base: Some(base), len, ..Self::default() }
     }
 
     pub(super) const fn base(&self) -> Option<&Arc<Base>> {
@@ -76,7 +83,14 @@ impl Slots {
         {
             self.put(before, None)?;
         }
-        let was_there = self.get(handle)?.is_some();
+        let old = self.get(handle)?;
+        let was_there = old.is_some();
+        if let Some(stock) = self.stock.get_mut() {
+            if let Some(old) = old.and_then(|old| old.stocked(handle)) {
+                stock.remove(&old.key());
+            }
+            stock.extend(slot.iter().filter_map(|slot| slot.stocked(handle).map(keyed)));
+        }
         match (was_there, slot.is_some()) {
             (false, true) => self.len = self.len.saturating_add(1),
             (true, false) => self.len = self.len.saturating_sub(1),
@@ -110,6 +124,23 @@ impl Slots {
 
     pub(super) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// What is in stock: the checkpoint has a table of it, so that nobody looks through all objects.
+    pub(super) fn stock(&self) -> Taken<&Stock> {
+        if let Some(stock) = self.stock.get() {
+            return Ok(stock);
+        }
+        let mut stock = Stock::new();
+        for key in self.base.iter().flat_map(|base| base.stock()) {
+            let key = key?;
+            if !self.recent.speaks_of(key.handle) {
+                let (key, stocked) = keyed(key);
+                stock.insert(key, stocked);
+            }
+        }
+        self.each_recent(|handle, slot| stock.extend(slot.stocked(handle).map(keyed)));
+        Ok(self.stock.get_or_init(|| stock))
     }
 
     /// Visits every slot that was changed since the checkpoint.
@@ -189,6 +220,10 @@ impl Slots {
         }
         Ok(named)
     }
+}
+
+fn keyed(key: Stocked) -> ((u64, Handle), Stocked) {
+    (key.key(), key)
 }
 
 #[cfg(test)]

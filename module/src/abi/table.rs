@@ -114,8 +114,8 @@ macro_rules! table {
             C_AsyncComplete(s: Session, name: Unread<*mut CK_UTF8CHAR>, result: Put<CK_ASYNC_DATA>) => legacy::async_complete;
             C_AsyncGetID(s: Session, name: Unread<*mut CK_UTF8CHAR>, id: Put<CK_ULONG>) => legacy::async_id;
             C_AsyncJoin(s: Session, name: Unread<*mut CK_UTF8CHAR>, id: Number, data + len: Fill) => legacy::async_join;
-            C_WrapKeyAuthenticated(s: Session, m: Mechanism, by: Object, k: Object, aad + aad_len: Other, out + len: Out) => key::wrap_authenticated;
-            C_UnwrapKeyAuthenticated(s: Session, m: Mechanism, by: Object, wrapped + len: Wrapped, t + n: Template, aad + aad_len: Other, k: Put<CK_OBJECT_HANDLE>) => key::unwrap_authenticated;
+            C_WrapKeyAuthenticated(s: Session, m: MechanismWithMessage, by: Object, k: Object, aad + aad_len: Other, out + len: Out) => key::wrap_authenticated;
+            C_UnwrapKeyAuthenticated(s: Session, m: MechanismWithMessage, by: Object, wrapped + len: Wrapped, t + n: Template, aad + aad_len: Other, k: Put<CK_OBJECT_HANDLE>) => key::unwrap_authenticated;
         }
     }};
 }

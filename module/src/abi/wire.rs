@@ -381,6 +381,24 @@ impl Wire for MechanismOfMessages {
     }
 }
 
+/// A mechanism with the parameter of a message, into which something is written (C_WrapKeyAuthenticated).
+pub struct MechanismWithMessage;
+impl Wire for MechanismWithMessage {
+    type Head = *mut CK_MECHANISM;
+    type Tail = ();
+    type Value<'a> = (tandem_values::MechanismType, parameter::RawParameter<'a>);
+    unsafe fn decode<'a>(head: Self::Head, (): (), _: &'a Call) -> Result<Self::Value<'a>> {
+        if head.is_null() {
+            return Err(CKR_ARGUMENTS_BAD.into());
+        }
+        // SAFETY: not null, so it points at a CK_MECHANISM.
+        let raw = unsafe { memory::read(head) };
+        // SAFETY: the application's words in it for its parameter.
+        let parameter = unsafe { parameter::RawParameter::new(raw.pParameter, raw.ulParameterLen) };
+        Ok((raw.mechanism, parameter))
+    }
+}
+
 /// A message's parameter: what it means depends on the operation's mechanism.
 pub struct Param;
 impl Wire for Param {

@@ -1,9 +1,11 @@
 //! Making, wrapping and deriving keys (PKCS #11 3.2 section 5.18).
 
+use super::sealing::Sealing;
+use crate::abi::RawParameter;
 use crate::abi::wire::{Caller, Output, Place};
 use tandem_engine::error::Result;
-use tandem_engine::step::Bytes;
-use tandem_values::{Handle, Mechanism, Template, ck::*};
+use tandem_engine::step::{Bytes, Output as Sent, Room};
+use tandem_values::{Handle, Mechanism, MechanismType, Template, ck::*};
 
 /// Where a key's handle goes.
 type PutKey<'a> = Place<'a, CK_OBJECT_HANDLE>;
@@ -72,49 +74,67 @@ pub fn derive(
 
 /// C_EncapsulateKey.
 pub fn encapsulate(
-    _session: Caller<'_>,
-    _mechanism: Mechanism,
-    _public: Handle,
-    _template: Template,
-    _out: Output<'_>,
-    _key: PutKey<'_>,
+    session: Caller<'_>,
+    mechanism: Mechanism,
+    public: Handle,
+    template: Template,
+    out: Output<'_>,
+    key: PutKey<'_>,
 ) -> Result {
-    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+    let room = out.room().map_or(Room::Query, Room::Bytes);
+    match session.encapsulate(&mechanism, public, &template, room)? {
+        (Sent::Bytes(ciphertext), secret) => {
+            out.put(&ciphertext)?;
+            key.set(secret);
+            Ok(())
+        }
+        (Sent::Length(len), _) => out.needs(len),
+        (Sent::Short(len), _) => out.needs(len).and_then(|()| Err(CKR_BUFFER_TOO_SMALL.into())),
+        _ => Err(CKR_GENERAL_ERROR.into()),
+    }
 }
 
 /// C_DecapsulateKey.
 pub fn decapsulate(
-    _session: Caller<'_>,
-    _mechanism: Mechanism,
-    _private: Handle,
-    _template: Template,
-    _ciphertext: Bytes,
-    _key: PutKey<'_>,
+    session: Caller<'_>,
+    mechanism: Mechanism,
+    private: Handle,
+    template: Template,
+    ciphertext: Bytes,
+    key: PutKey<'_>,
 ) -> Result {
-    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+    key.set(session.decapsulate(&mechanism, private, &ciphertext, &template)?);
+    Ok(())
 }
 
-/// C_WrapKeyAuthenticated.
+/// C_WrapKeyAuthenticated. The tag goes where the parameter has its place.
 pub fn wrap_authenticated(
-    _session: Caller<'_>,
-    _mechanism: Mechanism,
-    _by: Handle,
-    _key: Handle,
-    _aad: Bytes,
-    _out: Output<'_>,
+    session: Caller<'_>,
+    (kind, raw): (MechanismType, RawParameter<'_>),
+    by: Handle,
+    key: Handle,
+    aad: Bytes,
+    out: Output<'_>,
 ) -> Result {
-    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+    let sealing = Sealing::new(kind, raw, &aad)?;
+    let sealed = session.wrap(&sealing.mechanism, by, key)?;
+    let (wrapped, tag) = sealing.apart(&sealed)?;
+    out.put(wrapped)?;
+    if out.room().is_some() { sealing.write(tag) } else { Ok(()) }
 }
 
 /// C_UnwrapKeyAuthenticated.
 pub fn unwrap_authenticated(
-    _session: Caller<'_>,
-    _mechanism: Mechanism,
-    _by: Handle,
-    _wrapped: Bytes,
-    _template: Template,
-    _aad: Bytes,
-    _key: PutKey<'_>,
+    session: Caller<'_>,
+    (kind, raw): (MechanismType, RawParameter<'_>),
+    by: Handle,
+    wrapped: Bytes,
+    template: Template,
+    aad: Bytes,
+    key: PutKey<'_>,
 ) -> Result {
-    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+    let sealing = Sealing::new(kind, raw, &aad)?;
+    let sealed = [&wrapped[..], sealing.tag()].concat();
+    key.set(session.unwrap(&sealing.mechanism, by, &sealed, &template)?);
+    Ok(())
 }

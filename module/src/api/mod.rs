@@ -11,6 +11,7 @@ pub mod message;
 pub mod object;
 pub mod pin;
 pub mod random;
+mod sealing;
 pub mod session;
 pub mod slot;
 mod text;

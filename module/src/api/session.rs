@@ -46,8 +46,9 @@ pub fn close(session: Caller<'_>) -> Result {
 
 /// C_CloseAllSessions.
 pub fn close_all(slot: Socket<'_>) -> Result {
-    slot.running.sessions.remove_all(slot.id);
-    slot.token.close_all();
+    for open in slot.running.sessions.remove_all(slot.id) {
+        open.session.close();
+    }
     Ok(())
 }
 
@@ -98,16 +99,22 @@ pub fn cancel(session: Caller<'_>, flags: CK_FLAGS) -> Result {
 }
 
 /// C_GetOperationState: the state of an operation is on one HSM, and means nothing to another.
-pub fn save(_session: Caller<'_>, _state: Output<'_>) -> Result {
-    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+pub fn save(session: Caller<'_>, _state: Output<'_>) -> Result {
+    let is_active = OPERATIONS.iter().any(|(verb, _)| session.active(*verb).is_some());
+    Err(if is_active { CKR_STATE_UNSAVEABLE } else { CKR_OPERATION_NOT_INITIALIZED }.into())
 }
 
-/// C_SetOperationState.
+/// C_SetOperationState: no state was ever saved here.
 pub fn restore(_session: Caller<'_>, _state: Bytes, _encrypts: Handle, _signs: Handle) -> Result {
-    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+    Err(CKR_SAVED_STATE_INVALID.into())
 }
 
-/// C_GetSessionValidationFlags.
-pub fn validation(_session: Caller<'_>, _kind: CK_ULONG, _flags: Place<'_, CK_FLAGS>) -> Result {
-    Err(CKR_FUNCTION_NOT_SUPPORTED.into())
+/// C_GetSessionValidationFlags: the virtual token has no validation objects to which a flag could point. Those of its members are
+/// theirs, and which member works is nothing that an application sees.
+pub fn validation(_session: Caller<'_>, kind: CK_ULONG, flags: Place<'_, CK_FLAGS>) -> Result {
+    if kind != CKS_LAST_VALIDATION_OK {
+        return Err(CKR_ARGUMENTS_BAD.into());
+    }
+    flags.set(0);
+    Ok(())
 }

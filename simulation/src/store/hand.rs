@@ -8,11 +8,11 @@ use crate::trouble::{Kind, Place, Trouble};
 use crate::world::World;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tandem_engine::event::{Event, Head, Record};
 use tandem_engine::log::{
-    Append, Catalogue, Checkpoints, Followers, Following, Lease, Log, Notes, Pages, Position, Row,
-    Sink, StoreError, Stored,
+    Append, Catalogue, Checkpoints, Decide, Followers, Following, Lease, Log, Notes, Pages,
+    Position, Row, Sink, StoreError, Stored,
 };
 use tandem_engine::object::ObjectId;
 use tandem_values::Handle;
@@ -32,8 +32,6 @@ pub struct Hand {
     follows: Arc<Mutex<Vec<String>>>,
     /// The generation at this process's own last change, for a planted bug.
     own: AtomicU64,
-    /// It appends: what it reads for that nobody comes between.
-    appends: AtomicBool,
 }
 
 impl Hand {
@@ -46,7 +44,6 @@ impl Hand {
             store: MemoryStore::open(Arc::clone(&world.books), life, pause),
             follows: Arc::default(),
             own: AtomicU64::new(0),
-            appends: AtomicBool::new(false),
         }
     }
 
@@ -68,7 +65,7 @@ impl Hand {
     }
 
     /// Appends, in two transactions where that is the bug.
-    fn append_all(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
+    fn append_all(&self, seen: Position, build: &mut Decide<'_>) -> Stored<Head> {
         let mut records: Vec<Record> = Vec::new();
         if self.has(Bug::AcknowledgesEarly) {
             let before = self.world.books.lock().clone();
@@ -76,11 +73,8 @@ impl Hand {
         }
         let keeps = self.has(Bug::KeepsWrapped);
         let tears = self.has(Bug::TearsAppend);
-        let head = self.store.append(&mut |head| {
-            self.appends.store(true, Ordering::Relaxed);
-            let built = build(head);
-            self.appends.store(false, Ordering::Relaxed);
-            let mut append = built?;
+        let head = self.store.append_after(seen, &mut |head, news| {
+            let mut append = build(head, news)?;
             if keeps {
                 append.erase.clear();
             }
@@ -161,14 +155,13 @@ impl Log for Hand {
         self.call(Kind::Read, "head", || self.store.head())
     }
 
-    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
-        self.call(Kind::Write, "append", || self.append_all(build))
+    fn append_after(&self, seen: Position, build: &mut Decide<'_>) -> Stored<Head> {
+        // One with this bug has decided by what it saw before, whatever others have written since.
+        let seen = if self.has(Bug::ClaimsUnseen) { Position::MAX } else { seen };
+        self.call(Kind::Write, "append", || self.append_all(seen, build))
     }
 
     fn read(&self, after: Position, limit: usize) -> Stored<Vec<Record>> {
-        if self.appends.load(Ordering::Relaxed) {
-            return self.store.read(after, limit);
-        }
         self.call(Kind::Read, "read", || {
             let mut records = self.store.read(after, limit)?;
             self.misread(&mut records);

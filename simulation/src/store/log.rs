@@ -3,7 +3,7 @@
 use super::{Books, MemoryStore};
 use std::collections::BTreeSet;
 use tandem_engine::event::{Head, Record};
-use tandem_engine::log::{Append, Log, Notes, Position, StoreError, Stored};
+use tandem_engine::log::{Decide, Log, Notes, Position, StoreError, Stored};
 use tandem_engine::object::ObjectId;
 
 impl Books {
@@ -34,16 +34,11 @@ impl Log for MemoryStore {
         Ok(self.books.lock().head())
     }
 
-    fn append(&self, build: &mut dyn FnMut(&Head) -> Stored<Append>) -> Stored<Head> {
-        // What is built may read what is there, so the books are open meanwhile; another thread that wrote into them came first.
-        let (append, mut head, mut books) = loop {
-            let head = self.books.lock().head();
-            let append = build(&head)?;
-            let books = self.books.lock();
-            if head == books.head() {
-                break (append, head, books);
-            }
-        };
+    fn append_after(&self, seen: Position, build: &mut Decide<'_>) -> Stored<Head> {
+        let mut books = self.books.lock();
+        let from = usize::try_from(seen).unwrap_or(usize::MAX);
+        let append = build(&books.head(), books.records.get(from..).unwrap_or_default())?;
+        let mut head = books.head();
         for record in &append.records {
             if !follows(&head, record) {
                 return Err(StoreError::Unavailable(format!(

@@ -64,6 +64,29 @@ pub(super) fn nothing(place: &dyn Place) {
     assert_eq!(store.generation(), generation);
 }
 
+pub(super) fn decided(place: &dyn Place) {
+    let store = place.open();
+    append(&*store, b"one", Some(b"wrapped")).unwrap();
+    append(&*place.open(), b"two", None).unwrap();
+    let all = whole_log(&*store);
+    let mut told = Vec::new();
+    for seen in [0, 1, 2, 7] {
+        let head = store.append_after(seen, &mut |head, news| {
+            told.push((head.position, news.to_vec()));
+            Ok(Append::default())
+        });
+        assert_eq!(head.unwrap().position, 2);
+    }
+    let expected = [all.clone(), all[1..].to_vec(), Vec::new(), Vec::new()].map(|news| (2, news));
+    assert_eq!(told, expected, "build is given what came after");
+    let decided = store.append_after(1, &mut |head, news| {
+        let body = format!("after {}", news.len());
+        Ok(Append { records: vec![record_after(head, body.as_bytes(), None)], erase: vec![] })
+    });
+    assert_eq!(decided.unwrap().position, 3);
+    assert_eq!(whole_log(&*place.open())[2].body, b"after 1");
+}
+
 pub(super) fn failed_build(place: &dyn Place) {
     let store = place.open();
     let first = append(&*store, b"one", Some(b"wrapped")).unwrap();

@@ -46,6 +46,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("records come back as they were", log::round_trip),
     ("records are read in pages", log::pages),
     ("an empty append changes nothing", log::nothing),
+    ("who decides by the log is given what is new in it", log::decided),
     ("a failed build appends nothing", log::failed_build),
     ("a panic in build appends nothing", log::panic_in_build),
     ("only what follows is appended", log::follows),

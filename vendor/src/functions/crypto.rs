@@ -54,6 +54,15 @@ impl<'a> Sink<'a> {
 }
 
 impl Functions {
+    /// What the module knows a verb as. Before PKCS #11 3.2 a signature came at the end of its verification: each of the functions
+    /// that want it first is the same as one that wants it last, and steps tell it both times.
+    fn known(&self, verb: Verb) -> Verb {
+        match verb {
+            Verb::VerifySignature if self.list.C_VerifySignatureInit.is_none() => Verb::Verify,
+            verb => verb,
+        }
+    }
+
     /// C_…Init. Without a key for a digest, with the signature for C_VerifySignatureInit.
     pub(crate) fn init(
         &self,
@@ -81,7 +90,7 @@ impl Functions {
         signature: Option<&[u8]>,
     ) -> Result {
         let key = key.unwrap_or(CK_INVALID_HANDLE);
-        let rv = match verb {
+        let rv = match self.known(verb) {
             Verb::Digest => {
                 let function = have(self.list.C_DigestInit)?;
                 // SAFETY: the mechanism is whole or null.
@@ -95,7 +104,7 @@ impl Functions {
                 unsafe { function(session, mechanism, key, input(signature), len) }
             }
             _ => {
-                let function = have(self.init_of(verb))?;
+                let function = have(self.init_of(self.known(verb)))?;
                 // SAFETY: the mechanism is whole or null.
                 unsafe { function(session, mechanism, key) }
             }
@@ -184,7 +193,7 @@ impl Functions {
     /// C_DigestUpdate, C_SignUpdate, C_VerifyUpdate, C_VerifySignatureUpdate.
     pub(crate) fn feed(&self, session: Session, verb: Verb, data: &[u8]) -> Result {
         take(
-            match verb {
+            match self.known(verb) {
                 Verb::Digest => self.list.C_DigestUpdate,
                 Verb::Sign => self.list.C_SignUpdate,
                 Verb::Verify => self.list.C_VerifyUpdate,
@@ -211,7 +220,7 @@ impl Functions {
         Rv::check(unsafe { function(session, pointer, len) })
     }
 
-    /// C_Verify, C_VerifySignature (whose signature was given before).
+    /// C_Verify, C_VerifySignature (to which the signature was given before).
     pub(crate) fn check(
         &self,
         session: Session,
@@ -219,6 +228,7 @@ impl Functions {
         data: &[u8],
         signature: &[u8],
     ) -> Result {
+        let verb = self.known(verb);
         if verb == Verb::VerifySignature {
             return take(self.list.C_VerifySignature, session, data);
         }
@@ -232,7 +242,7 @@ impl Functions {
 
     /// C_VerifyFinal, C_VerifySignatureFinal (whose signature was given before).
     pub(crate) fn check_last(&self, session: Session, verb: Verb, signature: &[u8]) -> Result {
-        match verb {
+        match self.known(verb) {
             Verb::Verify => take(self.list.C_VerifyFinal, session, signature),
             Verb::VerifySignature => end(self.list.C_VerifySignatureFinal, session),
             _ => Err(Rv(CKR_FUNCTION_NOT_SUPPORTED)),

@@ -206,6 +206,63 @@ impl Functions {
         handle(made)
     }
 
+    /// C_EncapsulateKey. The handle means something only if there was room.
+    pub(crate) fn encapsulate(
+        &self,
+        session: Session,
+        mechanism: &mut CMechanism,
+        public: Object,
+        template: &mut Attributes,
+        out: &mut Sink<'_>,
+    ) -> Result<Object> {
+        let function = have(self.list.C_EncapsulateKey)?;
+        let mut made = CK_INVALID_HANDLE;
+        let (array, count) = (template.as_mut_ptr(), template.count());
+        let (pointer, len) = out.parts();
+        // SAFETY: the mechanism is whole, the template has that many attributes, there is room for `len` bytes or none, the answer
+        // has a place.
+        Rv::check(unsafe {
+            function(
+                session,
+                mechanism.as_mut_ptr(),
+                public,
+                array,
+                count,
+                pointer,
+                len,
+                &raw mut made,
+            )
+        })?;
+        Ok(made)
+    }
+
+    /// C_DecapsulateKey.
+    pub(crate) fn decapsulate(
+        &self,
+        session: Session,
+        mechanism: &mut CMechanism,
+        private: Object,
+        ciphertext: &[u8],
+        template: &mut Attributes,
+    ) -> Result<Object> {
+        let function = have(self.list.C_DecapsulateKey)?;
+        let mut made = CK_INVALID_HANDLE;
+        // SAFETY: the mechanism is whole, input and template are as long as they say, the answer has a place.
+        Rv::check(unsafe {
+            function(
+                session,
+                mechanism.as_mut_ptr(),
+                private,
+                template.as_mut_ptr(),
+                template.count(),
+                input(ciphertext),
+                ulong(ciphertext.len()),
+                &raw mut made,
+            )
+        })?;
+        handle(made)
+    }
+
     /// C_DigestKey.
     pub(crate) fn digest_key(&self, session: Session, key: Object) -> Result {
         let function = have(self.list.C_DigestKey)?;

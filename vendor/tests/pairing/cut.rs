@@ -158,6 +158,8 @@ impl Member for Cut<'_> {
         Wrap: fn wrap(session: SessionId, mechanism: &Mechanism, by: Handle, key: Handle) -> Vec<u8>;
         Unwrap: fn unwrap(session: SessionId, mechanism: &Mechanism, by: Handle, wrapped: &[u8], template: &Template) -> Handle;
         Derive: fn derive(session: SessionId, mechanism: &Mechanism, base: Handle, template: &Template) -> Handle;
+        Encapsulate: fn encapsulate(session: SessionId, mechanism: &Mechanism, public: Handle, template: &Template, room: Room) -> (Output, Handle);
+        Encapsulate: fn decapsulate(session: SessionId, mechanism: &Mechanism, private: Handle, ciphertext: &[u8], template: &Template) -> Handle;
         Step: fn step(session: SessionId, step: &Step, room: Room) -> Output;
         Step: fn cancel(session: SessionId, verb: Verb) -> ();
         Random: fn random(session: SessionId, len: usize) -> Vec<u8>;

@@ -129,6 +129,7 @@ fn object(under: Under) -> Object {
         born: 1,
         found_on: None,
         hold: Hold::Resident,
+        stock: None,
         generation: under.generation,
         rewrapped: None,
     }

@@ -153,7 +153,7 @@ fn rehearse(
     let bringing = Bringing { shares: &words, keep_foreign: false, progress: bar };
     let sources = published.bundles.sources();
     let sources: Vec<&dyn Source> = sources.iter().map(|source| &**source).collect();
-    let restored = there.token.restore(&pin, &sources, artefact, &bringing)?;
+    let restored = there.token.restore(&pin, (&sources, None), artefact, &bringing)?;
     let restored_in = began.elapsed().as_secs_f64();
     let session = there.token.login(&pin)?;
     let found = there.token.known_keys()?;

@@ -5,6 +5,7 @@ mod drill;
 mod enforcer;
 pub(crate) mod file;
 mod make;
+mod names;
 pub(crate) mod place;
 mod verify;
 
@@ -50,6 +51,8 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// Write the names under which keys of the stock were claimed since the last backup, without any key
+    Names(names::Args),
     /// List the backups, and whether each counts
     List,
     /// Rehearse the loss of everything: restore onto a scratch token, prove every key, and say how long it took
@@ -67,6 +70,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
         Command::Withdraw { id, reason } => change(context, |token, turn| {
             token.withdraw_backup(turn, tandem_engine::backup::BackupId(*id.as_bytes()), reason)
         }),
+        Command::Names(args) => names::run(context, args),
         Command::List => list(context),
         Command::Drill(args) => drill::run(context, args),
     }

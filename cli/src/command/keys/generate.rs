@@ -24,7 +24,8 @@ pub(super) struct Args {
     /// How many
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
-    /// ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, aes:128|192|256 or generic:BYTES
+    /// ec:p256, ec:p384, ec:p521, ed25519, ed448, rsa:BITS, ml-dsa:44|65|87, slh-dsa:sha2-128s (and the like), ml-kem:512|768|1024,
+    /// aes:128|192|256 or generic:BYTES
     #[arg(long = "type", value_name = "TYPE")]
     kind: KeyType,
     /// CKA_LABEL of the key; of more than one, each with its number

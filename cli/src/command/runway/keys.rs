@@ -18,7 +18,10 @@ pub(super) struct Key {
 
 /// The token's keys, and those of which somebody says that they are in use.
 pub(super) struct Keys {
+    /// Those that applications have.
     pub(super) all: Vec<Key>,
+    /// Those in stock: whoever generates a key of their type is given one.
+    pub(super) stock: Vec<Key>,
     used: Option<BTreeSet<String>>,
 }
 
@@ -36,7 +39,12 @@ impl Keys {
                 backed_up: object.backed_up,
             }
         };
-        Self { all: keys.map(key).collect(), used }
+        let (stock, all): (Vec<_>, Vec<_>) = keys.partition(|object| object.stock.is_some());
+        Self {
+            all: all.into_iter().map(key).collect(),
+            stock: stock.into_iter().map(key).collect(),
+            used,
+        }
     }
 
     /// True if `--used-ids` names it.

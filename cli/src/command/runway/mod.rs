@@ -4,6 +4,7 @@ mod keys;
 mod opendnssec;
 mod pools;
 mod schedule;
+mod shelf;
 mod used;
 
 use crate::context::Context;
@@ -116,6 +117,7 @@ pub(crate) fn run(context: &mut Context<'_>, args: &Args) -> Result<bool> {
     };
     runtime.stop();
     found.notes.extend(keys.notes());
+    found.notes.extend(shelf::share_out(&keys.stock, &mut found.supplies, &coming.schedule));
     if found.supplies.is_empty() {
         return Err(Error::failed(format!(
             "nothing needs keys of {label}, so there is nothing to reckon with: {}",

@@ -106,7 +106,7 @@ fn pool<'s>(pools: &'s mut Pools, name: &str, kind: &str) -> &'s mut Supply {
 }
 
 impl Supply {
-    fn take_in(&mut self, key: &Key) {
+    pub(super) fn take_in(&mut self, key: &Key) {
         let count =
             if key.backed_up { &mut self.stock.backed_up } else { &mut self.stock.not_backed_up };
         *count = count.saturating_add(1);
