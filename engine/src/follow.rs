@@ -3,7 +3,7 @@
 
 use crate::carry;
 use crate::desk::Desk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Record};
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::journal::{BROKEN, damaged};
@@ -101,6 +101,15 @@ impl Token {
         let head = self.store.head()?.position;
         let following = self.following(station)?;
         Ok(following.position < head || self.is_due(station, &following))
+    }
+
+    /// The right to write to a member, which no other process has meanwhile. Who follows next looks first what is there.
+    pub(crate) fn alone_at(&self, name: &str) -> Result<Box<dyn Writing>> {
+        self.store.lease(name, self.settings.lease_wait_ms)?.ok_or_else(|| {
+            let message =
+                format!("member {name}: another process is writing to it; run this again");
+            Error::new(CKR_DEVICE_ERROR, message)
+        })
     }
 
     /// How far a member has come. A generator takes nothing over, and so is where the log is.

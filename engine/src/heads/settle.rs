@@ -3,14 +3,13 @@
 
 use super::report::HeadReport;
 use super::shelved::Shelved;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::journal::{ALWAYS, Entry};
 use crate::recovery::Reached;
 use crate::ring::Ring;
 use crate::seal::Seal;
 use crate::token::{Token, note};
-use tandem_values::ck::CKR_DEVICE_ERROR;
 
 /// What accepting a log came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,12 +82,7 @@ impl Token {
             if self.store.following(name)?.position <= head {
                 continue;
             }
-            let Some(mut writing) = self.store.lease(name, self.settings.lease_wait_ms)? else {
-                return Err(Error::new(
-                    CKR_DEVICE_ERROR,
-                    format!("member {name}: another process is writing to it; run this again"),
-                ));
-            };
+            let mut writing = self.alone_at(name)?;
             writing.advance(head)?;
         }
         Ok(())

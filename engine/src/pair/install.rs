@@ -6,12 +6,8 @@ use super::scratch::Scratch;
 use super::{check, recipe, transport};
 use crate::desk::Desk;
 use crate::error::Result;
-use crate::fault::Answer;
 use crate::ring::{Generation, RingEntry, RingKey};
-use tandem_values::{Handle, ck::CKR_DEVICE_MEMORY};
-
-/// How often a member that says that it has no room is asked to take a key in.
-const ATTEMPTS_MAX: usize = 20;
+use tandem_values::Handle;
 
 /// A key of the ring on its way to a member.
 pub(super) struct Parcel<'a> {
@@ -59,17 +55,6 @@ pub(super) fn unwrap_as(
     Err(wrong(desk, &format!("the recovery opens another {} key", entry.name())))
 }
 
-/// Asks again where there seems to be no room: what Kryoptic says while another process writes to its token.
-fn surely<T>(ask: impl Fn() -> Answer<T>) -> Answer<T> {
-    for _ in 1..ATTEMPTS_MAX {
-        match ask() {
-            Err(fault) if fault.rv.0 == CKR_DEVICE_MEMORY => {}
-            answer => return answer,
-        }
-    }
-    ask()
-}
-
 /// Unwraps a key of the ring and asks for its check value.
 pub(super) fn unwrap(
     desk: &Desk<'_>,
@@ -80,9 +65,10 @@ pub(super) fn unwrap(
 ) -> Result<(Handle, Vec<u8>)> {
     let template = recipe::locked(desk, key, place);
     let doing = format!("unwrapping the {} key of the ring", key.name());
-    let handle =
-        surely(|| desk.member.unwrap(desk.session, &transport::oaep(), by, wrapped, &template))
-            .at(desk, &doing)?;
+    let handle = desk
+        .member
+        .unwrap(desk.session, &transport::oaep(), by, wrapped, &template)
+        .at(desk, &doing)?;
     match check::Check::at(desk)
         .value(key, handle)
         .at(desk, &format!("checking the {} key", key.name()))

@@ -216,20 +216,3 @@ fn carry(
     let parcel = Parcel { key, generation, wrapped: &wrapped, check };
     install(&road.scratch.desk, id, road.private, &parcel)
 }
-
-/// Carries a key once more to every member, and removes it again there. SoftHSM overlooks what other processes made on its token when
-/// it makes something itself before it looks, until one of them makes or removes something more.
-pub(super) fn stir(
-    maker: &Scratch<'_>,
-    roads: &[Road<'_>],
-    fresh: &[Fresh],
-    id: &RingId,
-) -> Result {
-    let Some(last) = fresh.last() else { return Ok(()) };
-    for road in roads {
-        let (twin, _) = carry(maker, road, *last, id, None)?;
-        // Of two that are the same either will do.
-        road.scratch.desk.discard(twin);
-    }
-    Ok(())
-}

@@ -43,5 +43,5 @@ pub use open::open;
 pub use probe::{Place, probe};
 pub(crate) use recipe::close;
 pub use recovery::{opens, prove, split};
-pub use rotate::{Rotating, rotate};
+pub use rotate::{Alone, Rotating, rotate};
 pub use trial::{join, links_of};

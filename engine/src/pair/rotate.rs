@@ -3,7 +3,7 @@
 use super::at::At;
 use super::chance::Chance;
 use super::find::{self, find};
-use super::make::{Convoy, Fresh, generate, roads, stir};
+use super::make::{Convoy, Fresh, generate, roads};
 use super::scratch::Scratch;
 use super::{install, recipe, recovery, trial};
 use crate::desk::Desk;
@@ -16,6 +16,9 @@ use crate::shares::Share;
 use tandem_values::Secret;
 use tandem_values::ck::CKR_ARGUMENTS_BAD;
 
+/// Does something while no other process writes to the member of a name.
+pub type Alone<'a> = dyn Fn(&str, &mut dyn FnMut() -> Result) -> Result + 'a;
+
 /// What a rotation is made of.
 pub struct Rotating<'a> {
     /// The ring whose keys are replaced.
@@ -26,6 +29,8 @@ pub struct Rotating<'a> {
     pub recovery: &'a RecoverySettings,
     /// The sets of shares that there were before.
     pub sets: &'a [u16],
+    /// Keeps other processes from writing to a member.
+    pub alone: &'a Alone<'a>,
     /// The operating system's random bytes.
     pub entropy: &'a dyn Entropy,
     /// Hears how far it has come.
@@ -69,13 +74,14 @@ fn next(desks: &[Desk<'_>], rotating: &Rotating<'_>) -> Result<(Rotation, Vec<Sh
     let mut convoy = Convoy::of(&scratch, &ring.id, &fresh, progress, desks.len());
     let mut places = Vec::with_capacity(desks.len());
     for (desk, road) in desks.iter().zip(&roads) {
-        let before = find(desk, ring)?;
-        let newest = find::keks(generation, |key| convoy.carry(road, key))?;
-        places.push((*desk, RingHandles { newest, older: Some(before.newest), log: before.log }));
+        (rotating.alone)(desk.name(), &mut || {
+            let before = find(desk, ring)?;
+            let newest = find::keks(generation, |key| convoy.carry(road, key))?;
+            let handles = RingHandles { newest, older: Some(before.newest), log: before.log };
+            places.push((*desk, handles));
+            Ok(())
+        })?;
     }
-    // Now and again, so that every process sees the new keys before it is to use them.
-    let stir = || stir(&scratch, &roads, &fresh, &ring.id);
-    stir()?;
     let mut entries = convoy.entries(&made.wrapped);
     for (key, generation, copy) in &made.wrapped {
         if let Some(entry) = ring.entry(*key, *generation).filter(|it| it.generation == *generation)
@@ -88,9 +94,7 @@ fn next(desks: &[Desk<'_>], rotating: &Rotating<'_>) -> Result<(Rotation, Vec<Sh
     let enough = recovery::enough(&made.shares, settings.threshold);
     recovery::attest(&mut next, &enough)?;
     recovery::prove(last, &next, &enough)?;
-    stir()?;
     let members = trial::newest(&places, &chance, progress)?;
-    stir()?;
     let Ring { keys, recovery: Some(recovery), .. } = next else {
         return Err(tandem_values::ck::CKR_GENERAL_ERROR.into());
     };

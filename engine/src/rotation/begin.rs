@@ -20,7 +20,7 @@ impl Token {
     pub(super) fn begin_rotation(
         &self,
         roster: &Roster,
-        (shares, settings): (&[Secret], &RecoverySettings),
+        (shares, recovery): (&[Secret], &RecoverySettings),
         progress: &dyn Progress,
         hand_out: HandOut<'_>,
     ) -> Result {
@@ -28,8 +28,20 @@ impl Token {
         let desks: Vec<_> = leases.iter().map(Lease::desk).collect();
         let sets = roster.sets();
         let (ring, entropy) = (&roster.ring, &*self.entropy);
-        let rotating =
-            pair::Rotating { ring, shares, recovery: settings, sets: &sets, entropy, progress };
+        // Whoever follows next looks first: SoftHSM overlooks what others made, if it makes something before it looks.
+        let alone = |name: &str, work: &mut dyn FnMut() -> Result| {
+            let _writing = self.alone_at(name)?;
+            work()
+        };
+        let rotating = pair::Rotating {
+            ring,
+            shares,
+            recovery,
+            sets: &sets,
+            alone: &alone,
+            entropy,
+            progress,
+        };
         let (rotation, new) = pair::rotate(&desks, &rotating)?;
         let forget = || {
             for desk in &desks {
@@ -113,7 +125,9 @@ impl Token {
     ) -> Result {
         let roster = self.paired()?;
         let (ring, desk) = (&roster.ring, lease.desk());
+        let writing = self.alone_at(station.name())?;
         let handles = pair::open(&desk, ring, bringing.shares, bringing.progress)?;
+        drop(writing);
         let others =
             self.members().filter(|other| !Arc::ptr_eq(other, station) && other.is_ready());
         let other = others.filter_map(|other| other.lease().ok()).find_map(|lease| {

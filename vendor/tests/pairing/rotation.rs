@@ -24,6 +24,7 @@ fn rotate(paired: &Paired, shares: &[Secret]) -> Result<(Rotation, Vec<Share>)> 
         shares,
         recovery: &TWO_OF_THREE,
         sets: &[paired.set()],
+        alone: &|_, work| work(),
         entropy: &Different::default(),
         progress: &Quiet,
     };
