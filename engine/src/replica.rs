@@ -9,7 +9,7 @@ use crate::fault::{Answer, Call, Class, Fault};
 use crate::held::{Held, Transient};
 use crate::inquiry::Inquiry;
 use crate::log::Position;
-use crate::object::{Hold, Kek, Object, ObjectId, Wrapped};
+use crate::object::{Hold, Kek, Object, ObjectId, Under, Wrapped};
 use crate::pair;
 use crate::prove::{self, Failure, Proof};
 use crate::settings::Duty;
@@ -373,7 +373,9 @@ impl Token {
             Held::Token(entry) if entry.object.kek.is_none() => None,
             Held::Token(entry) => Some(self.wrapped(&entry.object)?),
             Held::Transient(transient) => {
-                let under = transient.object.under();
+                // What could not be wrapped anew in time is as good as never wrapped.
+                let in_force = |under: &Under| !self.is_rotated_out(Some(under.generation));
+                let under = transient.object.under().filter(in_force);
                 let both = under.zip(transient.wrapped.clone());
                 both.map(|(under, bytes)| Wrapped { under, bytes })
             }

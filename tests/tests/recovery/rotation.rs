@@ -4,14 +4,15 @@ use super::{
     Published, application_of, at, back_up, done, is_whole, new_tokens, refused, refused_as,
     replace_token, share_files, some,
 };
-use cryptoki::error::RvError::DeviceError;
+use cryptoki::error::RvError::{DeviceError, KeyUnextractable};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use serde_json::Value;
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, sleep};
+use std::time::Duration;
 use tandem_tests::keys::{DIGEST, Kind, Made};
 use tandem_tests::openssl::PublicKey;
 use tandem_tests::refused as refused_call;
@@ -356,6 +357,28 @@ fn a_member_that_was_away_is_given_the_new_keks_when_it_is_back() {
             let signature = Kind::P256.work(&direct, key).expect("a signature");
             assert!(later.verifies(&DIGEST, &signature));
         }
+    });
+}
+
+/// By then a member that is back was tried again.
+const BACK_OFF: Duration = Duration::from_secs(4);
+
+#[test]
+fn a_session_key_that_only_its_copies_are_left_of_works_and_goes_no_further() {
+    alone(&Wanted::mixed().with("balance=primary"), |demo| {
+        let (_application, session) = application();
+        let (key, mac) = session_key(&session);
+        let signs = || session.sign(&Mechanism::Sha256Hmac, key, &DIGEST).expect("a MAC");
+        demo.take_away("a");
+        Kind::P256.make(&session, "meanwhile").expect("a key that the other makes");
+        assert_eq!(signs(), mac, "by a copy on the other");
+        demo.bring_back("a");
+        sleep(BACK_OFF);
+        rotate(demo, "shares", "new");
+        assert_eq!(signs(), mac);
+        let kept = session.copy_object(key, &[Attribute::Token(true)]);
+        refused_call("a copy on the token", kept, &[KeyUnextractable]);
+        assert!(is_whole(demo));
     });
 }
 
