@@ -254,6 +254,11 @@ pub const SCRIPTS: &[Script] = &[
     script("rotate twice", &[Make(KeyKind::Hmac)], &[Rotate, Rotate, Make(KeyKind::Hmac)], &[]),
     script("rotate with a generator", &[Make(KeyKind::Hmac)], &[Rotate, Make(KeyKind::Aes)], &[])
         .with_generator(1),
+    script("rotate while another claims", &[Stock], &[Rotate], &[Make(KeyKind::Hmac)])
+        .with_stock(1),
+    script("claim while another rotates", &[Stock], &[Make(KeyKind::Hmac), Sign(0)], &[Rotate])
+        .with_stock(1),
+    script("drop while another rotates", &[Stock], &[Drop], &[Rotate]).with_stock(1),
     script("fill the stock", &[Random], &[Stock, Find], &[]).with_stock(1),
     script("claim a pair and sign", &[Stock], &[Make(KeyKind::Ec), Sign(0)], &[]).with_stock(1),
     script(
