@@ -174,15 +174,24 @@ impl Transients {
         let life = station.life();
         if let Some(home) = self.homes.lock().get(&key)
             && home.life == life
+            && station.member.has(home.session)
         {
             return Ok(home.desk(station));
         }
         let home = Home { life, session: station.member.open(true)? };
         // A session belongs to one thread at a time, so two opens for one owner don't meet; were it so, none leaks.
         if let Some(old) = self.homes.lock().insert(key, home) {
+            self.forget_places(owner, station);
             old.leave(station);
         }
         Ok(home.desk(station))
+    }
+
+    /// Forgets what was in a home that is gone.
+    fn forget_places(&self, owner: u64, station: &Station) {
+        for transient in self.objects.read().values().filter(|t| t.owner == owner) {
+            transient.forget_place(station);
+        }
     }
 
     /// A session has closed: its objects go, and so do its sessions on members.

@@ -24,8 +24,8 @@ pub(super) trait Entry: Sized + Clone {
     fn key(&self) -> Self::Key;
     /// The handle of the object that it is about.
     fn handle(&self) -> Handle;
-    /// Where among so many the entry of a key should be, more or less.
-    fn guess(key: &Self::Key, count: u64) -> u64;
+    /// A number that grows with the key, more or less evenly.
+    fn rank(key: &Self::Key) -> u64;
     /// Writes it.
     fn write(&self, to: &mut Vec<u8>);
     /// Reads it; `None` if it can't be one.
@@ -83,8 +83,9 @@ impl Entry for (ObjectId, Handle) {
         self.0
     }
 
-    fn guess(_: &ObjectId, count: u64) -> u64 {
-        count / 2
+    /// Identities begin with the time at which they were given.
+    fn rank(id: &ObjectId) -> u64 {
+        id.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
     }
 
     fn handle(&self) -> Handle {
@@ -111,9 +112,8 @@ impl Entry for (u64, Handle) {
     }
 
     /// Names are spread evenly.
-    fn guess((name, _): &Self, count: u64) -> u64 {
-        let guess = u128::from(*name).saturating_mul(u128::from(count)) >> u64::BITS;
-        u64::try_from(guess).unwrap_or(count)
+    fn rank((name, _): &Self) -> u64 {
+        *name
     }
 
     fn handle(&self) -> Handle {
@@ -140,8 +140,8 @@ impl Entry for (Handle, Slot) {
     }
 
     /// Handles are given one after the other.
-    fn guess(handle: &Handle, count: u64) -> u64 {
-        (*handle).min(count)
+    fn rank(handle: &Handle) -> u64 {
+        *handle
     }
 
     fn handle(&self) -> Handle {
@@ -204,8 +204,8 @@ impl Entry for Stocked {
         (self.label, self.handle)
     }
 
-    fn guess(label: &(u64, Handle), count: u64) -> u64 {
-        <(u64, Handle) as Entry>::guess(label, count)
+    fn rank((label, _): &(u64, Handle)) -> u64 {
+        *label
     }
 
     fn handle(&self) -> Handle {
