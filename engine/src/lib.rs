@@ -59,6 +59,7 @@ mod resting;
 mod retry;
 pub mod ring;
 mod roll;
+pub mod rotation;
 mod route;
 mod routes;
 pub mod runway;

@@ -89,12 +89,15 @@ impl Token {
     }
 
     /// Members that can hold keys, best first: logged in, with the ring found.
+    pub(crate) fn holders_up(&self) -> Result<Stations> {
+        let mut holders = self.candidates(Duty::Keys);
+        holders.retain(|station| station.is_ready());
+        if holders.is_empty() { Err(self.nobody()) } else { Ok(holders) }
+    }
+
+    /// The same, if there are enough of them for a new key.
     pub(crate) fn makers(&self) -> Result<Stations> {
-        let mut makers = self.candidates(Duty::Keys);
-        makers.retain(|station| station.is_ready());
-        if makers.is_empty() {
-            return Err(self.nobody());
-        }
+        let makers = self.holders_up()?;
         if makers.len() < self.settings.min_replicas {
             return Err(Error::new(
                 CKR_DEVICE_ERROR,

@@ -293,13 +293,13 @@ impl Session {
             Held::Token(entry) => self.token.change_token_object(entry, template),
             Held::Transient(transient) => {
                 let mut object = transient.object.clone();
-                let wrapped = self.token.tightened(&held, template)?;
+                let tightened = self.token.tightened(&held, template)?;
                 object.template.merge(template);
-                let (kek, wrapped) = wrapped.map_or_else(
-                    || (object.kek, transient.wrapped.clone()),
-                    |(k, w)| (Some(k), Some(w)),
-                );
-                object.kek = kek;
+                let mut wrapped = transient.wrapped.clone();
+                if let Some(tightened) = tightened {
+                    object.set_under(Some(tightened.under));
+                    wrapped = Some(tightened.bytes);
+                }
                 self.token.transients.replace(transient, object, wrapped);
                 Ok(())
             }

@@ -134,8 +134,11 @@ pub(crate) mod note {
     pub(crate) const LOOK: &str = "look";
 
     /// Every note about a member that a new one of its name has no use for.
-    pub(crate) const OF_MEMBER: [&str; 7] =
-        [ABILITIES, DRAINED, ENABLED, FENCED, HEADLESS, LOOK, REFUSED_PIN];
+    pub(crate) const OF_MEMBER: [&str; 8] =
+        [ABILITIES, DRAINED, ENABLED, FENCED, HEADLESS, LOOK, OLDER, REFUSED_PIN];
+
+    /// Set while keys of the ring that were rotated out are to be removed from a member that did not come to that, or refused.
+    pub(crate) const OLDER: &str = "older-keys";
 
     /// Why a member can't hold a head record.
     pub(crate) const HEADLESS: &str = "headless";

@@ -23,7 +23,7 @@ use tandem_values::{Secret, ck::CKR_FUNCTION_FAILED};
 pub const PIN: &[u8] = b"123456";
 
 /// So many shares open the recovery.
-const THRESHOLD: u8 = 2;
+pub const THRESHOLD: u8 = 2;
 
 /// The types of keys that may be in stock.
 pub const STOCKED: [&str; 2] = ["ec:p256", "generic:32"];

@@ -23,7 +23,7 @@ const HEADER_MAX: usize = 1 << 24;
 /// The length of what stands before the header, and of the MAC after it.
 const FRAME: usize = 8 + 32;
 /// Which form of checkpoint this is. Another is made anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Why nothing can be taken from a checkpoint.
 #[derive(Debug)]
