@@ -428,9 +428,9 @@ mod tests {
     #[test]
     fn what_was_written_before_there_were_rotations_is_under_the_first_keys() {
         let now = minicbor::to_vec(object()).unwrap();
-        // Twelve fields, of which the last is the generation, in one byte.
-        assert_eq!((now.first(), now.last()), (Some(&0x8c), Some(&1)));
-        let before = [&[0x8b], &now[1..now.len() - 1]].concat();
+        // Thirteen fields, of which the last are the stock, which it is not in, and the generation, each in one byte.
+        assert_eq!((now.first(), &now[now.len() - 2..]), (Some(&0x8d), &[0xf6, 1][..]));
+        let before = [&[0x8b], &now[1..now.len() - 2]].concat();
         assert_eq!(minicbor::decode::<Object>(&before).unwrap(), object());
     }
 

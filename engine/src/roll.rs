@@ -144,11 +144,19 @@ struct Told {
     sealed: bool,
 }
 
+/// As of when the log was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// All of it was judged, and what it tells of other things than objects had this number.
+    Judged(u64),
+    /// The store's generation when it was asked, the one to which the log was judged, and whether it was by a seal.
+    Asked(u64, u64, bool),
+}
+
 /// What the log tells of the ring, as far as it has been read.
 #[derive(Default)]
 pub(crate) struct Roll {
-    /// The store's generation when it was last asked, the one to which the log was judged, and whether it was by a seal.
-    seen: Option<(u64, u64, bool)>,
+    seen: Option<Seen>,
     /// The link of the log's first record, which no other log has, and the pairing that it holds.
     begun: Option<(Hash, Roster)>,
     /// The positions of records that were read.
@@ -173,8 +181,18 @@ impl Roll {
     ) -> Result<Option<Arc<Roster>>> {
         // Read before looking: what comes while we look is seen the next time.
         let is_judged = seal.is_some() && shelf.is_checked();
-        let seen = (store.generation(), shelf.seen(), is_judged);
-        if self.seen != Some(seen) {
+        let (generation, judged) = (store.generation(), shelf.seen());
+        let (told, to) = shelf.told();
+        let seen = if is_judged && judged == generation {
+            Seen::Judged(told)
+        } else {
+            Seen::Asked(generation, judged, is_judged)
+        };
+        if self.seen == Some(seen) {
+            if matches!(seen, Seen::Judged(_)) {
+                self.told_to = to;
+            }
+        } else {
             // An index may keep quiet about what came after that.
             let (judged, to) = if is_judged { shelf.others() } else { (Vec::new(), 0) };
             self.roster = self.read(store, journal, seal, &judged)?;

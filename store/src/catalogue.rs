@@ -9,7 +9,7 @@ use tandem_engine::object::ObjectId;
 use tandem_values::Handle;
 
 /// A fold that a power cut takes back is folded again.
-const MANNER: Manner = Manner { durable: false, announced: true };
+const MANNER: Manner = Manner { durable: false, announced: true, notes: false };
 
 impl Catalogue for SqliteStore {
     fn position(&self) -> Stored<Position> {

@@ -10,9 +10,9 @@ use tandem_engine::log::{Followers, Following, Lease, Position, StoreError, Stor
 use tandem_engine::object::ObjectId;
 
 /// A step that a power cut takes back is taken again.
-const MANNER: Manner = Manner { durable: false, announced: true };
+const MANNER: Manner = Manner { durable: false, announced: true, notes: false };
 /// Taking a lease changes nothing that others read.
-const QUIETLY: Manner = Manner { durable: false, announced: false };
+const QUIETLY: Manner = Manner { durable: false, announced: false, notes: false };
 
 /// A follower, and who held its lease last.
 #[derive(Clone, Debug, PartialEq, Eq)]

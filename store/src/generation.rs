@@ -1,4 +1,4 @@
-//! The generation word: a file of sixteen bytes from which every process of the host sees, without a query, whether
+//! The generation word: a file of a few bytes from which every process of the host sees, without a query, whether
 //! anything has changed.
 //!
 //! Two numbers: `begun`, written by a writer under SQLite's write lock before it commits, and `done`, written after. When
@@ -8,6 +8,8 @@
 //!
 //! Two numbers and not one that is odd meanwhile: `done` is written after the write lock is free, when the next writer
 //! may have begun. With a single word a late `done` would hide that; so it merely leaves the two unequal.
+//!
+//! A third number, `noted`, is that of the last writer that changed notes; it is written after `begun`.
 
 use crate::error;
 use crate::folder::{self, Folder};
@@ -28,6 +30,9 @@ pub(crate) struct Generation {
     unsure: AtomicU64,
 }
 
+/// How long the file is, in bytes. An earlier one lacks `noted`.
+const LEN: usize = 24;
+
 /// How long a file may have been removed before that is noticed.
 const REMOVED: Duration = Duration::from_millis(100);
 
@@ -38,6 +43,15 @@ struct Word {
     since: Instant,
     /// Added to the numbers, so that those of another file, perhaps an older copy of the same, are others.
     salt: u64,
+}
+
+/// What the word says while nobody writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// Another whenever anything has changed.
+    all: u64,
+    /// Another whenever a note has.
+    pub(crate) notes: u64,
 }
 
 /// A change that has been announced.
@@ -55,7 +69,7 @@ impl Generation {
     pub(crate) fn create(folder: &Folder) -> Stored {
         let path = folder.generation();
         if !path.exists() {
-            folder.place(&path, |path| folder::fill(path, &[0; 16]))?;
+            folder.place(&path, |path| folder::fill(path, &[0; LEN]))?;
         }
         Ok(())
     }
@@ -69,6 +83,18 @@ impl Generation {
             (begun == done && word.is_there()).then_some(begun.wrapping_add(word.salt) & !UNSURE)
         };
         quiet().unwrap_or_else(|| self.unsure.fetch_add(1, Relaxed) | UNSURE)
+    }
+
+    /// The number of everything and that of the notes, while no writer is at work; `None` where that can't be told.
+    pub(crate) fn noted(&self) -> Option<Noted> {
+        let word = self.word.load();
+        let word = word.as_deref()?;
+        let mut bytes = [0; LEN];
+        word.file.read_exact_at(&mut bytes, 0).ok()?;
+        let [begun, done, noted] = numbers(&bytes)?;
+        let salted = |number: u64| number.wrapping_add(word.salt);
+        let noted = Noted { all: salted(begun), notes: salted(noted) };
+        (begun == done && word.is_there()).then_some(noted)
     }
 
     /// False while a writer is between announcing and settling, or was killed there.
@@ -107,8 +133,8 @@ impl Generation {
         Ok(())
     }
 
-    /// A change comes. Only under SQLite's write lock.
-    pub(crate) fn announce(&self, folder: &Folder) -> Stored<Option<Announced>> {
+    /// A change comes, of notes or of other things. Only under SQLite's write lock.
+    pub(crate) fn announce(&self, folder: &Folder, notes: bool) -> Stored<Option<Announced>> {
         self.reopen(folder)?;
         let Some(word) = self.word.load_full() else { return Ok(None) };
         let number = match read(&word.file) {
@@ -117,12 +143,18 @@ impl Generation {
             None => unpredictable(),
         };
         let mut bytes = number.to_le_bytes().to_vec();
-        if word.file.metadata().map_or(0, |metadata| metadata.len()) < 16 {
+        let len = word.file.metadata().map_or(0, |metadata| metadata.len());
+        if len < 16 {
             bytes.extend(number.wrapping_sub(1).to_le_bytes());
         }
-        word.file
-            .write_all_at(&bytes, 0)
-            .map_err(|error| error::io("write", &folder.generation(), &error))?;
+        let write = |bytes: &[u8], at| {
+            let written = word.file.write_all_at(bytes, at);
+            written.map_err(|error| error::io("write", &folder.generation(), &error))
+        };
+        write(&bytes, 0)?;
+        if notes || len < LEN as u64 {
+            write(&number.to_le_bytes(), 16)?;
+        }
         Ok(Some(Announced { word, number }))
     }
 }
@@ -158,8 +190,14 @@ impl Announced {
 fn read(file: &File) -> Option<(u64, u64)> {
     let mut bytes = [0; 16];
     file.read_exact_at(&mut bytes, 0).ok()?;
-    let (begun, done) = bytes.split_first_chunk::<8>()?;
-    Some((u64::from_le_bytes(*begun), u64::from_le_bytes(*done.first_chunk()?)))
+    let [begun, done] = numbers(&bytes)?;
+    Some((begun, done))
+}
+
+fn numbers<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
+    let (numbers, _) = bytes.as_chunks::<8>();
+    let numbers: &[[u8; 8]; N] = numbers.try_into().ok()?;
+    Some(numbers.map(u64::from_le_bytes))
 }
 
 /// Unlike any other call's, in any process.

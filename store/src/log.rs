@@ -10,7 +10,7 @@ use tandem_engine::log::{Checkpoints, Decide, Log, Position, StoreError, Stored}
 use tandem_engine::object::ObjectId;
 
 /// What the log is for: when it says so, it is on disk.
-const MANNER: Manner = Manner { durable: true, announced: true };
+const MANNER: Manner = Manner { durable: true, announced: true, notes: false };
 
 impl Log for SqliteStore {
     fn head(&self) -> Stored<Head> {
@@ -88,7 +88,7 @@ impl Log for SqliteStore {
     }
 
     fn begin_anew(&self) -> Stored {
-        self.inner.write(MANNER, |transaction| {
+        self.inner.write(Manner { notes: true, ..MANNER }, |transaction| {
             // Epochs stay, so that no old lease counts; and `sqlite_sequence`, so that no handle comes again.
             transaction.execute_batch(
                 "DELETE FROM exceptions;

@@ -3,6 +3,7 @@
 use crate::error::Trouble;
 use crate::folder::Folder;
 use crate::generation::Generation;
+use crate::notes::Remembered;
 use crate::park::{self, Guest};
 use crate::sqlite::{self, Open};
 use std::path::Path;
@@ -19,6 +20,8 @@ pub struct SqliteStore {
 pub(crate) struct Inner {
     pub(crate) folder: Folder,
     pub(crate) generation: Generation,
+    /// Notes as they were read last.
+    pub(crate) remembered: Remembered,
     /// Reads don't wait for what is being written, not even for its reaching the disk.
     pub(crate) reader: Slot,
     pub(crate) writer: Slot,
@@ -56,6 +59,7 @@ impl SqliteStore {
         let inner = Arc::new(Inner {
             folder,
             generation: Generation::new(),
+            remembered: Remembered::default(),
             reader: Slot::default(),
             writer: Slot::default(),
         });

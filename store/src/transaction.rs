@@ -24,6 +24,8 @@ pub(crate) struct Manner {
     pub(crate) durable: bool,
     /// The generation word tells other processes.
     pub(crate) announced: bool,
+    /// It changes notes.
+    pub(crate) notes: bool,
 }
 
 /// What a transaction did.
@@ -111,8 +113,8 @@ impl Inner {
                 transaction.execute("UPDATE state SET erased = erased + 1", ())?;
             }
             let due = note_truncated(&transaction, open.truncated)?;
-            let announced =
-                if manner.announced { self.generation.announce(&self.folder)? } else { None };
+            let announce = || self.generation.announce(&self.folder, manner.notes);
+            let announced = if manner.announced { announce()? } else { None };
             reach(Step::Announced);
             // If this fails the word stays as it is, and readers look for themselves until the next change.
             transaction.commit()?;

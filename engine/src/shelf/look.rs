@@ -152,6 +152,7 @@ impl Shelf {
                 self.publish(&drafted, checked.broken.is_empty());
                 let mut books = self.books.write();
                 *books = drafted.into_inner();
+                books.told = self.telling();
                 self.cache.clear();
                 self.gone.fetch_add(1, Ordering::AcqRel);
                 self.checkpoint_tried.store(0, Ordering::Relaxed);
@@ -194,7 +195,7 @@ impl Shelf {
             }
         }
         let slots = Slots::over(Arc::new(base));
-        Ok(Books { position, slots, names, others, ledger: Arc::new(ledger) })
+        Ok(Books { position, slots, names, others, ledger: Arc::new(ledger), told: 0 })
     }
 
     /// Takes in the log from where books are to a position.
@@ -253,7 +254,10 @@ impl Shelf {
                 self.gone.fetch_add(1, Ordering::AcqRel);
             }
         }
-        books.others.extend(brought.others);
+        if !brought.others.is_empty() {
+            books.others.extend(brought.others);
+            books.told = self.telling();
+        }
         books.ledger = brought.ledger;
         books.position = to;
         Ok(())

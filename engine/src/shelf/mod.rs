@@ -52,6 +52,8 @@ struct Books {
     names: Names,
     /// Positions of the records that are about no object, as far as they were judged.
     others: Vec<Position>,
+    /// Another whenever `others` is.
+    told: u64,
     /// Every backup, as sealed records tell; empty while nobody is logged in.
     ledger: Arc<Ledger>,
 }
@@ -78,6 +80,8 @@ pub struct Shelf {
     seen: AtomicU64,
     /// How often objects went.
     gone: AtomicU64,
+    /// How often the log told of something else than objects, or was taken in anew.
+    tellings: AtomicU64,
     /// Every row that was taken in was held against the sealed log.
     checked: AtomicBool,
     /// One refresh at a time; the others wait for it rather than do it again.
@@ -109,6 +113,7 @@ impl Shelf {
             cache: Cache::new(CACHED_MAX),
             seen: AtomicU64::new(u64::MAX),
             gone: AtomicU64::new(0),
+            tellings: AtomicU64::new(0),
             checked: AtomicBool::new(false),
             turn: Mutex::new(()),
             broken: RwLock::default(),
@@ -121,7 +126,7 @@ impl Shelf {
 
     /// Forgets everything: a new log has begun.
     pub fn clear(&self) {
-        *self.books.write() = Books::default();
+        *self.books.write() = Books { told: self.telling(), ..Books::default() };
         self.cache.clear();
         self.broken.write().clear();
         self.checked.store(false, Ordering::Release);
@@ -148,6 +153,16 @@ impl Shelf {
     pub(crate) fn others(&self) -> (Vec<Position>, Position) {
         let books = self.books.read();
         (books.others.clone(), books.position)
+    }
+
+    /// A number that is another whenever [`Shelf::others`] are, and the position up to which these are all.
+    pub(crate) fn told(&self) -> (u64, Position) {
+        let books = self.books.read();
+        (books.told, books.position)
+    }
+
+    fn telling(&self) -> u64 {
+        self.tellings.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     /// The store's generation when the shelf was last brought up.
@@ -193,15 +208,23 @@ impl Shelf {
 
     /// Brings the shelf up to the last event, if any process has made one since.
     pub fn refresh(&self) -> Result {
-        let is_as_seen = self.store.generation() == self.seen.load(Ordering::Acquire);
-        if is_as_seen && (self.is_checked() || self.seal.read().is_none()) {
+        if self.is_fresh() {
             return Ok(());
         }
         let looked = {
             let _turn = self.turn.lock();
+            // Another thread may have done it meanwhile.
+            if self.is_fresh() {
+                return Ok(());
+            }
             self.look(Since::Last)
         };
         looked.map(|_| self.lighten())
+    }
+
+    fn is_fresh(&self) -> bool {
+        let is_as_seen = self.store.generation() == self.seen.load(Ordering::Acquire);
+        is_as_seen && (self.is_checked() || self.seal.read().is_none())
     }
 
     /// From now on somebody writes checkpoints in the background, or nobody does.
