@@ -70,6 +70,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("folding threads agree", catalogue::threads),
     ("the generation tells of changes", catalogue::generation),
     ("notes are kept", notes::kept),
+    ("notes are seen by all", notes::seen_by_all),
     ("a checkpoint is kept", checkpoint::kept),
     ("a checkpoint is there whole or not at all", checkpoint::whole_or_not_at_all),
     ("a checkpoint goes with its log", checkpoint::of_its_log),

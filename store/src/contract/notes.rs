@@ -1,6 +1,8 @@
 //! What notes must do.
 
-use super::Place;
+use super::{Place, append};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 pub(super) fn kept(place: &dyn Place) {
     let store = place.open();
@@ -19,4 +21,30 @@ pub(super) fn kept(place: &dyn Place) {
     store.set_note("never", None).unwrap();
     assert_eq!(store.note("a").unwrap(), None);
     assert!(store.note("").unwrap().is_some());
+}
+
+/// Whoever has read a note sees the next writer's as soon as that is done, and never an older one again.
+pub(super) fn seen_by_all(place: &dyn Place) {
+    const TIMES: u64 = 200;
+    let (reader, writer) = (place.open(), place.open());
+    let written = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let (written, writer) = (&written, &writer);
+        scope.spawn(move || {
+            for number in 1..=TIMES {
+                writer.set_note("number", Some(&number.to_be_bytes())).unwrap();
+                written.store(number, Ordering::Release);
+                // What changes no note is no reason to see an old one.
+                append(&**writer, b"body", None).unwrap();
+            }
+        });
+        let mut last = 0;
+        while last < TIMES {
+            let at_least = written.load(Ordering::Acquire).max(last);
+            let note = reader.note("number").unwrap();
+            let seen = note.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()));
+            assert!(seen >= at_least, "{seen} is seen where {at_least} was written");
+            last = seen;
+        }
+    });
 }
