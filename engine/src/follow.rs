@@ -161,7 +161,7 @@ impl Token {
         loop {
             let lease = lease_to_follow(station)?;
             let ring = lease.ring()?;
-            let judge = self.judge_for(station, doubted.is_some());
+            let judge = self.judge_for(station, None, doubted.is_some());
             let mut follower = Follower {
                 station,
                 desk: lease.desk(),
@@ -206,11 +206,18 @@ impl Token {
 
     /// Another member to judge signatures, so that none is the judge of its own. Where something has failed it may have
     /// been the judge, who must then show that it is well.
-    pub(crate) fn judge_for(&self, station: &Arc<Station>, doubtful: bool) -> Option<Lease> {
+    pub(crate) fn judge_for(
+        &self,
+        station: &Arc<Station>,
+        key: Option<&Object>,
+        doubtful: bool,
+    ) -> Option<Lease> {
+        let can_tell =
+            |other: &Arc<Station>| key.is_none_or(|key| self.lacks(other, &key.template).is_none());
         self.stations
             .iter()
             .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
-            .filter(|other| other.does(Duty::Keys))
+            .filter(|other| other.does(Duty::Keys) && can_tell(other))
             .filter_map(|other| other.lease().ok())
             .find_map(|lease| {
                 if !doubtful || self.is_well(&lease.desk()) {
@@ -276,8 +283,13 @@ impl Token {
             return Ok(Err(fault));
         }
         if let Err(failure) = taken {
-            log::error!("member {} does not take object {id}: {failure}", follower.station.name());
+            let name = follower.station.name();
             writing.except(id, &failure.to_string())?;
+            if let Failure::Beyond(why) = &failure {
+                log::info!("member {name} is not to hold object {id}: {why}");
+                return Ok(Ok(()));
+            }
+            log::error!("member {name} does not take object {id}: {failure}");
             exceptions.push(Exception { id, failure });
         }
         Ok(Ok(()))
@@ -357,7 +369,7 @@ impl Token {
         };
         if now.object.is_on_demand() {
             // It comes when it is used.
-            return Ok(Ok(()));
+            return Ok(self.may_be_brought(follower.station, &now.object));
         }
         let mut object = now.object.clone();
         let wrapped = if object.born == record.position {
@@ -382,6 +394,7 @@ impl Token {
         object: &Object,
         wrapped: Option<&[u8]>,
     ) -> Result<(), Failure> {
+        self.may_be_brought(follower.station, object)?;
         if object.is_on_demand() {
             return self.try_out_again(follower, object, wrapped);
         }
@@ -421,14 +434,12 @@ impl Token {
             }
         };
         let proof = match (object.kek, wrapped) {
-            (Some(kek), Some(wrapped)) => self.prove_replica(
-                desk,
-                &follower.judge,
-                handle,
-                object,
-                follower.ring.kek(kek),
-                wrapped,
-            ),
+            (Some(kek), Some(wrapped)) => {
+                let kek = follower.ring.kek(kek);
+                self.with_judge(follower, object, |judge| {
+                    self.prove_replica(desk, judge, handle, object, kek, wrapped)
+                })
+            }
             _ => crate::prove::compare(desk, handle, &crate::prove::telling(object)),
         };
         if let Err(failure) = proof {

@@ -391,7 +391,7 @@ impl Token {
             prove::keyed_method(object).ok_or_else(|| Error::from(CKR_KEY_NOT_WRAPPABLE))?;
         let seal = self.seal()?;
         let twin = carry::twin(&transient.object, &method.flags());
-        self.on_makers(|lease| {
+        self.on_makers_of(&twin, |lease| {
             let ring = lease.ring()?;
             let desk = lease.desk();
             let key = carry::unwrap(&desk, ring.kek(kek), wrapped, &twin)?;
@@ -423,7 +423,7 @@ impl Token {
             Held::Transient(transient) => transient.wrapped.clone().ok_or(CKR_KEY_UNEXTRACTABLE)?,
         };
         let twin = carry::twin(object, &[(CKA_EXTRACTABLE, true)]);
-        let bytes = self.on_makers(|lease| {
+        let bytes = self.on_makers_of(&twin, |lease| {
             let ring = lease.ring()?;
             let desk = lease.desk();
             let key = carry::unwrap(&desk, ring.open, &wrapped, &twin)?;
@@ -434,7 +434,7 @@ impl Token {
             match self.prove_wrapped((&desk, &desk), &tightened, ring.kek(closed), &wrapped) {
                 Ok(()) => Ok(wrapped),
                 Err(Failure::Fault(fault)) => Err(fault),
-                Err(Failure::Different(_) | Failure::Left(..)) => {
+                Err(Failure::Different(_) | Failure::Beyond(_) | Failure::Left(..)) => {
                     Err(Fault::new(Call::Wrap, CKR_FUNCTION_FAILED))
                 }
             }
@@ -547,7 +547,10 @@ impl Token {
     pub(crate) fn replicas_of(&self, entry: &Entry) -> usize {
         // They need not have come to it in the log: it is proven when they load it.
         let since = if entry.object.is_on_demand() { 0 } else { entry.object.born };
-        self.proven_on(entry.object.id, since).len()
+        let able = |name: &&String| {
+            self.station(name).is_none_or(|it| self.beyond(it, &entry.object.template).is_none())
+        };
+        self.proven_on(entry.object.id, since).iter().filter(able).count()
     }
 }
 

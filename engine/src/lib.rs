@@ -10,6 +10,7 @@ mod adopt;
 pub mod backup;
 mod bare;
 mod batch;
+mod beyond;
 pub mod carry;
 pub mod check;
 mod data;

@@ -373,7 +373,7 @@ impl Token {
             Held::Transient(transient) => transient.wrapped.clone().ok_or(CKR_KEY_UNEXTRACTABLE)?,
         };
         let twin = carry::twin(object, &[(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)]);
-        self.on_makers(|lease| {
+        self.on_makers_of(&object.template, |lease| {
             let ring = lease.ring()?;
             let (desk, kek) = (lease.desk(), object.kek.map_or(ring.open, |kek| ring.kek(kek)));
             let handle = carry::unwrap(&desk, kek, &wrapped, &twin)?;
@@ -385,9 +385,21 @@ impl Token {
 
     /// Does something on the first member that can hold keys and is able to do it. Only for what leaves no effect, so that
     /// trying again elsewhere is safe.
-    pub(crate) fn on_makers<T>(&self, mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
-        let makers = self.in_turn(Duty::Keys, self.makers()?, |station| station.is_ready());
-        self.on_each(makers, &mut work)
+    pub(crate) fn on_makers<T>(&self, work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
+        self.on_makers_of(&Template::new(), work)
+    }
+
+    /// The same with an object of these attributes, which must not be beyond the member.
+    pub(crate) fn on_makers_of<T>(
+        &self,
+        template: &Template,
+        mut work: impl FnMut(&Lease) -> Answer<T>,
+    ) -> Result<T> {
+        let is_able = |station: &Arc<Station>| self.beyond(station, template).is_none();
+        let mut makers = self.makers_of(template)?;
+        makers.retain(|station| is_able(station));
+        let is_fit = |station: &Arc<Station>| station.is_ready() && is_able(station);
+        self.on_each(self.in_turn(Duty::Keys, makers, is_fit), &mut work)
     }
 }
 

@@ -1,7 +1,9 @@
 //! A virtual token: members, log and catalogue under one label. The other files of this crate add its methods by what
 //! they are about: `login`, `make`, `follow`, `replica`, `admin`, `inspect`.
 
+use crate::abilities::{AsSeen, Mechanisms};
 use crate::batch::Batches;
+use crate::beyond::Types;
 use crate::error::{Error, Result};
 use crate::held::{Held, Transients};
 use crate::journal::Journal;
@@ -103,7 +105,8 @@ pub struct Token {
     pub(crate) batches: Batches,
     /// What the shelf had lost when keys held on demand were last evicted for it.
     pub(crate) unloaded: AtomicU64,
-    pub(crate) common: Mutex<Option<(u64, Arc<crate::abilities::Mechanisms>)>>,
+    pub(crate) offered: AsSeen<Mechanisms>,
+    pub(crate) types: AsSeen<Types>,
     pub(crate) name_sink: Option<Arc<dyn NameSink>>,
     pub(crate) stocking: crate::stock::Stocking,
 }
@@ -215,7 +218,8 @@ impl Token {
             heeded: AtomicU64::new(0),
             unloaded: AtomicU64::new(0),
             batches: Batches::default(),
-            common: Mutex::new(None),
+            offered: AsSeen::default(),
+            types: AsSeen::default(),
             name_sink: parts.names,
             stocking: crate::stock::Stocking::default(),
         })

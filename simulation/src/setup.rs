@@ -13,7 +13,7 @@ use tandem_engine::ports::{NoVerifier, OneHand};
 use tandem_engine::report::{PairReport, Quiet};
 
 use tandem_engine::settings::{
-    Balance, CHECKPOINT_AFTER, Hold, MemberSettings, RecoverySettings, RequireBackup, Role,
+    Balance, CHECKPOINT_AFTER, Hold, MemberSettings, Offer, RecoverySettings, RequireBackup, Role,
     SessionObjects, Settings, StockSettings,
 };
 use tandem_engine::token::{Parts, Token};
@@ -56,6 +56,8 @@ pub struct Options {
     pub stock: u64,
     /// How many changed objects are kept in memory before a checkpoint takes them.
     pub checkpoint_after: usize,
+    /// Which mechanisms and types of keys are offered.
+    pub mechanisms: Offer,
 }
 
 impl Default for Options {
@@ -71,6 +73,7 @@ impl Default for Options {
             loaded_max: 2,
             stock: 0,
             checkpoint_after: CHECKPOINT_AFTER,
+            mechanisms: Offer::Common,
         }
     }
 }
@@ -112,6 +115,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             stock: options.stocks(),
             balance: options.balance,
             session_objects: SessionObjects::Mirrored,
+            mechanisms: options.mechanisms,
             require_backup: RequireBackup::Off,
             min_replicas: options.min_replicas,
             allow_init: true,

@@ -13,7 +13,7 @@ use crate::world::Event;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_engine::error::Result;
-use tandem_engine::settings::{Balance, CHECKPOINT_AFTER, Hold};
+use tandem_engine::settings::{Balance, CHECKPOINT_AFTER, Hold, Offer};
 
 /// How many changed objects a checkpoint of the catalogue waits for.
 const CHECKPOINTS: [usize; 3] = [CHECKPOINT_AFTER, 1, 3];
@@ -89,6 +89,7 @@ impl Case {
             balance: balances.get(chance.index(3)).copied().unwrap_or_default(),
             min_replicas: if chance.per_mille(150) { 2 } else { 1 },
             replay_bytes_max: if chance.per_mille(200) { 100 } else { 4_096 },
+            mechanisms: Offer::Common,
             lanes: LANES
                 .get(Chance::new(drawn_from(&[seed, 4])).index(LANES.len()))
                 .copied()
