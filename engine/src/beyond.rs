@@ -9,7 +9,7 @@ use crate::desk::Desk;
 use crate::follow::{Follower, Taken};
 use crate::held::Held;
 use crate::object::Object;
-use crate::prove::{Failure, Proof};
+use crate::prove::{self, Failure, Proof};
 use crate::settings::{Duty, Offer};
 use crate::station::{Lease, Station};
 use crate::token::Token;
@@ -63,9 +63,21 @@ impl Token {
         lacks.then(|| format!("it has no mechanism for keys of type {}", names::key_type(key_type)))
     }
 
-    /// The failure, if an object is beyond a member.
+    /// The failure, if a member has no mechanism for an object's type: nothing is tried then.
     pub(crate) fn may_be_brought(&self, station: &Station, object: &Object) -> Taken {
-        self.beyond(station, &object.template).map_or(Ok(()), |why| Err(Failure::Beyond(why)))
+        self.lacks(station, &object.template).map_or(Ok(()), |why| Err(Failure::Beyond(why)))
+    }
+
+    /// What comes of an object that was brought to a member. One that the member refuses as it refused others of its kind when it
+    /// was paired is beyond it. What failed at one time only may be taken at another.
+    pub(crate) fn as_paired(&self, station: &Station, object: &Object, taken: Taken) -> Taken {
+        match taken {
+            Err(Failure::Fault(fault)) if prove::is_refusal(fault) => {
+                let why = self.beyond(station, &object.template);
+                Err(why.map_or(Failure::Fault(fault), Failure::Beyond))
+            }
+            taken => taken,
+        }
     }
 
     /// Proves something of a key by the follower's judge, or by another to which such keys are not beyond it: the member itself,
@@ -91,10 +103,10 @@ impl Token {
         proof
     }
 
-    /// True if none of these is beyond a member.
+    /// True if a member has mechanisms for the types of all of these.
     pub(crate) fn is_able(&self, station: &Station, keys: &[Held]) -> bool {
         self.settings.mechanisms == Offer::Common
-            || keys.iter().all(|held| self.beyond(station, &held.object().template).is_none())
+            || keys.iter().all(|held| self.lacks(station, &held.object().template).is_none())
     }
 
     /// What members have mechanisms for, as of when the shelf was last brought up.

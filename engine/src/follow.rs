@@ -368,8 +368,12 @@ impl Token {
             return Ok(Ok(()));
         };
         if now.object.is_on_demand() {
-            // It comes when it is used.
-            return Ok(self.may_be_brought(follower.station, &now.object));
+            // It comes when it is used; whether it can is tried where others could not be taken.
+            let wrapped = || self.wrapped(&now.object).ok();
+            return Ok(match self.beyond(follower.station, &now.object.template) {
+                Some(_) => self.bring(follower, &now.object, wrapped().as_deref()),
+                None => Ok(()),
+            });
         }
         let mut object = now.object.clone();
         let wrapped = if object.born == record.position {
@@ -387,7 +391,7 @@ impl Token {
         Ok(taken)
     }
 
-    /// Makes and proves a replica.
+    /// Makes and proves a replica, or proves that there could be one where it is held on demand.
     pub(crate) fn bring(
         &self,
         follower: &Follower<'_>,
@@ -395,9 +399,20 @@ impl Token {
         wrapped: Option<&[u8]>,
     ) -> Result<(), Failure> {
         self.may_be_brought(follower.station, object)?;
-        if object.is_on_demand() {
-            return self.try_out_again(follower, object, wrapped);
-        }
+        let taken = if object.is_on_demand() {
+            self.try_out_again(follower, object, wrapped)
+        } else {
+            self.bring_resident(follower, object, wrapped)
+        };
+        self.as_paired(follower.station, object, taken)
+    }
+
+    fn bring_resident(
+        &self,
+        follower: &Follower<'_>,
+        object: &Object,
+        wrapped: Option<&[u8]>,
+    ) -> Taken {
         let desk = &follower.desk;
         if let Some(handle) = follower.station.replica(follower.desk.life, object.id) {
             return Ok(Self::keep_found(follower, object, handle)?);

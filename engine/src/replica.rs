@@ -389,15 +389,15 @@ impl Token {
         self.on_makers_of(&Template::new(), work)
     }
 
-    /// The same with an object of these attributes, which must not be beyond the member.
+    /// The same with an object of these attributes: members to which it is beyond come last, or not at all.
     pub(crate) fn on_makers_of<T>(
         &self,
         template: &Template,
         mut work: impl FnMut(&Lease) -> Answer<T>,
     ) -> Result<T> {
-        let is_able = |station: &Arc<Station>| self.beyond(station, template).is_none();
         let mut makers = self.makers_of(template)?;
-        makers.retain(|station| is_able(station));
+        makers.sort_by_key(|station| self.beyond(station, template).is_some());
+        let is_able = |station: &Arc<Station>| self.lacks(station, template).is_none();
         let is_fit = |station: &Arc<Station>| station.is_ready() && is_able(station);
         self.on_each(self.in_turn(Duty::Keys, makers, is_fit), &mut work)
     }

@@ -17,7 +17,10 @@ use tandem_engine::settings::{
     SessionObjects, Settings, StockSettings,
 };
 use tandem_engine::token::{Parts, Token};
-use tandem_values::{Secret, ck::CKR_FUNCTION_FAILED};
+use tandem_values::{
+    Secret,
+    ck::{CKK_EC, CKR_FUNCTION_FAILED},
+};
 
 /// The user's PIN.
 pub const PIN: &[u8] = b"123456";
@@ -159,6 +162,15 @@ impl Snapshot {
         let spares = (with.hsms.len()..).take(count).map(toy);
         with.hsms.extend(spares);
         with
+    }
+
+    /// With a member that has no elliptic curves.
+    #[must_use]
+    pub fn with_lacking(mut self, number: usize) -> Self {
+        if let Some(hsm) = self.hsms.get_mut(number) {
+            hsm.lack(CKK_EC);
+        }
+        self
     }
 
     /// A world that begins here.

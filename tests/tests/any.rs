@@ -205,6 +205,127 @@ fn a_member_that_takes_the_place_of_one_that_could_not_is_brought_the_keys() {
     });
 }
 
+#[test]
+fn ed25519_lives_on_the_member_that_can_be_brought_it() {
+    alone(&Wanted::mixed().with("mechanisms=any"), |demo| {
+        let (first, session) = application();
+        let key = Kind::Ed25519.make(&session, "edwards").expect("a key of one member");
+        let signature = Kind::Ed25519.work(&session, key).expect("a signature");
+        assert_eq!((signature.len(), replicas(&session, key.key)), (64, 1));
+        let direct = demo.direct("b");
+        let there = Kind::Ed25519.find(&direct, "edwards").expect("it is on b");
+        assert_eq!(Kind::Ed25519.work(&direct, there).expect("a signature"), signature);
+        assert!(Kind::Ed25519.find(&demo.direct("a"), "edwards").is_none());
+        drop((direct, session));
+        first.finalize();
+        assert_eq!(states(demo, "edwards", "private"), ["beyond", "proven"]);
+        // A member can hold the public half.
+        assert_eq!(states(demo, "edwards", "public"), ["proven", "proven"]);
+        let told = beyond(demo, 0);
+        assert!(matches!(&told[..], [(1, why)] if why.starts_with("ed25519 ")), "{told:?}");
+        assert_eq!(demo.report(&["verify"])["verified"], true);
+        demo.take_away("a");
+        let (_second, session) = application();
+        let key = Kind::Ed25519.find(&session, "edwards").expect("a key");
+        assert_eq!(Kind::Ed25519.work(&session, key).expect("a signature"), signature);
+    });
+}
+
+#[test]
+fn a_key_that_lives_on_demand_is_used_where_it_can_be() {
+    alone(&any().with("hold=on-demand").with("balance=round-robin"), |demo| {
+        let (first, session) = application();
+        make(&session, "apart").expect("a key of one member");
+        let common = Kind::P256.make(&session, "common").expect("a key of all members");
+        for _ in 0..8 {
+            signs(&session, &session, "apart");
+            Kind::P256.work(&session, common).expect("a signature");
+        }
+        let key = find(&session, ObjectClass::PRIVATE_KEY, "apart").expect("a key");
+        assert_eq!((replicas(&session, key), replicas(&session, common.key)), (1, 2));
+        drop(session);
+        first.finalize();
+        assert_eq!(states(demo, "apart", "private"), ["beyond", "on-demand"]);
+        assert_eq!(demo.report(&["verify"])["verified"], true);
+        assert_eq!(states(demo, "common", "private"), ["on-demand", "on-demand"]);
+    });
+}
+
+#[test]
+fn too_few_members_for_min_replicas_make_no_such_key() {
+    let wanted = any();
+    alone(&wanted, |demo| {
+        demo.configure(|text| text.replace("min_replicas = 1", "min_replicas = 2"));
+        let text = fs::read_to_string(demo.config()).expect("tandem.toml");
+        if !text.contains("min_replicas = 2") {
+            demo.configure(|text| {
+                text.replacen(
+                    "[[token.member]]",
+                    "[token.policy]\nmin_replicas = 2\n\n[[token.member]]",
+                    1,
+                )
+            });
+        }
+        let (_application, session) = application();
+        let (made, said) = demo.logged(|| make(&session, "apart"));
+        assert_eq!(rv(made), RvError::KeyNotWrappable);
+        let told = "1 of its members can hold keys of this kind and min_replicas = 2";
+        assert!(said.iter().any(|line| line.contains(told)), "{said:?}");
+        Kind::P256.make(&session, "common").expect("a key of all members");
+    });
+}
+
+#[test]
+fn everything_comes_back_from_a_bundle_to_members_that_differ() {
+    alone(&any(), |demo| {
+        let (first, session) = application();
+        make(&session, "apart").expect("a key of one member");
+        Kind::P256.make(&session, "common").expect("a key of all members");
+        drop(session);
+        first.finalize();
+        let bundle = demo.dir().join("one.bundle").display().to_string();
+        let shares = demo.dir().join("shares").display().to_string();
+        demo.report(&["backup", "run", "--commit", "--out", &bundle]);
+        let objects = demo.report(&["keys"])["objects"].clone();
+        assert!(objects.as_array().expect("objects").iter().all(|it| it["backed_up"] == true));
+        for gone in ["members", "state"] {
+            fs::remove_dir_all(demo.dir().join(gone)).expect("a folder");
+        }
+        let new = Demo::unpaired(&any(), &demo.dir().join("new"));
+        new.report(&["restore", &bundle, "--shares", &shares]);
+        assert_eq!(new.report(&["verify"])["verified"], true);
+        assert_eq!(states(&new, "apart", "private"), ["beyond", "proven"]);
+        // SAFETY: no other thread of this program reads the environment now.
+        unsafe { std::env::set_var("TANDEM_CONFIG", new.config()) };
+        let (_second, session) = application();
+        signs(&session, &session, "apart");
+    });
+}
+
+#[test]
+fn a_backup_token_says_what_it_can_not_hold() {
+    alone(&any().with_backup_token(Vendor::SoftHsm), |demo| {
+        let (first, session) = application();
+        make(&session, "apart").expect("a key of one member");
+        Kind::P256.make(&session, "common").expect("a key of all members");
+        drop(session);
+        first.finalize();
+        let shares = demo.dir().join("shares").display().to_string();
+        let run =
+            demo.tandem(&["backup", "run", "--commit", "--to", "backup", "--shares", &shares]);
+        let said = String::from_utf8_lossy(&run.stdout).into_owned();
+        assert!(
+            said.contains("backup does not hold it"),
+            "{said}{}",
+            String::from_utf8_lossy(&run.stderr)
+        );
+        let objects = demo.report(&["keys"])["objects"].clone();
+        for object in objects.as_array().expect("objects") {
+            assert_eq!(object["backed_up"], object["label"] == "common", "{object}");
+        }
+    });
+}
+
 /// A member's section of a tandem.toml.
 fn section<'a>(text: &'a str, name: &str) -> &'a str {
     let named = text.find(&format!("name = \"{name}\"")).expect("a section of this name");
