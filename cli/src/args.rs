@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Stock(command::stock::Args),
     /// Who can bring the key ring back when every HSM is lost; new shares; the key ring on new HSMs
     Recovery(command::recovery::Args),
+    /// The keys that wrap: rotate them, list them, end backups under old ones
+    Kek(command::kek::Args),
     /// Check everything that Tandem needs, and say what to do about what is wrong
     Doctor(command::doctor::Args),
     /// Measure how fast members sign, each with its vendor's own module, and how fast Tandem over all of them

@@ -5,6 +5,7 @@
 
 mod backup;
 mod bench;
+mod kek;
 mod log;
 mod recovery;
 mod runway;
@@ -17,6 +18,7 @@ pub(crate) use backup::{
 pub(crate) use bench::{BenchReport, ContenderLine, MeasuredLine, MissingLine};
 pub(crate) use runway::{ReachLine, RunwayReport, StockLine, UseLine};
 
+pub(crate) use kek::{KekLine, KeksReport, RetiredReport, RotatedReport, RotationLine};
 pub(crate) use log::{AnchorLine, GoneLine, HeadLine, LogReport};
 pub(crate) use stock::{LevelLine, NamesReport, StockDropReport, StockFillReport, StockReport};
 
@@ -60,6 +62,8 @@ pub(crate) struct TokenStatus {
     pub(crate) paired: bool,
     /// Its key ring; null while it is not paired.
     pub(crate) ring: Option<RingLine>,
+    /// The rotation of its KEKs that is under way; null if none is.
+    pub(crate) rotation: Option<RotationLine>,
     /// Position of the last record of its log.
     pub(crate) head: u64,
     /// Why its log is in doubt, as a login has found; null if it isn't.
@@ -127,6 +131,8 @@ pub(crate) struct RingLine {
     pub(crate) threshold: Option<u8>,
     /// The members that hold it, by name.
     pub(crate) members: Vec<String>,
+    /// The KEKs under which everything new is wrapped.
+    pub(crate) kek: String,
 }
 
 /// How a member is.
@@ -222,6 +228,7 @@ impl TokenStatus {
             serial: status.serial.clone(),
             paired: status.ring.is_some(),
             ring: status.ring.as_ref().map(RingLine::of),
+            rotation: status.ring.as_ref().and_then(|ring| RotationLine::of(ring, status)),
             head: status.head,
             doubt: status.doubt.as_ref().map(ToString::to_string),
             objects: status.objects,
@@ -241,6 +248,7 @@ impl RingLine {
             shares: ring.recovery.as_ref().map(|recovery| recovery.shares),
             threshold: ring.recovery.as_ref().map(|recovery| recovery.threshold),
             members: ring.members.iter().map(|member| member.name.clone()).collect(),
+            kek: ring.newest().to_string(),
         }
     }
 }

@@ -187,7 +187,8 @@ fn keys_in_stock() {
     assert_eq!(
         key("type = \"ec:p257\"\ncount = 5"),
         "/t.toml:7: token.stock.key.type: \"ec:p257\" is no type of key; write ec:p256, ec:p384, ec:p521, ed25519, ed448, \
-         rsa:BITS, aes:128|192|256 or generic:BYTES; or leave the table out"
+         rsa:BITS, ml-dsa:44|65|87, slh-dsa:sha2-128s (and the like), ml-kem:512|768|1024, aes:128|192|256 or generic:BYTES; \
+         or leave the table out"
     );
     assert_eq!(
         key("type = \"ec:p256\"\ncount = 100001"),

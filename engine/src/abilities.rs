@@ -152,7 +152,7 @@ impl Token {
     }
 
     /// What the token offers. A member that never answered limits nothing yet, and adds nothing.
-    fn offered(&self) -> Arc<Mechanisms> {
+    pub(crate) fn offered(&self) -> Arc<Mechanisms> {
         self.offered.as_of(self.shelf.seen(), &self.settings.label, || {
             // Members may have come and gone since, and with them what is noted.
             self.heed_roster();

@@ -5,7 +5,7 @@ use crate::data;
 use crate::desk::Desk;
 use crate::error::Result;
 use crate::event::Event;
-use crate::fault::{Answer, Call, Fault};
+use crate::fault::{Answer, Call, Class, Fault};
 use crate::found::Spot;
 use crate::journal::Entry;
 use crate::make::kek_for;
@@ -313,15 +313,23 @@ impl Token {
             let Some(handle) = spot.within(lease.life()) else {
                 return Err(Fault::new(Call::Find, CKR_OBJECT_HANDLE_INVALID).into());
             };
-            let Ok(ring) = lease.ring() else { continue };
-            let kek = kek_for(&object.template);
+            if lease.ring().is_err() {
+                continue;
+            }
+            let (under, kek) =
+                match self.newest_at(&lease.desk(), station, kek_for(&object.template)) {
+                    Ok(newest) => newest,
+                    // It was away for a rotation.
+                    Err(fault) if fault.class == Class::Unable => continue,
+                    Err(fault) => return Err(fault.into()),
+                };
             let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
             if odd && station.member.quirks().wraps_multiples_of_eight {
                 continue;
             }
-            match carry::wrap(&lease.desk(), ring.kek(kek), handle) {
+            match carry::wrap(&lease.desk(), kek, handle) {
                 Ok(wrapped) => {
-                    object.kek = Some(kek);
+                    object.set_under(Some(under));
                     return Ok(Some(wrapped));
                 }
                 Err(fault) if prove::is_refusal(fault) => {}
@@ -341,13 +349,13 @@ impl Token {
         };
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
-        let sealed = self.on_makers(|lease| {
-            let ring = lease.ring()?;
-            data::seal(&lease.desk(), ring.data, object.id, &nonce, &value)
+        let (under, sealed) = self.on_makers(|lease| {
+            let (under, key) = self.newest_at(&lease.desk(), lease.station(), Kek::Data)?;
+            Ok((under, data::seal(&lease.desk(), key, object.id, &nonce, &value)?))
         })?;
         object.fingerprint = Some(self.seal()?.fingerprint(&value));
         object.template.remove(CKA_VALUE);
-        object.kek = Some(Kek::Data);
+        object.set_under(Some(under));
         Ok(Some(sealed))
     }
 }

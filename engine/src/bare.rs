@@ -27,6 +27,16 @@ const fn attribute(key_type: u64, len: usize) -> AttributeType {
     }
 }
 
+/// The template of such a value on a member, for the moment in which it is wrapped.
+pub(crate) fn passing() -> Template {
+    Template::new()
+        .with(CKA_CLASS, CKO_SECRET_KEY)
+        .with(CKA_KEY_TYPE, CKK_GENERIC_SECRET)
+        .with(CKA_TOKEN, false)
+        .with(CKA_SENSITIVE, true)
+        .with(CKA_EXTRACTABLE, true)
+}
+
 /// Wraps the value of a private key that stands on a member and may be seen. From then on it may be seen no more.
 pub(crate) fn wrap(desk: &Desk<'_>, kek: Handle, key: Handle) -> Answer<Vec<u8>> {
     let readings = desk.member.read(desk.session, key, &[CKA_SEED, CKA_VALUE])?;
@@ -35,13 +45,7 @@ pub(crate) fn wrap(desk: &Desk<'_>, kek: Handle, key: Handle) -> Answer<Vec<u8>>
         _ => None,
     });
     let value = value.ok_or_else(|| Fault::new(Call::Read, CKR_KEY_NOT_WRAPPABLE))?;
-    let template = Template::new()
-        .with(CKA_CLASS, CKO_SECRET_KEY)
-        .with(CKA_KEY_TYPE, CKK_GENERIC_SECRET)
-        .with(CKA_TOKEN, false)
-        .with(CKA_SENSITIVE, true)
-        .with(CKA_EXTRACTABLE, true)
-        .with(CKA_VALUE, Value::Bytes(value));
+    let template = passing().with(CKA_VALUE, Value::Bytes(value));
     let secret = desk.member.create(desk.session, &template)?;
     let wrapped = carry::wrap(desk, kek, secret);
     desk.discard(secret);

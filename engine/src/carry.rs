@@ -100,15 +100,7 @@ fn sized(mut template: Template, kek: Option<Kek>, object: &Object) -> Template 
 /// A twin: a session object of the same wrapped bytes, with usage of our own, for proofs and for what a locked replica
 /// must not do.
 pub fn twin(object: &Object, usage: &[(AttributeType, bool)]) -> Template {
-    let mut template = Template::new();
-    template.set(CKA_CLASS, object.class());
-    if let Some(key_type) = object.template.key_type() {
-        template.set(CKA_KEY_TYPE, key_type);
-    }
-    template.set(CKA_TOKEN, false);
-    template.set(CKA_PRIVATE, true);
-    template.set(CKA_SENSITIVE, true);
-    template.set(CKA_EXTRACTABLE, false);
+    let mut template = stripped(object).with(CKA_EXTRACTABLE, false);
     for (kind, flag) in usage {
         template.set(*kind, *flag);
     }
@@ -116,6 +108,25 @@ pub fn twin(object: &Object, usage: &[(AttributeType, bool)]) -> Template {
         Some(Kek::Private | Kek::Secret) => pair::close(template),
         kek => sized(template, kek, object),
     }
+}
+
+/// A private session key of an object's class and type.
+fn stripped(object: &Object) -> Template {
+    let mut template = Template::new();
+    template.set(CKA_CLASS, object.class());
+    if let Some(key_type) = object.template.key_type() {
+        template.set(CKA_KEY_TYPE, key_type);
+    }
+    template.with(CKA_TOKEN, false).with(CKA_PRIVATE, true).with(CKA_SENSITIVE, true)
+}
+
+/// A key on its way from one KEK to another: a session object that can be wrapped, for that moment. One that is carried by its value
+/// stays a value.
+pub fn passing(object: &Object) -> Template {
+    if object.kek == Some(Kek::Bare) {
+        return bare::passing();
+    }
+    stripped(object).with(CKA_EXTRACTABLE, true)
 }
 
 /// The template with which an object without a secret part is created on a member.

@@ -54,7 +54,7 @@ impl From<StoreError> for Error {
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        fault.rv.into()
+        fault.heard().into()
     }
 }
 

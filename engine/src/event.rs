@@ -2,8 +2,8 @@
 
 use crate::backup::{BackupId, Made};
 use crate::log::Position;
-use crate::object::{Hold, Kek, Object, ObjectId};
-use crate::ring::{Joined, Ring};
+use crate::object::{Hold, Kek, Object, ObjectId, Rewrapped};
+use crate::ring::{Generation, Joined, Ring, Rotation};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use tandem_values::Template;
@@ -33,6 +33,10 @@ pub enum Event {
         #[n(3)]
         #[cbor(with = "minicbor::bytes")]
         fingerprint: Option<[u8; 32]>,
+        /// Of which generation that key of the ring is.
+        #[n(4)]
+        #[cbor(default)]
+        generation: Generation,
     },
     /// An object was destroyed: a tombstone.
     #[n(3)]
@@ -108,11 +112,44 @@ pub enum Event {
         #[n(3)]
         kind: Option<String>,
     },
+    /// The ring has new keys, under which everything is wrapped from now on; what is wrapped under those before them is wrapped
+    /// anew.
+    #[n(15)]
+    Rotating(#[n(0)] Box<Rotation>),
+    /// A rotation has wrapped an object anew: the record's wrapped bytes take the old ones' place. Nothing else of it changed.
+    #[n(16)]
+    Rewrapped {
+        /// The object.
+        #[n(0)]
+        id: ObjectId,
+        /// Of which generation the key is that wraps it now.
+        #[n(1)]
+        generation: Generation,
+        /// Position of the object's last change before.
+        #[n(2)]
+        changed: Position,
+    },
+    /// A member that was away when a rotation began has been given its keys.
+    #[n(17)]
+    Given {
+        /// The member.
+        #[n(0)]
+        member: String,
+        /// The generation.
+        #[n(1)]
+        generation: Generation,
+    },
+    /// A rotation is finished: nothing is wrapped under older keys than these, and members remove those.
+    #[n(18)]
+    Rotated(#[n(0)] Generation),
+    /// Backups under the keys of this generation count no more.
+    #[n(19)]
+    Retired(#[n(0)] Generation),
 }
 
-/// The numbers of the events about who holds what, as they are encoded: who holds the ring, who can bring it back, and which
-/// backups are on what.
-const FOR_ROLL: [u32; 4] = [4, 5, 7, 11];
+/// The numbers of the events about who holds what, as they are encoded: who holds the ring and which keys of it, who can bring
+/// it back, and which backups are on what.
+const FOR_ROLL: [u32; 8] = [4, 5, 7, 11, 15, 17, 18, 19];
 /// The number of claims.
 const CLAIMED: [u32; 1] = [14];
 
@@ -124,6 +161,7 @@ impl Event {
             Self::Changed { id, .. }
             | Self::Held { id, .. }
             | Self::Claimed { id, .. }
+            | Self::Rewrapped { id, .. }
             | Self::Destroyed(id) => Some(*id),
             _ => None,
         }
@@ -131,7 +169,23 @@ impl Event {
 
     /// True if it says all that there is to know of its object; false if what the object was before must be known too.
     pub const fn is_whole(&self) -> bool {
-        !matches!(self, Self::Changed { .. } | Self::Held { .. } | Self::Claimed { .. })
+        !matches!(
+            self,
+            Self::Changed { .. }
+                | Self::Held { .. }
+                | Self::Claimed { .. }
+                | Self::Rewrapped { .. }
+        )
+    }
+
+    /// The generation of the keys under which the wrapped bytes are that come with it; `None` if none do.
+    pub fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Created(object) => object.under().map(|under| under.generation),
+            Self::Changed { kek, generation, .. } => kek.map(|_| *generation),
+            Self::Rewrapped { generation, .. } => Some(*generation),
+            _ => None,
+        }
     }
 
     /// The attributes that it sets of an object which was there before.
@@ -158,19 +212,26 @@ impl Event {
     pub fn fold(self, before: Option<Object>, at: Position) -> Option<Object> {
         match self {
             Self::Created(mut object) => {
-                object.born = at;
+                (object.born, object.rewrapped) = (at, None);
                 Some(*object)
             }
-            Self::Changed { template, kek, fingerprint, .. } => before.map(|mut object| {
-                object.template.merge(&template);
-                if kek.is_some() {
-                    object.kek = kek;
-                    object.born = at;
-                }
-                object.fingerprint = fingerprint.or(object.fingerprint);
-                object
-            }),
+            Self::Changed { template, kek, fingerprint, generation, .. } => {
+                before.map(|mut object| {
+                    object.template.merge(&template);
+                    if kek.is_some() {
+                        (object.kek, object.generation) = (kek, generation);
+                        (object.born, object.rewrapped) = (at, None);
+                    }
+                    object.fingerprint = fingerprint.or(object.fingerprint);
+                    object
+                })
+            }
             Self::Held { hold, .. } => before.map(|object| Object { hold, ..object }),
+            Self::Rewrapped { generation, changed, .. } => before.map(|object| Object {
+                generation,
+                rewrapped: Some(Rewrapped { at, changed }),
+                ..object
+            }),
             Self::Claimed { template, at_ms, .. } => before.map(|mut object| {
                 object.template.merge(&template);
                 Object { stock: None, created_at_ms: at_ms, ..object }
@@ -288,7 +349,8 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::Paired;
+    use crate::object::Under;
+    use crate::ring::{Paired, Recovery, RingKey};
 
     fn record(event: &Event) -> Record {
         Record {
@@ -307,17 +369,33 @@ mod tests {
 
     #[test]
     fn events_about_who_holds_what_are_told_from_others_by_their_number() {
-        let member = Paired { name: "c".into(), serial: "1".into(), attacks: Vec::new() };
+        let generation = Generation::FIRST;
+        let member =
+            Paired { name: "c".into(), serial: "1".into(), attacks: Vec::new(), generation };
         let joined = Event::Joined(Box::new(Joined { member, routes: Vec::new() }));
         let split = Event::RecoverySplit { set: 7, shares: 5, threshold: 3 };
         assert_eq!(minicbor::to_vec(&split).unwrap()[1], 11, "logs keep this number for ever");
-        for event in [joined, Event::Left("c".into()), split] {
+        let given = Event::Given { member: "c".into(), generation: Generation(2) };
+        let ended = [Event::Rotated(Generation(2)), Event::Retired(Generation::FIRST)];
+        let [rotated, retired] = ended;
+        for (event, number) in [(&given, 17), (&rotated, 18), (&retired, 19)] {
+            assert_eq!(
+                minicbor::to_vec(event).unwrap()[1],
+                number,
+                "logs keep this number for ever"
+            );
+        }
+        for event in [joined, Event::Left("c".into()), split, given, rotated, retired] {
             assert_eq!(record(&event).event_for_roll(), Some(event));
         }
         for other in [Event::Restored(BackupId([9; 16])), Event::BackupPrepared(BackupId([9; 16]))]
         {
             assert_eq!(record(&other).event_for_roll(), None);
         }
+        let rewrapped =
+            Event::Rewrapped { id: ObjectId([4; 16]), generation: Generation(2), changed: 1 };
+        assert_eq!(minicbor::to_vec(&rewrapped).unwrap()[1], 16);
+        assert_eq!(record(&rewrapped).event_for_roll(), None, "there may be a million of them");
         let destroyed = Event::Destroyed(ObjectId([4; 16]));
         let (id, template) = (ObjectId([5; 16]), Template::new());
         let claimed = Event::Claimed { id, template, at_ms: 7, kind: Some("ec:p256".into()) };
@@ -326,5 +404,94 @@ mod tests {
         assert_eq!(record(&claimed).event_of_claim(), Some(claimed));
         assert_eq!(record(&destroyed).event_for_roll(), None);
         assert_eq!(record(&destroyed).event(), Some(destroyed));
+    }
+
+    fn object() -> Object {
+        Object {
+            id: ObjectId([4; 16]),
+            template: Template::new(),
+            mate: None,
+            public: None,
+            kek: Some(Kek::Open),
+            fingerprint: None,
+            holders: None,
+            created_at_ms: 0,
+            born: 0,
+            found_on: None,
+            hold: Hold::Resident,
+            stock: None,
+            generation: Generation::FIRST,
+            rewrapped: None,
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_there_were_rotations_is_under_the_first_keys() {
+        let now = minicbor::to_vec(object()).unwrap();
+        // Twelve fields, of which the last is the generation, in one byte.
+        assert_eq!((now.first(), now.last()), (Some(&0x8c), Some(&1)));
+        let before = [&[0x8b], &now[1..now.len() - 1]].concat();
+        assert_eq!(minicbor::decode::<Object>(&before).unwrap(), object());
+    }
+
+    #[test]
+    fn an_object_that_is_wrapped_anew_is_the_one_it_was() {
+        let id = object().id;
+        let made = Event::Created(Box::new(object())).fold(None, 5).unwrap();
+        let label = Event::Changed {
+            id,
+            template: Template::new().with(tandem_values::ck::CKA_LABEL, "new"),
+            kek: None,
+            fingerprint: None,
+            generation: Generation::FIRST,
+        };
+        let labelled = label.fold(Some(made), 7).unwrap();
+        let rewrapped = Event::Rewrapped { id, generation: Generation(2), changed: 7 };
+        let again = rewrapped.fold(Some(labelled.clone()), 9).unwrap();
+        assert_eq!(
+            (again.born, again.wrapped_at()),
+            (5, 9),
+            "since when it is that key, and where"
+        );
+        assert_eq!(again.under(), Some(Under { kek: Kek::Open, generation: Generation(2) }));
+        assert_eq!(
+            (again.changed_at(9), again.changed_at(12)),
+            (7, 12),
+            "no change, and a later one"
+        );
+        assert_eq!(again.template, labelled.template);
+        // A tightened key is another one to backups, wherever its bytes were.
+        let tightened = Event::Changed {
+            id,
+            template: Template::new(),
+            kek: Some(Kek::Private),
+            fingerprint: None,
+            generation: Generation(2),
+        };
+        let tightened = tightened.fold(Some(again), 11).unwrap();
+        assert_eq!((tightened.born, tightened.wrapped_at()), (11, 11));
+    }
+
+    #[test]
+    fn a_rotation_is_told_of_by_its_number() {
+        let recovery = Recovery {
+            modulus: vec![1],
+            exponent: vec![3],
+            private: vec![2],
+            set: 7,
+            shares: 5,
+            threshold: 3,
+            witness: [0; 32],
+        };
+        let entry = crate::ring::RingEntry {
+            key: RingKey::Open,
+            check: vec![8],
+            recovery: vec![9],
+            generation: Generation(2),
+        };
+        let rotation = Rotation { keys: vec![entry], recovery, members: Vec::new() };
+        let rotating = Event::Rotating(Box::new(rotation));
+        assert_eq!(minicbor::to_vec(&rotating).unwrap()[1], 15);
+        assert_eq!(record(&rotating).event_for_roll(), Some(rotating));
     }
 }

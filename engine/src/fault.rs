@@ -88,6 +88,14 @@ impl Fault {
         Self { call, rv: Rv(rv), class: class(call, rv) }
     }
 
+    /// What an application hears of it: that a member lacks a KEK is nothing that a specification has a word for.
+    pub(crate) const fn heard(self) -> CK_RV {
+        match self.rv.0 {
+            CKR_KEY_NEEDED => CKR_DEVICE_ERROR,
+            rv => rv,
+        }
+    }
+
     /// True if the member did not answer in time: it may do what it was asked all the same.
     pub(crate) const fn is_late(self) -> bool {
         self.rv.0 == CKR_FUNCTION_CANCELED
@@ -119,6 +127,7 @@ impl fmt::Display for Fault {
         // What a member with a deadline answers for a module that doesn't.
         match self.rv.0 {
             CKR_FUNCTION_CANCELED => write!(f, "no answer in time in {:?}", self.call),
+            CKR_KEY_NEEDED => write!(f, "the KEK that wraps it is not on that member"),
             CKR_FUNCTION_REJECTED => {
                 write!(f, "too many calls hang there, {:?} is not risked", self.call)
             }

@@ -3,16 +3,15 @@
 
 use crate::carry;
 use crate::desk::Desk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Record};
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::journal::{BROKEN, damaged};
 use crate::log::{Following, Lease as Writing, Position};
-use crate::object::{Hold, Kek, Object, ObjectId};
+use crate::object::{Hold, Kek, Object, ObjectId, Wrapped};
 use crate::prove::Failure;
 use crate::replica::is_hidden;
 use crate::report::{Progress, Quiet};
-use crate::ring::RingHandles;
 use crate::seal::Seal;
 use crate::settings::Duty;
 use crate::station::{Lease, Station};
@@ -44,7 +43,6 @@ pub(crate) struct Follower<'a> {
     pub(crate) station: &'a Arc<Station>,
     pub(crate) desk: Desk<'a>,
     pub(crate) judge: Desk<'a>,
-    pub(crate) ring: RingHandles,
     seal: Seal,
     /// Something may have been left half-done by a process that died: look before making.
     pub(crate) look_first: bool,
@@ -105,6 +103,15 @@ impl Token {
         Ok(following.position < head || self.is_due(station, &following))
     }
 
+    /// The right to write to a member, which no other process has meanwhile. Who follows next looks first what is there.
+    pub(crate) fn alone_at(&self, name: &str) -> Result<Box<dyn Writing>> {
+        self.store.lease(name, self.settings.lease_wait_ms)?.ok_or_else(|| {
+            let message =
+                format!("member {name}: another process is writing to it; run this again");
+            Error::new(CKR_DEVICE_ERROR, message)
+        })
+    }
+
     /// How far a member has come. A generator takes nothing over, and so is where the log is.
     pub(crate) fn following(&self, station: &Station) -> Result<Following> {
         if station.does(Duty::Making) {
@@ -160,13 +167,12 @@ impl Token {
         let mut doubted = None;
         loop {
             let lease = lease_to_follow(station)?;
-            let ring = lease.ring()?;
+            lease.ring()?;
             let judge = self.judge_for(station, None, doubted.is_some());
             let mut follower = Follower {
                 station,
                 desk: lease.desk(),
                 judge: judge.as_ref().map_or_else(|| lease.desk(), Lease::desk),
-                ring,
                 seal: self.seal()?,
                 look_first: look_first || look_always || doubted.is_some(),
                 look_always,
@@ -275,7 +281,11 @@ impl Token {
         record: &Record,
         exceptions: &mut Vec<Exception>,
     ) -> Result<Answer> {
-        let Some(id) = record.event().and_then(|event| event.about()) else { return Ok(Ok(())) };
+        let event = record.event();
+        if let Some(Event::Rotated(_)) = event {
+            return self.take_rotated(follower);
+        }
+        let Some(id) = event.and_then(|event| event.about()) else { return Ok(Ok(())) };
         let taken = self.take_event(follower, writing, record)?;
         if let Some(fault) = ill_or_lost(&taken)
             && (follower.doubted != Some(record.position) || !self.is_well(&follower.desk))
@@ -313,6 +323,11 @@ impl Token {
                 self.take_changed(follower, id, &template, None)
             }
             Some(Event::Held { id, hold }) => self.take_held(follower, id, hold),
+            Some(Event::Rewrapped { id, .. }) => {
+                // What a member holds is the same key.
+                self.erase_superseded(id)?;
+                Ok(Ok(()))
+            }
             Some(Event::Destroyed(id)) => {
                 self.erase_superseded(id)?;
                 if follower.never_here.remove(&id) {
@@ -336,9 +351,7 @@ impl Token {
     /// True if a member that has just failed still shows its ring: then it was this object that it could not take, and
     /// going down for it would keep everything after it from being followed.
     pub(crate) fn is_well(&self, desk: &Desk<'_>) -> bool {
-        // A store that can't be read now says nothing of the member: the ring as it was known before does as well.
-        let ring = self.known_ring().unwrap_or_else(|_| self.ring.read().clone());
-        ring.is_some_and(|ring| crate::pair::find(desk, &ring).is_ok())
+        self.ring_as_known().is_some_and(|ring| crate::pair::find(desk, &ring).is_ok())
     }
 
     fn take_created(
@@ -371,18 +384,19 @@ impl Token {
             // It comes when it is used; whether it can is tried where others could not be taken.
             let wrapped = || self.wrapped(&now.object).ok();
             return Ok(match self.beyond(follower.station, &now.object.template) {
-                Some(_) => self.bring(follower, &now.object, wrapped().as_deref()),
+                Some(_) => self.bring(follower, &now.object, wrapped().as_ref()),
                 None => Ok(()),
             });
         }
         let mut object = now.object.clone();
-        let wrapped = if object.born == record.position {
-            record.wrapped.clone()
-        } else {
-            self.wrapped(&object).ok()
+        let wrapped = match (&record.wrapped, object.under()) {
+            (Some(bytes), Some(under)) if object.wrapped_at() == record.position => {
+                Some(Wrapped { under, bytes: bytes.clone() })
+            }
+            _ => self.wrapped(&object).ok(),
         };
         object.born = record.position;
-        let taken = self.bring(follower, &object, wrapped.as_deref());
+        let taken = self.bring(follower, &object, wrapped.as_ref());
         // Looked at again: a deletion that came meanwhile must not leave the key behind.
         self.shelf.refresh()?;
         if taken.is_ok() && self.shelf.by_id(object.id)?.is_none() {
@@ -396,7 +410,7 @@ impl Token {
         &self,
         follower: &Follower<'_>,
         object: &Object,
-        wrapped: Option<&[u8]>,
+        wrapped: Option<&Wrapped>,
     ) -> Result<(), Failure> {
         self.may_be_brought(follower.station, object)?;
         let taken = if object.is_on_demand() {
@@ -411,7 +425,7 @@ impl Token {
         &self,
         follower: &Follower<'_>,
         object: &Object,
-        wrapped: Option<&[u8]>,
+        wrapped: Option<&Wrapped>,
     ) -> Taken {
         let desk = &follower.desk;
         if let Some(handle) = follower.station.replica(follower.desk.life, object.id) {
@@ -421,7 +435,8 @@ impl Token {
             // Its value is opened and then it is brought like any object without a secret part.
             let wrapped = wrapped
                 .ok_or_else(|| Failure::Different("its value is not in the log any more".into()))?;
-            let value = crate::data::open(desk, follower.ring.data, object.id, wrapped)?;
+            let key = self.kek_at(desk, follower.station, wrapped.under)?;
+            let value = crate::data::open(desk, key, object.id, &wrapped.bytes)?;
             if object.fingerprint.is_some_and(|known| known != follower.seal.fingerprint(&value)) {
                 return Err(Failure::Different("its value came out of the log as another".into()));
             }
@@ -437,10 +452,16 @@ impl Token {
             follower.station.set_replica(follower.desk.life, object.id, handle);
             return Ok(());
         }
-        let handle = match (object.kek, wrapped) {
+        let kek = match (object.kek, wrapped) {
+            (Some(_), Some(wrapped)) => {
+                Some((self.kek_at(desk, follower.station, wrapped.under)?, &wrapped.bytes))
+            }
+            _ => None,
+        };
+        let handle = match (object.kek, kek) {
             (None, _) => desk.member.create(desk.session, &carry::public(object))?,
-            (Some(kek), Some(wrapped)) => {
-                carry::unwrap(desk, follower.ring.kek(kek), wrapped, &carry::locked(object))?
+            (Some(_), Some((kek, bytes))) => {
+                carry::unwrap(desk, kek, bytes, &carry::locked(object))?
             }
             (Some(_), None) => {
                 return Err(Failure::Different(
@@ -448,14 +469,11 @@ impl Token {
                 ));
             }
         };
-        let proof = match (object.kek, wrapped) {
-            (Some(kek), Some(wrapped)) => {
-                let kek = follower.ring.kek(kek);
-                self.with_judge(follower, object, |judge| {
-                    self.prove_replica(desk, judge, handle, object, kek, wrapped)
-                })
-            }
-            _ => crate::prove::compare(desk, handle, &crate::prove::telling(object)),
+        let proof = match kek {
+            Some((kek, bytes)) => self.with_judge(follower, object, |judge| {
+                self.prove_replica(desk, judge, handle, object, kek, bytes)
+            }),
+            None => crate::prove::compare(desk, handle, &crate::prove::telling(object)),
         };
         if let Err(failure) = proof {
             return Err(Self::discard(follower, object, handle, failure));
@@ -524,7 +542,8 @@ impl Token {
         };
         let desk = &follower.desk;
         if let (Some(Kek::Data), Some(wrapped)) = (kek, &wrapped) {
-            match crate::data::open(desk, follower.ring.data, id, wrapped) {
+            let key = self.kek_at(desk, follower.station, wrapped.under);
+            match key.and_then(|key| crate::data::open(desk, key, id, &wrapped.bytes)) {
                 Ok(value) => held.set(CKA_VALUE, value.to_vec()),
                 Err(fault) => return Ok(Err(fault.into())),
             }
@@ -555,7 +574,7 @@ impl Token {
         if adopted {
             return Ok(Err(Failure::Fault(Fault::new(Call::Write, CKR_ATTRIBUTE_READ_ONLY))));
         }
-        Ok(self.bring(follower, object, wrapped.as_deref()))
+        Ok(self.bring(follower, object, wrapped.as_ref()))
     }
 
     /// The replica of an object that has just changed in the catalogue but perhaps not there: looked for as it is, as it was,

@@ -2,8 +2,8 @@
 //! its module was started anew, the same number names something else there, which must not be wrapped with, signed with or destroyed.
 
 use crate::heads::Seen;
-use crate::object::ObjectId;
-use crate::ring::RingHandles;
+use crate::object::{ObjectId, Under};
+use crate::ring::{Generation, Keks, RingHandles};
 use std::collections::HashMap;
 use tandem_values::Handle;
 
@@ -32,11 +32,49 @@ impl Spot {
     }
 }
 
+/// The key ring on a member that was recognised by its log key. Each KEK is looked for, and held against what the log tells of it,
+/// where it is used for the first time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RingThere {
+    /// The generations that it is to hold.
+    held: Vec<Generation>,
+    /// The KEKs that were checked.
+    keks: Vec<(Under, Handle)>,
+}
+
+impl RingThere {
+    /// None of whose KEKs was checked yet.
+    pub(crate) fn of(held: impl IntoIterator<Item = Generation>) -> Self {
+        Self { held: held.into_iter().collect(), keks: Vec::new() }
+    }
+
+    /// The KEK, if it was checked.
+    pub(crate) fn kek(&self, under: Under) -> Option<Handle> {
+        self.keks.iter().find(|(known, _)| *known == under).map(|(_, handle)| *handle)
+    }
+
+    /// True if the member is to hold this generation.
+    pub(crate) fn holds(&self, generation: Generation) -> bool {
+        self.held.contains(&generation)
+    }
+}
+
+impl From<RingHandles> for RingThere {
+    /// All of it was checked.
+    fn from(handles: RingHandles) -> Self {
+        let all = || [Some(handles.newest), handles.older].into_iter().flatten();
+        Self {
+            held: all().map(|keks| keks.generation).collect(),
+            keks: all().flat_map(Keks::each).collect(),
+        }
+    }
+}
+
 /// The handles found in one life.
 #[derive(Default)]
 pub(crate) struct Found {
     life: Life,
-    ring: Option<RingHandles>,
+    ring: Option<RingThere>,
     replicas: HashMap<ObjectId, Handle>,
     strays: HashMap<ObjectId, Handle>,
     head: Option<Seen>,
@@ -60,9 +98,9 @@ impl Found {
         (self.life == life).then_some(self)
     }
 
-    /// The ring's keys.
-    pub(crate) fn ring(&self, life: Life) -> Option<RingHandles> {
-        self.within(life)?.ring
+    /// The ring.
+    pub(crate) fn ring(&self, life: Life) -> Option<&RingThere> {
+        self.within(life)?.ring.as_ref()
     }
 
     /// Where an object's replica is.
@@ -91,9 +129,23 @@ impl Found {
         self.head = head;
     }
 
-    /// Remembers the ring's keys.
-    pub(crate) fn set_ring(&mut self, ring: RingHandles) {
+    /// Remembers the ring.
+    pub(crate) fn set_ring(&mut self, ring: RingThere) {
         self.ring = Some(ring);
+    }
+
+    /// Remembers a KEK that was checked, and which generations the member is to hold, unless the ring was forgotten since.
+    pub(crate) fn set_kek(&mut self, kek: (Under, Handle), held: &[Generation]) {
+        if let Some(ring) = &mut self.ring {
+            held.clone_into(&mut ring.held);
+            ring.keks.retain(|(under, _)| *under != kek.0 && held.contains(&under.generation));
+            ring.keks.push(kek);
+        }
+    }
+
+    /// Forgets the ring.
+    pub(crate) fn forget_ring(&mut self) {
+        self.ring = None;
     }
 
     /// Remembers a replica.
@@ -118,6 +170,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::Kek;
 
     #[test]
     fn what_was_found_in_one_life_is_nothing_in_the_next() {
@@ -126,6 +179,8 @@ mod tests {
             let mut found = Found::default();
             found.begin(first).set_replica(id, 5);
             found.begin(first).set_stray(id, Some(6));
+            found.begin(first).set_ring(RingThere::of([Generation::FIRST]));
+            assert!(found.ring(first).is_some());
             assert_eq!((found.replica(first, id), found.stray(first, id)), (Some(5), Some(6)));
             assert!(found.is_replica(Spot { life: first, handle: 5 }));
             assert!(!found.is_replica(Spot { life: next, handle: 5 }));
@@ -133,6 +188,46 @@ mod tests {
             found.begin(next);
             assert_eq!((found.replica(first, id), found.replica(next, id)), (None, None));
         }
+    }
+
+    #[test]
+    fn a_kek_is_known_once_it_was_checked_and_for_as_long_as_members_hold_it() {
+        let under = |kek, generation| Under { kek, generation: Generation(generation) };
+        let (life, mut found) = (Life::default(), Found::default());
+        let known = |found: &Found, under| found.ring(life).and_then(|ring| ring.kek(under));
+        found.set_kek((under(Kek::Open, 1), 5), &[Generation(1)]);
+        assert_eq!(known(&found, under(Kek::Open, 1)), None, "no ring was found there");
+        found.set_ring(RingThere::of([Generation(1)]));
+        assert_eq!(known(&found, under(Kek::Open, 1)), None);
+        found.set_kek((under(Kek::Open, 1), 5), &[Generation(1)]);
+        found.set_kek((under(Kek::Open, 2), 6), &[Generation(2), Generation(1)]);
+        assert_eq!(known(&found, under(Kek::Open, 1)), Some(5));
+        assert_eq!(known(&found, under(Kek::Open, 2)), Some(6));
+        assert_eq!(known(&found, under(Kek::Data, 2)), None);
+        // The rotation is finished: those before are gone.
+        found.set_kek((under(Kek::Data, 2), 7), &[Generation(2)]);
+        assert_eq!(known(&found, under(Kek::Open, 1)), None);
+        assert_eq!(known(&found, under(Kek::Open, 2)), Some(6));
+        let holds = |generation| found.ring(life).unwrap().holds(Generation(generation));
+        assert_eq!([1, 2, 3].map(holds), [false, true, false]);
+    }
+
+    #[test]
+    fn of_a_ring_that_was_found_whole_every_kek_is_known() {
+        let keks = |generation, first: Handle| Keks {
+            generation: Generation(generation),
+            private: first,
+            secret: first + 1,
+            open: first + 2,
+            data: first + 3,
+        };
+        let handles = RingHandles { newest: keks(3, 30), older: Some(keks(2, 20)), log: 9 };
+        let there = RingThere::from(handles);
+        let known = |kek, generation| there.kek(Under { kek, generation: Generation(generation) });
+        assert_eq!(known(Kek::Secret, 3), Some(31));
+        assert_eq!(known(Kek::Data, 2), Some(23));
+        assert_eq!(known(Kek::Open, 1), None);
+        assert!(there.holds(Generation(2)) && !there.holds(Generation(1)));
     }
 
     #[test]

@@ -4,13 +4,14 @@ use crate::desk::Desk;
 use crate::fault::Answer;
 use crate::found::{Life, Spot};
 use crate::member::SessionId;
-use crate::object::{Object, ObjectId};
+use crate::object::{Object, ObjectId, Under};
+use crate::ring::Generation;
 use crate::shelf::Entry;
 use crate::station::Station;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tandem_values::{Handle, Template};
 
 /// Handles of session objects begin here, far above any row number of the catalogue.
@@ -28,6 +29,8 @@ pub struct Transient {
     pub object: Object,
     /// Its secret part, wrapped; `None` if it has none, or it could not be wrapped and stays where it is.
     pub wrapped: Option<Vec<u8>>,
+    /// The newest keys of the ring under which it was to be wrapped anew.
+    tried: AtomicU32,
     /// Where it is: per member.
     places: Mutex<HashMap<String, Spot>>,
 }
@@ -52,7 +55,31 @@ impl Transient {
     pub fn can_go(&self, station: &Station) -> bool {
         self.place(station).is_some()
             || self.object.kek.is_none()
-            || (self.wrapped.is_some() && station.ring().is_some())
+            || (self.wrapped.is_some() && self.opens_on(station))
+    }
+}
+
+impl Transient {
+    fn new(
+        (handle, owner): (Handle, u64),
+        object: Object,
+        wrapped: Option<Vec<u8>>,
+        places: HashMap<String, Spot>,
+    ) -> Self {
+        let (tried, places) = (AtomicU32::new(0), Mutex::new(places));
+        Self { handle, owner, object, wrapped, tried, places }
+    }
+
+    /// True if it is wrapped under keys before these, the first time that is asked for these.
+    pub(crate) fn is_behind(&self, newest: Generation) -> bool {
+        self.wrapped.is_some()
+            && self.object.generation < newest
+            && self.tried.swap(newest.0, Ordering::Relaxed) != newest.0
+    }
+
+    /// True if a member holds the key that wraps it.
+    fn opens_on(&self, station: &Station) -> bool {
+        station.holds(self.object.generation)
     }
 }
 
@@ -89,17 +116,28 @@ impl Transients {
     /// Takes in a session object and gives it a handle.
     pub fn add(&self, owner: u64, object: Object, wrapped: Option<Vec<u8>>) -> Arc<Transient> {
         let handle = TRANSIENT_BASE.saturating_add(self.issued.fetch_add(1, Ordering::Relaxed));
-        let transient =
-            Arc::new(Transient { handle, owner, object, wrapped, places: Mutex::default() });
+        let transient = Arc::new(Transient::new((handle, owner), object, wrapped, HashMap::new()));
         self.objects.write().insert(handle, Arc::clone(&transient));
         transient
     }
 
     /// Puts an object with other attributes in its own place.
     pub fn replace(&self, old: &Transient, object: Object, wrapped: Option<Vec<u8>>) {
-        let places = Mutex::new(old.places.lock().clone());
-        let new = Transient { handle: old.handle, owner: old.owner, object, wrapped, places };
+        let places = old.places.lock().clone();
+        let new = Transient::new((old.handle, old.owner), object, wrapped, places);
         self.objects.write().insert(old.handle, Arc::new(new));
+    }
+
+    /// An object was wrapped anew. Nothing happens if it is gone, or was changed meanwhile.
+    pub(crate) fn rewrap(&self, old: &Arc<Transient>, under: Under, wrapped: Vec<u8>) {
+        let mut objects = self.objects.write();
+        if objects.get(&old.handle).is_some_and(|now| Arc::ptr_eq(now, old)) {
+            let mut object = old.object.clone();
+            object.set_under(Some(under));
+            let places = old.places.lock().clone();
+            let new = Transient::new((old.handle, old.owner), object, Some(wrapped), places);
+            objects.insert(old.handle, Arc::new(new));
+        }
     }
 
     /// The object of a handle.
@@ -136,15 +174,24 @@ impl Transients {
         let life = station.life();
         if let Some(home) = self.homes.lock().get(&key)
             && home.life == life
+            && station.member.has(home.session)
         {
             return Ok(home.desk(station));
         }
         let home = Home { life, session: station.member.open(true)? };
         // A session belongs to one thread at a time, so two opens for one owner don't meet; were it so, none leaks.
         if let Some(old) = self.homes.lock().insert(key, home) {
+            self.forget_places(owner, station);
             old.leave(station);
         }
         Ok(home.desk(station))
+    }
+
+    /// Forgets what was in a home that is gone.
+    fn forget_places(&self, owner: u64, station: &Station) {
+        for transient in self.objects.read().values().filter(|t| t.owner == owner) {
+            transient.forget_place(station);
+        }
     }
 
     /// A session has closed: its objects go, and so do its sessions on members.

@@ -11,11 +11,13 @@ use crate::fault::{Answer, Call, Fault};
 use crate::held::Held;
 use crate::journal::Entry as Appended;
 use crate::make::{Source, kek_for};
-use crate::object::{Kek, Object};
+use crate::object::{Kek, Object, Wrapped};
 use crate::operation;
 use crate::point;
 use crate::prove::{self, Failure};
 use crate::replica::with_twin;
+use crate::ring::Generation;
+use crate::rotation::in_force_at_last;
 use crate::session::{Session, check_changes};
 use crate::settings::Duty;
 use crate::shelf::Entry;
@@ -71,16 +73,16 @@ impl Session {
                 desk.member.create(desk.session, scratch)
             });
         }
-        let mut object = token.new_object(template);
+        let object = token.new_object(template);
         if !object.is_token() {
             return Ok(token.transients.add(self.number(), object, None).handle);
         }
-        let wrapped = token.hide_value(&mut object)?;
-        token
-            .commit(vec![(object, wrapped)], None)?
-            .first()
-            .copied()
-            .ok_or_else(|| CKR_GENERAL_ERROR.into())
+        in_force_at_last(|| {
+            let mut object = object.clone();
+            let wrapped = token.hide_value(&mut object)?;
+            let made = token.commit(vec![(object, wrapped)], None)?;
+            made.first().copied().ok_or_else(|| CKR_GENERAL_ERROR.into())
+        })
     }
 
     /// C_UnwrapKey.
@@ -180,12 +182,12 @@ impl Session {
             let lease = station.lease()?;
             let mut handles =
                 keys.iter().map(|key| token.place(&lease, key)).collect::<Answer<Vec<_>>>()?;
-            let twin = match (&unbound, station.ring()) {
-                (Some(unbound), Some(ring)) => {
-                    let kek = unbound.kek.map_or(ring.open, |kek| ring.kek(kek));
-                    Some(carry::unwrap(desk, kek, &unbound.wrapped, &unbound.twin)?)
+            let twin = match unbound.as_ref().filter(|_| station.has_ring()) {
+                Some(Unbound { wrapped, twin }) => {
+                    let kek = token.kek_at(desk, station, wrapped.under)?;
+                    Some(carry::unwrap(desk, kek, &wrapped.bytes, twin)?)
                 }
-                _ => None,
+                None => None,
             };
             if let (Some(twin), Some(first)) = (twin, handles.first_mut()) {
                 *first = twin;
@@ -250,14 +252,14 @@ impl Session {
         token.on_holders(std::slice::from_ref(&by), |lease| {
             let desk = lease.desk();
             let by = token.place(lease, &by)?;
-            let (Some(wrapped), Some(ring)) = (&wrapped, lease.station().ring()) else {
+            let Some(wrapped) = wrapped.as_ref().filter(|_| lease.station().has_ring()) else {
                 let key = token.place(lease, &key)?;
                 return desk.member.wrap(desk.session, mechanism, by, key);
             };
             // The replica is locked; a twin of the same bytes is what the owner said may leave.
             let template = carry::twin(key.object(), &[(CKA_EXTRACTABLE, true)]);
-            let kek = key.object().kek.map_or(ring.open, |kek| ring.kek(kek));
-            let twin = carry::unwrap(&desk, kek, wrapped, &template)?;
+            let kek = token.kek_at(&desk, lease.station(), wrapped.under)?;
+            let twin = carry::unwrap(&desk, kek, &wrapped.bytes, &template)?;
             let answer = desk.member.wrap(desk.session, mechanism, by, twin);
             desk.discard(twin);
             answer
@@ -266,6 +268,12 @@ impl Session {
 
     /// C_CopyObject.
     pub fn copy(&self, object: Handle, template: &Template) -> Result<Handle> {
+        in_force_at_last(|| self.copy_once(object, template))
+    }
+
+    fn copy_once(&self, object: Handle, template: &Template) -> Result<Handle> {
+        // One of this session is put into the log as it was wrapped.
+        self.token().renew_session_keys();
         let held = self.token().held(object)?;
         let template = &check::template(template, Purpose::Copy)?;
         let old = &held.object().template;
@@ -288,20 +296,17 @@ impl Session {
         let from = held.object();
         (object.mate, object.public, object.fingerprint) =
             (None, from.public.clone(), from.fingerprint);
-        object.kek = from.kek;
-        let mut wrapped = match (&held, from.kek) {
-            (_, None) => None,
-            (Held::Token(entry), Some(_)) => Some(token.wrapped(&entry.object)?),
-            (Held::Transient(transient), Some(_)) => transient.wrapped.clone(),
-        };
-        if let Some((kek, bytes)) = tightened {
-            (object.kek, wrapped) = (Some(kek), Some(bytes));
+        let mut secret = token.wrapped_of(&held)?;
+        if tightened.is_some() {
+            secret = tightened;
         }
         if from.kek == Some(Kek::Data) {
             // Its value is sealed to its own identity, so the copy's is sealed anew.
             object.template.set(CKA_VALUE, token.read_data(from)?.to_vec());
-            (object.kek, wrapped) = (None, None);
+            secret = None;
         }
+        object.set_under(secret.as_ref().map(|secret| secret.under));
+        let mut wrapped = secret.map(|secret| secret.bytes);
         if !object.is_token() {
             return Ok(token.transients.add(self.number(), object, wrapped).handle);
         }
@@ -330,20 +335,11 @@ impl Session {
 
 /// The bytes of a key whose template binds what is made by it, and the template of a twin that binds nothing.
 struct Unbound {
-    kek: Option<Kek>,
-    wrapped: Vec<u8>,
+    wrapped: Wrapped,
     twin: Template,
 }
 
 impl Token {
-    /// The wrapped bytes of a key, if there are any.
-    fn wrapped_of(&self, key: &Held) -> Result<Option<Vec<u8>>> {
-        Ok(match key {
-            Held::Token(entry) => Some(self.wrapped(&entry.object)?),
-            Held::Transient(transient) => transient.wrapped.clone(),
-        })
-    }
-
     /// A key with CKA_UNWRAP_TEMPLATE or its like. What that demands is imposed on what the application asks for; a
     /// member would demand it of the copy that is made to be mirrored, too, which must be extractable for a moment.
     fn unbound(&self, by: &Held) -> Result<Option<Unbound>> {
@@ -359,42 +355,39 @@ impl Token {
         let usage: Vec<_> =
             uses.filter(|kind| object.template.is(*kind)).map(|kind| (kind, true)).collect();
         let twin = carry::twin(object, &usage);
-        let unbound = |wrapped| Unbound { kek: object.kek, wrapped, twin };
-        Ok(self.wrapped_of(by)?.map(unbound))
+        Ok(self.wrapped_of(by)?.map(|wrapped| Unbound { wrapped, twin }))
     }
 
     /// The value of a private object that is no key.
     pub(crate) fn read_data(&self, object: &Object) -> Result<Bytes> {
         let sealed = self.wrapped(object)?;
         self.on_makers(|lease| {
-            let ring = lease.ring()?;
-            data::open(&lease.desk(), ring.data, object.id, &sealed)
+            let key = self.kek_at(&lease.desk(), lease.station(), sealed.under)?;
+            data::open(&lease.desk(), key, object.id, &sealed.bytes)
         })
     }
 
     /// The public part of a private EC key that was a session object until now.
     fn point_of(&self, object: &Object, wrapped: &[u8]) -> Result<Template> {
-        let kek = object.kek.ok_or_else(|| Error::from(CKR_KEY_UNEXTRACTABLE))?;
+        let under = object.under().ok_or_else(|| Error::from(CKR_KEY_UNEXTRACTABLE))?;
         self.on_makers(|lease| {
-            let ring = lease.ring()?;
-            point::find(&lease.desk(), ring.kek(kek), object, wrapped, &self.challenge())
+            let kek = self.kek_at(&lease.desk(), lease.station(), under)?;
+            point::find(&lease.desk(), kek, object, wrapped, &self.challenge())
         })
     }
 
     /// The fingerprint of a session key that is copied to the token, from a twin.
     fn fingerprint_of(&self, held: &Held, object: &Object) -> Result<Option<[u8; 32]>> {
         let Held::Transient(transient) = held else { return Ok(held.object().fingerprint) };
-        let (Some(wrapped), Some(kek)) = (&transient.wrapped, transient.object.kek) else {
-            return Err(CKR_KEY_UNEXTRACTABLE.into());
-        };
+        let wrapped = self.wrapped_of(held)?.ok_or_else(|| Error::from(CKR_KEY_UNEXTRACTABLE))?;
         let method =
             prove::keyed_method(object).ok_or_else(|| Error::from(CKR_KEY_NOT_WRAPPABLE))?;
         let seal = self.seal()?;
         let twin = carry::twin(&transient.object, &method.flags());
         self.on_makers_of(&twin, |lease| {
-            let ring = lease.ring()?;
             let desk = lease.desk();
-            let key = carry::unwrap(&desk, ring.kek(kek), wrapped, &twin)?;
+            let kek = self.kek_at(&desk, lease.station(), wrapped.under)?;
+            let key = carry::unwrap(&desk, kek, &wrapped.bytes, &twin)?;
             let fingerprint = prove::fingerprint(&desk, key, &method, &seal);
             desk.discard(key);
             fingerprint.map(Some)
@@ -402,11 +395,7 @@ impl Token {
     }
 
     /// A key under the open KEK that a change makes unextractable and sensitive: its bytes, wrapped by the closed one.
-    pub(crate) fn tightened(
-        &self,
-        held: &Held,
-        changes: &Template,
-    ) -> Result<Option<(Kek, Vec<u8>)>> {
+    pub(crate) fn tightened(&self, held: &Held, changes: &Template) -> Result<Option<Wrapped>> {
         let object = held.object();
         if object.kek == Some(Kek::Secret) && changes.is(CKA_DERIVE) {
             // Its KEK lets out no key that may derive, and it can't travel to another.
@@ -418,28 +407,31 @@ impl Token {
         if object.kek != Some(Kek::Open) || closed == Kek::Open {
             return Ok(None);
         }
-        let wrapped = match held {
-            Held::Token(entry) => self.wrapped(&entry.object)?,
-            Held::Transient(transient) => transient.wrapped.clone().ok_or(CKR_KEY_UNEXTRACTABLE)?,
-        };
+        let wrapped = self.wrapped_of(held)?.ok_or_else(|| Error::from(CKR_KEY_UNEXTRACTABLE))?;
+        if wrapped.under.kek != Kek::Open {
+            // Another has tightened it meanwhile.
+            return Ok(None);
+        }
         let twin = carry::twin(object, &[(CKA_EXTRACTABLE, true)]);
-        let bytes = self.on_makers_of(&twin, |lease| {
-            let ring = lease.ring()?;
+        let tightened = self.on_makers_of(&twin, |lease| {
             let desk = lease.desk();
-            let key = carry::unwrap(&desk, ring.open, &wrapped, &twin)?;
-            let wrapped = carry::wrap(&desk, ring.kek(closed), key);
+            let open = self.kek_at(&desk, lease.station(), wrapped.under)?;
+            let (under, kek) = self.newest_at(&desk, lease.station(), closed)?;
+            let key = carry::unwrap(&desk, open, &wrapped.bytes, &twin)?;
+            let bytes = carry::wrap(&desk, kek, key);
             desk.discard(key);
-            let wrapped = wrapped?;
-            let tightened = Object { kek: Some(closed), ..object.clone() };
-            match self.prove_wrapped((&desk, &desk), &tightened, ring.kek(closed), &wrapped) {
-                Ok(()) => Ok(wrapped),
+            let bytes = bytes?;
+            let mut tightened = object.clone();
+            tightened.set_under(Some(under));
+            match self.prove_wrapped((&desk, &desk), &tightened, kek, &bytes) {
+                Ok(()) => Ok(Wrapped { under, bytes }),
                 Err(Failure::Fault(fault)) => Err(fault),
                 Err(Failure::Different(_) | Failure::Beyond(_) | Failure::Left(..)) => {
                     Err(Fault::new(Call::Wrap, CKR_FUNCTION_FAILED))
                 }
             }
         })?;
-        Ok(Some((closed, bytes)))
+        Ok(Some(tightened))
     }
 
     /// Proves that wrapped bytes are the key they should be, by a twin.
@@ -476,11 +468,14 @@ impl Token {
 
     /// C_SetAttributeValue on a token object: an event, which every member follows.
     pub(crate) fn change_token_object(&self, entry: &Arc<Entry>, template: &Template) -> Result {
-        let change = self.change_of(entry, template)?;
-        // New wrapped bytes take the old ones' place.
-        let erase: Vec<_> = change.wrapped.iter().map(|_| entry.object.born).collect();
-        self.append_all(vec![change], erase.clone())?;
-        if !erase.is_empty() {
+        let erases = in_force_at_last(|| {
+            let change = self.change_of(entry, template)?;
+            // New wrapped bytes take the old ones' place.
+            let erase: Vec<_> = change.wrapped.iter().map(|_| entry.object.wrapped_at()).collect();
+            let erases = !erase.is_empty();
+            self.append_all(vec![change], erase).map(|_| erases)
+        })?;
+        if erases {
             self.erase_superseded_now(entry.object.id);
         }
         self.shelf.refresh()?;
@@ -495,22 +490,23 @@ impl Token {
             after.template.merge(template);
             let wrapped = self.hide_value(&mut after)?;
             let template = template.filtered(|kind| kind != CKA_VALUE);
-            let (kek, fingerprint) = (after.kek, after.fingerprint);
+            let Object { kek, fingerprint, generation, .. } = after;
             return Ok(Appended {
-                event: Event::Changed { id, template, kek, fingerprint },
+                event: Event::Changed { id, template, kek, fingerprint, generation },
                 wrapped,
             });
         }
         let tightened = self.tightened(&Held::Token(Arc::clone(entry)), template)?;
-        let (kek, wrapped) =
-            tightened.map_or((None, None), |(kek, wrapped)| (Some(kek), Some(wrapped)));
-        let template = template.clone();
-        Ok(Appended { event: Event::Changed { id, template, kek, fingerprint: None }, wrapped })
+        let under = tightened.as_ref().map(|tightened| tightened.under);
+        let (kek, template) = (under.map(|under| under.kek), template.clone());
+        let generation = under.map_or_else(Generation::default, |under| under.generation);
+        let event = Event::Changed { id, template, kek, fingerprint: None, generation };
+        Ok(Appended { event, wrapped: tightened.map(|tightened| tightened.bytes) })
     }
 
     /// C_DestroyObject on a token object: a tombstone, and the wrapped key is erased.
     pub(crate) fn destroy_token_object(&self, entry: &Entry) -> Result {
-        let (id, erase) = (entry.object.id, vec![entry.object.born]);
+        let (id, erase) = (entry.object.id, vec![entry.object.wrapped_at()]);
         let event = Event::Destroyed(id).into();
         self.append_all(vec![event], erase)?;
         self.erase_superseded_now(id);

@@ -69,11 +69,11 @@ impl Token {
         Class::Unable
     }
 
-    /// True if a member that has just failed says what its token is, and still shows the ring if it ever did.
+    /// True if a member that has just failed says what its token is, and still shows the ring if it ever did. One that is down
+    /// already was judged.
     fn shows_well(&self, station: &Arc<Station>) -> bool {
-        station.member.token().is_ok()
-            && station
-                .lease()
-                .is_ok_and(|lease| station.ring().is_none() || self.is_well(&lease.desk()))
+        station.is_up()
+            && station.member.token().is_ok()
+            && station.lease().is_ok_and(|lease| !station.has_ring() || self.is_well(&lease.desk()))
     }
 }

@@ -151,7 +151,7 @@ impl Token {
     /// Why a member's token does not seem to be the one that was paired. Without a login its serial number is all there is to
     /// see; where the ring has been found on it, it is the one.
     fn is_another_token(&self, station: &Station, serial: &str) -> Result<Option<String>> {
-        if !station.counts() || station.ring().is_some() {
+        if !station.counts() || station.has_ring() {
             return Ok(None);
         }
         let name = station.name();
@@ -331,15 +331,16 @@ impl Token {
         entry: &Entry,
     ) -> std::result::Result<(), Failure> {
         let (object, desk) = (&entry.object, lease.desk());
-        let (Some(kek), Some(ring)) = (object.kek, lease.ring().ok()) else {
+        if object.kek.is_none() || lease.ring().is_err() {
             return self.prove_in_place(&desk, handle, object);
-        };
+        }
         if !matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
             return self.prove_in_place(&desk, handle, object);
         }
         let wrapped =
             self.wrapped(object).map_err(|error| Failure::Different(error.to_string()))?;
-        self.prove_replica(&desk, &desk, handle, object, ring.kek(kek), &wrapped)
+        let kek = self.kek_at(&desk, lease.station(), wrapped.under)?;
+        self.prove_replica(&desk, &desk, handle, object, kek, &wrapped.bytes)
     }
 }
 

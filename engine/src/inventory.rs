@@ -91,12 +91,7 @@ impl Token {
         let name = station.name();
         progress
             .stage(&format!("putting {name} in order"), u64::try_from(steps.len()).unwrap_or(0));
-        let Some(mut writing) = self.store.lease(name, self.settings.lease_wait_ms)? else {
-            return Err(Error::new(
-                CKR_DEVICE_ERROR,
-                format!("member {name}: another process is writing to it; run this again"),
-            ));
-        };
+        let mut writing = self.alone_at(name)?;
         for step in steps {
             writing.except(step.object, step.reason)?;
             station.forget_replica(step.object);

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::fault::Fault;
 use crate::heads;
 use crate::health::Health;
-use crate::journal::{Chooses, Entry};
+use crate::journal::{Chooses, Entry, Still};
 use crate::log::Position;
 use crate::login::Login;
 use crate::member::User;
@@ -17,6 +17,7 @@ use crate::pair;
 use crate::report::{JoinReport, Progress};
 use crate::ring::{Joined, Paired, Ring, RingHandles};
 use crate::roll::Roster;
+use crate::rotation::lacking_keys;
 use crate::settings::{Duty, Role};
 use crate::standing::Standing;
 use crate::station::{Lease, Station};
@@ -174,10 +175,25 @@ impl Token {
         let found = pair::find(&lease.desk(), &roster.ring);
         let holds = found.is_ok();
         let known = roster.ring.member(name);
+        let is_behind = |known: &Paired| {
+            known.serial == serial
+                && known.generation < roster.ring.newest()
+                && coming == Coming::Added
+        };
         let (member, routes, changed) = match known {
+            Some(known) if is_behind(known) && !(holds && bringing.shares.is_empty()) => {
+                if bringing.shares.is_empty() {
+                    return Err(lacking_keys(name, &roster.ring));
+                }
+                self.give_newest(station, &lease, bringing)?;
+                let roster = self.paired()?;
+                let since = roster.since.get(name).copied().unwrap_or_default();
+                self.seat(station, &roster.ring, since)?;
+                (known.clone(), Vec::new(), true)
+            }
             Some(known) if holds && known.serial == serial => {
                 let since = roster.since.get(name).copied().unwrap_or_default();
-                self.seat(station, &lease, &roster.ring, since)?;
+                self.seat(station, &roster.ring, since)?;
                 (known.clone(), Vec::new(), false)
             }
             Some(known) if coming == Coming::Added => {
@@ -270,8 +286,8 @@ impl Token {
         let counted = sealed && !station.does(Duty::Making) && roster.since.contains_key(name);
         // What it was told of the log it was told as somebody else's, or before it left.
         heads::remove(&desk, &ring.id).map_err(|fault| unwell(name, fault))?;
-        self.give_ring(&desk, ring, (holds, counted), bringing)?;
-        let handles = self.find_there(station, lease, ring)?;
+        let handles = self.give_ring(&desk, ring, (holds, counted), bringing)?;
+        self.look_for_ring(station, ring)?;
         if !sealed {
             self.take_in_log()?;
             ours = self.examine(lease, bringing).inspect_err(|_| {
@@ -283,46 +299,35 @@ impl Token {
         if ours {
             self.store.set_note(&note::member(name, note::LOOK), Some(b"1"))?;
         }
-        let joined = self.try_there(station, (lease, handles), bringing.progress)?;
+        let joined = self.try_there(station, ring, (lease, handles), bringing.progress)?;
         let since = self.append(Event::Joined(Box::new(joined.clone())))?;
-        self.seat(station, lease, ring, since)?;
+        self.seat(station, ring, since)?;
         Ok(joined)
-    }
-
-    /// Finds the ring where it was just put, and opens the seal with it if nobody has.
-    fn find_there(
-        &self,
-        station: &Arc<Station>,
-        lease: &Lease,
-        ring: &Ring,
-    ) -> Result<RingHandles> {
-        self.look_for_ring(station, ring)?;
-        match station.ring() {
-            Some(handles) => Ok(handles),
-            None => pair::find(&lease.desk(), ring),
-        }
     }
 
     /// Tries the ring there, with every other member that is ready.
     fn try_there(
         &self,
         station: &Arc<Station>,
+        ring: &Ring,
         (lease, handles): (&Lease, RingHandles),
         progress: &dyn Progress,
     ) -> Result<Joined> {
         let others = self.members().filter(|other| !Arc::ptr_eq(other, station));
         let others: Vec<_> = others
             .filter(|other| other.is_ready())
-            .filter_map(|other| Some((other.lease().ok()?, other.ring()?)))
+            .filter_map(|other| other.lease().ok())
+            // One that was away for a rotation lacks the newest keys.
+            .filter_map(|lease| pair::find_all(&lease.desk(), ring).ok().map(|it| (lease, it)))
             .collect();
-        let places: Vec<_> = others.iter().map(|(lease, ring)| (lease.desk(), *ring)).collect();
+        let places: Vec<_> = others.iter().map(|(lease, it)| (lease.desk(), *it)).collect();
         pair::join((lease.desk(), handles), &places, &*self.entropy, progress)
     }
 
     /// The member counts, for this process too.
-    fn seat(&self, station: &Arc<Station>, lease: &Lease, ring: &Ring, since: Position) -> Result {
-        if station.ring().is_none() {
-            self.find_there(station, lease, ring)?;
+    fn seat(&self, station: &Arc<Station>, ring: &Ring, since: Position) -> Result {
+        if !station.has_ring() {
+            self.look_for_ring(station, ring)?;
         }
         if self.shelf.is_empty() {
             self.take_in_log()?;
@@ -350,8 +355,21 @@ impl Token {
         self.is_borne_out()?;
         let (seal, site) = (self.seal()?, self.site()?);
         self.batches.write(entries, erase, |entries, erase| {
-            self.journal.append(&seal, site, entries, erase)
+            let in_force = self.in_force(entries)?;
+            let still = |news: &[_]| in_force.still(news);
+            self.journal.append(&seal, site, (entries, erase), (in_force.seen, &still))
         })
+    }
+
+    /// The same, alone, and only if it still may be, by what the log says after a position.
+    pub(crate) fn append_if(
+        &self,
+        entries: &[Entry],
+        erase: &[Position],
+        still: (Position, &Still<'_>),
+    ) -> Result<Position> {
+        self.is_borne_out()?;
+        self.journal.append(&self.seal()?, self.site()?, (entries, erase), still)
     }
 
     /// The same of events that are chosen when nobody else can append any more, by what the log says after a position.

@@ -26,6 +26,12 @@ impl From<Event> for Entry {
     }
 }
 
+/// An error if something may not be appended, given records that have just come.
+pub type Still<'a> = dyn Fn(&[Record]) -> Result + 'a;
+
+/// What may be appended whatever the log says.
+pub(crate) const ALWAYS: (Position, &Still<'_>) = (Position::MAX, &|_| Ok(()));
+
 /// What is appended, and where wrapped bytes are erased, given records that have just come.
 pub type Chooses<'a> = dyn FnMut(&[Record]) -> (Vec<Entry>, Vec<Position>) + 'a;
 
@@ -48,22 +54,24 @@ impl Journal {
         Self { store, clock }
     }
 
-    /// Appends events in one durable transaction and erases the wrapped bytes at `erase`. Answers the position of
-    /// the first new record. When this returns the events are on disk; if it fails none of them is.
+    /// Appends events in one durable transaction, in which nobody else can append, and erases the wrapped bytes at `erase`, if they
+    /// still may be: `still` is given the records after a position. Answers the position of the first new record. When this
+    /// returns the events are on disk; if it fails none of them is.
     pub fn append(
         &self,
         seal: &Seal,
         site: Site,
-        entries: &[Entry],
-        erase: &[Position],
+        (entries, erase): (&[Entry], &[Position]),
+        (seen, still): (Position, &Still<'_>),
     ) -> Result<Position> {
         let at_ms = self.clock.wall_ms();
         let mut first = 0;
         let mut failure = None;
-        let appended = self.store.append(&mut |head: &Head| {
+        let appended = self.store.append_after(seen, &mut |head, news| {
+            still(news).map_err(|error| ended(&mut failure, error))?;
             first = head.position.saturating_add(1);
             let records = sealed(seal, *head, site, at_ms, entries);
-            let records = records.map_err(|error| unencoded(&mut failure, error))?;
+            let records = records.map_err(|error| ended(&mut failure, error))?;
             Ok(Append { records, erase: erase.to_vec() })
         });
         told(appended, failure).map(|()| first)
@@ -83,7 +91,7 @@ impl Journal {
         let appended = self.store.append_after(seen, &mut |head, news| {
             let (entries, erase) = decide(news);
             let records = sealed(seal, *head, site, at_ms, &entries);
-            let records = records.map_err(|error| unencoded(&mut failure, error))?;
+            let records = records.map_err(|error| ended(&mut failure, error))?;
             Ok(Append { records, erase })
         });
         told(appended, failure)
@@ -200,9 +208,9 @@ fn sealed(
 }
 
 /// Ends a transaction for a reason that the store need not know.
-fn unencoded(failure: &mut Option<Error>, error: Error) -> StoreError {
+fn ended(failure: &mut Option<Error>, error: Error) -> StoreError {
     *failure = Some(error);
-    StoreError::Unavailable("an event could not be encoded".into())
+    StoreError::Unavailable("it was given up".into())
 }
 
 /// What came of a transaction.

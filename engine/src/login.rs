@@ -5,9 +5,10 @@
 
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Call, Class, Fault};
+use crate::found::RingThere;
 use crate::member::User;
 use crate::pair;
-use crate::ring::Ring;
+use crate::ring::{Generation, Ring, RingKey};
 use crate::seal::Seal;
 use crate::settings::Duty;
 use crate::station::{Lease, Station};
@@ -300,8 +301,22 @@ impl Token {
             ));
         }
         self.check_log_since()?;
+        self.use_sealed_ring(ring)?;
         self.try_again();
         self.take_up()
+    }
+
+    /// What told of the ring's keys was not held against the seal before one of them had opened it. If somebody has changed what is
+    /// told of the others, those that were found are not used.
+    fn use_sealed_ring(&self, used: &Ring) -> Result {
+        let Some(ring) = self.known_ring()?.filter(|ring| ring.keys != used.keys) else {
+            return Ok(());
+        };
+        for station in self.members() {
+            station.forget_ring();
+        }
+        self.use_ring(&ring);
+        Ok(())
     }
 
     /// Goes on from where the log is, with the seal open and the log checked.
@@ -318,13 +333,13 @@ impl Token {
     pub(crate) fn use_ring(&self, ring: &Arc<Ring>) {
         *self.ring.write() = Some(Arc::clone(ring));
         for station in self.members() {
-            if station.logged_in() == Some(User::User) && station.ring().is_none() {
+            if station.logged_in() == Some(User::User) && !station.has_ring() {
                 self.find_ring(station, ring);
             }
         }
     }
 
-    /// Finds the ring's keys on a member and opens the seal with them.
+    /// Finds the ring on a member and opens the seal with it.
     pub(crate) fn find_ring(&self, station: &Arc<Station>, ring: &Ring) {
         if let Err(error) = self.look_for_ring(station, ring) {
             station.fail_because(&error.to_string());
@@ -334,12 +349,28 @@ impl Token {
     /// The same, where it is for the caller to say what comes of a failure.
     pub(crate) fn look_for_ring(&self, station: &Arc<Station>, ring: &Ring) -> Result {
         let lease = station.lease()?;
-        let handles = pair::find(&lease.desk(), ring)?;
-        let seal = Seal::derive(&lease.desk(), handles.log)?;
-        self.trust_seal(&lease, handles.log, &seal)?;
-        station.set_ring(lease.life(), handles);
+        let (held, seal) = (pair::to_hold(&lease.desk(), ring)?, self.seal_by(&lease, ring)?);
+        station.set_ring(lease.life(), RingThere::of(held));
+        self.remove_noted(&lease.desk(), station, ring);
         self.seal.write().get_or_insert(seal);
         Ok(())
+    }
+
+    /// The seal by the ring's log key on a member. That it is the ring's tells the record that told of the ring: it bears this seal, which
+    /// no other key makes.
+    fn seal_by(&self, lease: &Lease, ring: &Ring) -> Result<Seal> {
+        let desk = lease.desk();
+        if let [only] = *pair::named(&desk, ring, RingKey::Log, Generation::FIRST)?
+            && let Ok(seal) = Seal::derive(&desk, only)
+            && matches!(self.journal.sound(&seal, 1), Ok(Some(_)))
+        {
+            return Ok(seal);
+        }
+        // That record may have been changed, or there is none yet, or another key bears the label as well.
+        let log_key = pair::find_key(&desk, ring, RingKey::Log, Generation::FIRST)?;
+        let seal = Seal::derive(&desk, log_key)?;
+        self.trust_seal(lease, log_key, &seal)?;
+        Ok(seal)
     }
 
     /// Makes sure that a seal is what the log was sealed with, and not a slip of the member that derived it: with another, every
@@ -436,7 +467,7 @@ impl Token {
                 if has_failed {
                     self.note_abilities(station);
                 }
-                if station.ring().is_some() {
+                if station.has_ring() {
                     station.try_again_at_once();
                     self.catch_up_one(station);
                 }
@@ -494,6 +525,7 @@ impl Token {
             && let Some(ring) = ring
         {
             let lease = station.lease()?;
+            // All of its keys: it may be down since one of them was not what it should be.
             let handles = pair::find(&lease.desk(), &ring).map_err(|error| {
                 let fault = Fault::new(Call::Find, error.rv.0);
                 if fault.class == Class::Lost {
@@ -502,7 +534,8 @@ impl Token {
                     Fault { class: Class::Ill, ..fault }
                 }
             })?;
-            station.set_ring(lease.life(), handles);
+            station.set_ring(lease.life(), handles.into());
+            self.remove_noted(&lease.desk(), station, &ring);
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ use crate::lanes::Haste;
 use crate::object::{Hold, Kek, Object, ObjectId};
 use crate::point;
 use crate::prove::{self, Failure};
+use crate::ring::Generation;
+use crate::rotation::in_force_at_last;
 use crate::session::Session;
 use crate::settings::{Duty, SessionObjects};
 use crate::shown::{self, Origin};
@@ -59,6 +61,8 @@ impl Token {
             holders: None,
             found_on: None,
             hold: Hold::Resident,
+            generation: Generation::default(),
+            rewrapped: None,
             stock: None,
             template,
             created_at_ms: self.clock.wall_ms(),
@@ -120,8 +124,11 @@ impl Token {
     /// Lets every member follow. Answers what one that is up can't take. Where all have forgotten us just now, they are
     /// brought back and follow then.
     fn bring_everywhere(&self, ids: &[ObjectId], first: u64) -> Option<(String, Exception)> {
-        let follow =
-            || self.catch_up().into_iter().find(|(_, exception)| ids.contains(&exception.id));
+        // A member that was away for a rotation takes it when it is given the keys.
+        let refuses = |exception: &Exception| {
+            ids.contains(&exception.id) && !prove::is_for_want_of_keys(&exception.failure)
+        };
+        let follow = || self.catch_up().into_iter().find(|(_, exception)| refuses(exception));
         for _ in 1..LOST_MAX {
             let refused = follow();
             let is_anywhere = |id: &ObjectId| !self.proven_on(*id, first).is_empty();
@@ -141,7 +148,7 @@ impl Token {
         // Another process may have changed them already, and their bytes are then in its record.
         self.shelf.refresh()?;
         for id in ids {
-            let now = self.shelf.by_id(*id)?.map(|entry| entry.object.born);
+            let now = self.shelf.by_id(*id)?.map(|entry| entry.object.wrapped_at());
             born.extend(now.filter(|at| *at >= first.saturating_add(count)));
         }
         self.append_all(entries, born)?;
@@ -180,15 +187,14 @@ impl Token {
         object: &mut Object,
         key: Handle,
     ) -> Answer<Vec<u8>> {
-        let ring = station
-            .ring_in(desk.life)
-            .ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))?;
-        if self.is_carried_bare(&object.template) {
-            let wrapped = bare::wrap(desk, ring.kek(Kek::Bare), key)?;
-            object.kek = Some(Kek::Bare);
+        let is_bare = self.is_carried_bare(&object.template);
+        let kek = if is_bare { Kek::Bare } else { kek_for(&object.template) };
+        let (under, kek) = self.newest_at(desk, station, kek)?;
+        if is_bare {
+            let wrapped = bare::wrap(desk, kek, key)?;
+            object.set_under(Some(under));
             return Ok(wrapped);
         }
-        let kek = kek_for(&object.template);
         let odd = object.template.number(CKA_VALUE_LEN).is_some_and(|len| len % 8 != 0);
         if object.class() == CKO_SECRET_KEY
             && odd
@@ -196,7 +202,7 @@ impl Token {
         {
             return Err(Fault::new(Call::Wrap, CKR_KEY_NOT_WRAPPABLE));
         }
-        let wrapped = carry::wrap(desk, ring.kek(kek), key).map_err(|fault| {
+        let wrapped = carry::wrap(desk, kek, key).map_err(|fault| {
             if !(bare::is_meant(&object.template) && prove::is_refusal(fault)) {
                 return fault;
             }
@@ -209,7 +215,7 @@ impl Token {
             }
             Fault::new(Call::Wrap, CKR_KEY_NOT_WRAPPABLE)
         })?;
-        object.kek = Some(kek);
+        object.set_under(Some(under));
         Ok(wrapped)
     }
 
@@ -479,8 +485,10 @@ impl Session {
         source: Source,
         work: impl Fn(&Desk<'_>, &Template) -> Answer<Handle>,
     ) -> Result<Handle> {
-        let (station, drafts) = self.drafted_one(template, source, work)?;
-        let handles = self.take_in(&station, drafts)?;
+        let handles = in_force_at_last(|| {
+            let (station, drafts) = self.drafted_one(template, source, &work)?;
+            self.take_in(&station, drafts)
+        })?;
         handles.first().copied().ok_or_else(|| CKR_GENERAL_ERROR.into())
     }
 
@@ -509,8 +517,10 @@ impl Session {
         source: Source,
         work: impl Fn(&Token, &Arc<Station>) -> Answer<Vec<Draft>>,
     ) -> Result<Vec<Handle>> {
-        let (station, drafts) = self.drafted(template, source, work)?;
-        self.take_in(&station, drafts)
+        in_force_at_last(|| {
+            let (station, drafts) = self.drafted(template, source, &work)?;
+            self.take_in(&station, drafts)
+        })
     }
 
     /// Makes objects on the first member that can, and no more than that.
@@ -637,9 +647,10 @@ pub(crate) fn draft_of_key(
     if may_stay && token.settings.session_objects == SessionObjects::Pinned {
         return Ok(Draft { object, wrapped: None, scratch: desk.spot(handle) });
     }
+    let has_ring = station.has_ring_in(desk.life);
     let wrapped = match token.wrap_fresh(desk, station, &mut object, handle) {
         Ok(wrapped) => Some(wrapped),
-        Err(_) if may_stay && station.ring_in(desk.life).is_none() => None,
+        Err(_) if may_stay && !has_ring => None,
         // A session object that can't be wrapped may still work where it is; a token object may not be so.
         Err(fault) if may_stay && prove::is_refusal(fault) => None,
         Err(fault) => return Err(fault),
@@ -651,12 +662,11 @@ pub(crate) fn draft_of_key(
     }
     object.hold = token.settings.hold_of(&object.template);
     if object.is_token() {
-        if let (Some(wrapped), Some(ring)) = (&wrapped, station.ring_in(desk.life))
-            && let Some(kek) = object.kek
+        if let (Some(wrapped), Some(under)) = (&wrapped, object.under())
             && point::is_missing(&object)
         {
-            let challenge = token.challenge();
-            object.public = Some(point::find(desk, ring.kek(kek), &object, wrapped, &challenge)?);
+            let (kek, challenge) = (token.kek_at(desk, station, under)?, token.challenge());
+            object.public = Some(point::find(desk, kek, &object, wrapped, &challenge)?);
         }
         token.fingerprint_fresh(desk, &mut object, handle)?;
     }
@@ -732,7 +742,7 @@ impl Token {
             || self.nobody(),
             |(name, fault)| {
                 Error::new(
-                    fault.rv.0,
+                    fault.heard(),
                     format!("no member can make this object; {name} answered {fault}"),
                 )
             },

@@ -67,6 +67,10 @@ pub trait Member: Send + Sync {
     }
     /// Which start of its module this is: what was found in another is nothing now. Asks nobody.
     fn life(&self) -> u64;
+    /// False if a session is known to be gone, or not to be used any more: a call in it was left behind. Asks nobody.
+    fn has(&self, _session: SessionId) -> bool {
+        true
+    }
     /// Finalises the module and initialises it anew: every session and login on it is gone.
     fn restart(&self) -> Answer;
     /// Finalises the module. The member can be started again.

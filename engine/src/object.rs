@@ -1,6 +1,7 @@
 //! An object of the virtual token, as the log and the catalogue hold it.
 
 use crate::log::Position;
+use crate::ring::Generation;
 use minicbor::{Decode, Encode};
 use std::fmt;
 use tandem_values::{Template, ck::*};
@@ -41,6 +42,40 @@ pub enum Kek {
     /// private keys: the value passes through the host's memory.
     #[n(4)]
     Bare,
+}
+
+impl Kek {
+    /// Every one of them.
+    pub const ALL: [Self; 5] = [Self::Private, Self::Secret, Self::Open, Self::Data, Self::Bare];
+}
+
+/// The key of the ring that wraps an object's secret part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Under {
+    /// Which.
+    pub kek: Kek,
+    /// Of which generation.
+    pub generation: Generation,
+}
+
+/// An object's secret part as the log holds it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Wrapped {
+    /// What it is wrapped under.
+    pub under: Under,
+    /// The wrapped bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Where a rotation has put an object's wrapped bytes, which changed nothing else of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Rewrapped {
+    /// Position of the event that holds them.
+    #[n(0)]
+    pub at: Position,
+    /// Position of the object's last change before.
+    #[n(1)]
+    pub changed: Position,
 }
 
 /// Where members keep an object.
@@ -85,7 +120,8 @@ pub struct Object {
     /// When it was made, in milliseconds since the Unix epoch; for people.
     #[n(7)]
     pub created_at_ms: u64,
-    /// Position of its `Created` event, where its wrapped bytes are. Set by folding, zero in the event itself.
+    /// Position of the event since which it is the key that it is, where its wrapped bytes were put first: `Created`, or the
+    /// last that brought others. Set by folding, zero in the event itself.
     #[n(8)]
     pub born: Position,
     /// Adopted objects: the members on which it stood before the log knew it. There a follower looks before it makes it.
@@ -98,12 +134,41 @@ pub struct Object {
     /// A key in stock, made ahead of need: its type as the operator writes it. No application sees it before it is claimed.
     #[n(11)]
     pub stock: Option<String>,
+    /// Of which generation the key is that wraps it.
+    #[n(12)]
+    #[cbor(default)]
+    pub generation: Generation,
+    /// Where its wrapped bytes are, if a rotation has put them elsewhere. Set by folding.
+    #[n(13)]
+    pub rewrapped: Option<Rewrapped>,
 }
 
 impl Object {
     /// CKA_CLASS; CKO_DATA if it has none.
     pub fn class(&self) -> u64 {
         self.template.class().unwrap_or(CKO_DATA)
+    }
+
+    /// What wraps its secret part; `None` if it has none in the log.
+    pub fn under(&self) -> Option<Under> {
+        self.kek.map(|kek| Under { kek, generation: self.generation })
+    }
+
+    /// Its secret part is wrapped under this.
+    pub fn set_under(&mut self, under: Option<Under>) {
+        self.kek = under.map(|under| under.kek);
+        self.generation = under.map_or_else(Generation::default, |under| under.generation);
+    }
+
+    /// Where its wrapped bytes are.
+    pub fn wrapped_at(&self) -> Position {
+        self.rewrapped.map_or(self.born, |rewrapped| rewrapped.at)
+    }
+
+    /// Position of the last change of what it is, if its last change of all was at `last`.
+    pub fn changed_at(&self, last: Position) -> Position {
+        let rewrapped = self.rewrapped.filter(|rewrapped| rewrapped.at == last);
+        rewrapped.map_or(last, |rewrapped| rewrapped.changed)
     }
 
     /// CKA_PRIVATE: seen after login only.

@@ -9,7 +9,7 @@ use crate::found::Life;
 use crate::held::Held;
 use crate::inquiry::Inquiry;
 use crate::loaded::{Asked, Coming, LoadedKey};
-use crate::object::{Hold, Object, ObjectId};
+use crate::object::{Hold, Object, ObjectId, Wrapped};
 use crate::prove::{Failure, Proof};
 use crate::replica::destroyed;
 use crate::shelf::Entry;
@@ -24,7 +24,9 @@ impl Token {
     /// The handle, on a member, of a key that is held on demand. It stays there as long as the lease.
     pub(crate) fn place_on_demand(&self, lease: &Lease, entry: &Entry) -> Answer<Handle> {
         let (station, id) = (lease.station(), entry.object.id);
-        let key = match station.loaded.ask(lease.life(), id, entry.position) {
+        // One that was only wrapped anew since is the key that it was.
+        let changed = entry.object.changed_at(entry.position);
+        let key = match station.loaded.ask(lease.life(), id, changed) {
             Asked::Here(key) => key,
             Asked::Bring(coming) => match self.load(lease, entry, coming) {
                 Ok(key) => key,
@@ -95,7 +97,7 @@ impl Token {
             // What is unwrapped now would be proven elsewhere.
             return Err(Fault::new(Call::Session, CKR_SESSION_HANDLE_INVALID).into());
         }
-        let handle = unwrap_visitor(lease, home, object, &wrapped)?;
+        let handle = self.unwrap_visitor(lease, home, object, &wrapped)?;
         self.prove_visitor(&bench, handle, object, &wrapped)
             .map(|()| handle)
             .inspect_err(|_| home.discard(handle))
@@ -107,17 +109,16 @@ impl Token {
         lease: &Lease,
         handle: Handle,
         object: &Object,
-        wrapped: &[u8],
+        wrapped: &Wrapped,
     ) -> Proof {
-        let Some(kek) = object.kek else { return Ok(()) };
-        let kek = lease.ring()?.kek(kek);
+        let kek = self.kek_at(&lease.desk(), lease.station(), wrapped.under)?;
         self.judged(lease, object, |judge| {
-            self.prove_replica(&lease.desk(), judge, handle, object, kek, wrapped)
+            self.prove_replica(&lease.desk(), judge, handle, object, kek, &wrapped.bytes)
         })
     }
 
     /// The wrapped bytes of a key that is wanted now. That they can't be had is no fault of the member's.
-    fn wrapped_to_load(&self, object: &Object) -> Answer<Vec<u8>> {
+    fn wrapped_to_load(&self, object: &Object) -> Answer<Wrapped> {
         // Once more where it fails: signing waits for nobody else.
         self.wrapped(object).or_else(|_| self.wrapped(object)).map_err(|error| {
             if self.is_destroyed(object.id) {
@@ -156,10 +157,23 @@ impl Token {
         told.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
+    /// Unwraps a key as it is while it is used.
+    fn unwrap_visitor(
+        &self,
+        lease: &Lease,
+        desk: &Desk<'_>,
+        object: &Object,
+        wrapped: &Wrapped,
+    ) -> Result<Handle, Failure> {
+        let kek = self.kek_at(desk, lease.station(), wrapped.under)?;
+        let template = visiting(&carry::locked(object));
+        Ok(carry::unwrap(desk, kek, &wrapped.bytes, &template)?)
+    }
+
     /// Proves that a member can use a key that is held on demand, as it would be there; it does not stay.
-    fn try_out(&self, lease: &Lease, object: &Object, wrapped: &[u8]) -> Proof {
+    fn try_out(&self, lease: &Lease, object: &Object, wrapped: &Wrapped) -> Proof {
         let desk = lease.desk();
-        let handle = unwrap_visitor(lease, &desk, object, wrapped)?;
+        let handle = self.unwrap_visitor(lease, &desk, object, wrapped)?;
         let proof = self.prove_visitor(lease, handle, object, wrapped);
         desk.discard(handle);
         proof
@@ -240,7 +254,7 @@ impl Token {
             return Ok(self.remove_resident(follower, object));
         }
         let wrapped = object.kek.map(|_| self.wrapped(object)).transpose()?;
-        Ok(self.bring_moved(follower, object, wrapped.as_deref()))
+        Ok(self.bring_moved(follower, object, wrapped.as_ref()))
     }
 
     /// Another process may have brought it when it followed what came before the move.
@@ -248,7 +262,7 @@ impl Token {
         &self,
         follower: &Follower<'_>,
         object: &Object,
-        wrapped: Option<&[u8]>,
+        wrapped: Option<&Wrapped>,
     ) -> Taken {
         let (station, desk) = (follower.station, &follower.desk);
         if station.replica(desk.life, object.id).is_none()
@@ -265,16 +279,19 @@ impl Token {
         &self,
         follower: &Follower<'_>,
         object: &Object,
-        wrapped: Option<&[u8]>,
+        wrapped: Option<&Wrapped>,
     ) -> Taken {
         if follower.look_first {
             self.remove_resident(follower, object)?;
         }
-        let Some(kek) = object.kek else { return Ok(()) };
+        if object.kek.is_none() {
+            return Ok(());
+        }
         let wrapped = wrapped
             .ok_or_else(|| Failure::Different("its wrapped key can't be read in the log".into()))?;
+        let kek = self.kek_at(&follower.desk, follower.station, wrapped.under)?;
         self.with_judge(follower, object, |judge| {
-            self.prove_wrapped((&follower.desk, judge), object, follower.ring.kek(kek), wrapped)
+            self.prove_wrapped((&follower.desk, judge), object, kek, &wrapped.bytes)
         })
     }
 
@@ -352,18 +369,6 @@ impl Token {
         }
         self.unloaded.store(gone, Ordering::Release);
     }
-}
-
-/// Unwraps a key as it is while it is used.
-fn unwrap_visitor(
-    lease: &Lease,
-    desk: &Desk<'_>,
-    object: &Object,
-    wrapped: &[u8],
-) -> Result<Handle, Failure> {
-    let kek = object.kek.ok_or_else(|| Failure::Different("it has no secret part".into()))?;
-    let template = visiting(&carry::locked(object));
-    Ok(carry::unwrap(desk, lease.ring()?.kek(kek), wrapped, &template)?)
 }
 
 /// Who judges what a member has made.

@@ -75,6 +75,11 @@ impl fmt::Display for Failure {
     }
 }
 
+/// True if all that failed is that a member lacks keys of the ring, made while it was away.
+pub(crate) fn is_for_want_of_keys(failure: &Failure) -> bool {
+    matches!(failure, Failure::Fault(fault) if fault.rv.0 == CKR_KEY_NEEDED)
+}
+
 /// What a proof comes to.
 pub type Proof<T = ()> = Result<T, Failure>;
 

@@ -9,8 +9,9 @@ use crate::fault::{Answer, Call, Class, Fault};
 use crate::held::{Held, Transient};
 use crate::inquiry::Inquiry;
 use crate::log::Position;
-use crate::object::{Hold, Kek, Object, ObjectId};
+use crate::object::{Hold, Kek, Object, ObjectId, Under, Wrapped};
 use crate::pair;
+use crate::profiles;
 use crate::prove::{self, Failure, Proof};
 use crate::settings::Duty;
 use crate::shelf::Entry;
@@ -27,6 +28,7 @@ impl Token {
     pub(crate) fn place(&self, lease: &Lease, held: &Held) -> Answer<Handle> {
         match held {
             Held::Token(entry) => {
+                profiles::is_no_profile(entry.handle)?;
                 // It may have been renamed since the operation began.
                 let now = self.shelf.by_id(entry.object.id).ok().flatten();
                 let entry = now.as_ref().unwrap_or(entry);
@@ -294,17 +296,17 @@ impl Token {
             return Ok(handle);
         }
         let desk = self.transients.home(transient.owner, station)?;
-        let ring = station.ring_in(desk.life);
-        let handle = match (transient.object.kek, &transient.wrapped, ring) {
+        let has_ring = station.has_ring_in(desk.life);
+        let handle = match (transient.object.under(), &transient.wrapped, has_ring) {
             (None, _, _)
                 if !matches!(transient.object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) =>
             {
                 let template = carry::public(&transient.object).with(CKA_TOKEN, false);
                 desk.member.create(desk.session, &template)?
             }
-            (Some(kek), Some(wrapped), Some(ring)) => {
+            (Some(under), Some(wrapped), true) => {
                 let template = carry::locked(&transient.object).with(CKA_TOKEN, false);
-                carry::unwrap(&desk, ring.kek(kek), wrapped, &template)?
+                carry::unwrap(&desk, self.kek_at(&desk, station, under)?, wrapped, &template)?
             }
             // It was not wrapped when it was made: it lives and dies where it is. This member is not to blame.
             _ => {
@@ -351,16 +353,47 @@ impl Token {
         Ok(self.forms(id, before)?.into_iter().next())
     }
 
-    /// Where the event is that holds an object's wrapped bytes, and the bytes.
-    pub(crate) fn wrapped(&self, object: &Object) -> Result<Vec<u8>> {
-        let record = self.journal.at(&self.seal()?, object.born)?;
+    /// An object's secret part as the log holds it. What was put elsewhere since the object was taken up, by a rotation or a
+    /// change, is found there.
+    pub(crate) fn wrapped(&self, object: &Object) -> Result<Wrapped> {
+        let missing = match self.wrapped_as(object) {
+            Ok(wrapped) => return Ok(wrapped),
+            Err(missing) => missing,
+        };
+        self.shelf.refresh()?;
+        match self.shelf.by_id(object.id)? {
+            Some(now) if now.object.wrapped_at() != object.wrapped_at() => {
+                self.wrapped_as(&now.object)
+            }
+            _ => Err(missing),
+        }
+    }
+
+    /// The secret part of what a handle names; `None` if it was never wrapped.
+    pub(crate) fn wrapped_of(&self, held: &Held) -> Result<Option<Wrapped>> {
+        Ok(match held {
+            Held::Token(entry) if entry.object.kek.is_none() => None,
+            Held::Token(entry) => Some(self.wrapped(&entry.object)?),
+            Held::Transient(transient) => {
+                // What could not be wrapped anew in time is as good as never wrapped.
+                let in_force = |under: &Under| !self.is_rotated_out(Some(under.generation));
+                let under = transient.object.under().filter(in_force);
+                let both = under.zip(transient.wrapped.clone());
+                both.map(|(under, bytes)| Wrapped { under, bytes })
+            }
+        })
+    }
+
+    /// The same, where this form of it says.
+    fn wrapped_as(&self, object: &Object) -> Result<Wrapped> {
+        let record = self.journal.at(&self.seal()?, object.wrapped_at())?;
         let about = match record.event() {
             Some(Event::Created(created)) => created.id == object.id,
-            Some(Event::Changed { id, .. }) => id == object.id,
+            Some(Event::Changed { id, .. } | Event::Rewrapped { id, .. }) => id == object.id,
             _ => false,
         };
-        match record.wrapped {
-            Some(wrapped) if about => Ok(wrapped),
+        match (record.wrapped, object.under()) {
+            (Some(bytes), Some(under)) if about => Ok(Wrapped { under, bytes }),
             _ => Err(crate::journal::damaged(record.position, "the wrapped key is not there")),
         }
     }
@@ -368,15 +401,12 @@ impl Token {
     /// Reads secret attributes of a key that its owner may see, from a twin on a member.
     pub(crate) fn read_secret(&self, held: &Held, kinds: &[AttributeType]) -> Result<Vec<Reading>> {
         let object = held.object();
-        let wrapped = match held {
-            Held::Token(_) => self.wrapped(object)?,
-            Held::Transient(transient) => transient.wrapped.clone().ok_or(CKR_KEY_UNEXTRACTABLE)?,
-        };
+        let wrapped = self.wrapped_of(held)?.ok_or(CKR_KEY_UNEXTRACTABLE)?;
         let twin = carry::twin(object, &[(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)]);
         self.on_makers_of(&object.template, |lease| {
-            let ring = lease.ring()?;
-            let (desk, kek) = (lease.desk(), object.kek.map_or(ring.open, |kek| ring.kek(kek)));
-            let handle = carry::unwrap(&desk, kek, &wrapped, &twin)?;
+            let desk = lease.desk();
+            let kek = self.kek_at(&desk, lease.station(), wrapped.under)?;
+            let handle = carry::unwrap(&desk, kek, &wrapped.bytes, &twin)?;
             let readings = desk.member.read(desk.session, handle, kinds);
             desk.discard(handle);
             readings
@@ -384,7 +414,7 @@ impl Token {
     }
 
     /// Does something on the first member that can hold keys and is able to do it. Only for what leaves no effect, so that
-    /// trying again elsewhere is safe.
+    /// trying again elsewhere is safe: one is enough, also where a new key would want more.
     pub(crate) fn on_makers<T>(&self, work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
         self.on_makers_of(&Template::new(), work)
     }
@@ -395,11 +425,11 @@ impl Token {
         template: &Template,
         mut work: impl FnMut(&Lease) -> Answer<T>,
     ) -> Result<T> {
-        let mut makers = self.makers_of(template)?;
-        makers.sort_by_key(|station| self.beyond(station, template).is_some());
+        let mut holders = self.holders_up(template)?;
+        holders.sort_by_key(|station| self.beyond(station, template).is_some());
         let is_able = |station: &Arc<Station>| self.lacks(station, template).is_none();
         let is_fit = |station: &Arc<Station>| station.is_ready() && is_able(station);
-        self.on_each(self.in_turn(Duty::Keys, makers, is_fit), &mut work)
+        self.on_each(self.in_turn(Duty::Keys, holders, is_fit), &mut work)
     }
 }
 

@@ -135,7 +135,7 @@ impl Token {
             Some(_) => self.wrapped(object).ok(),
             None => None,
         };
-        if let Err(failure) = self.bring(follower, object, wrapped.as_deref()) {
+        if let Err(failure) = self.bring(follower, object, wrapped.as_ref()) {
             return Ok(Err(failure));
         }
         self.take_changes_again(follower, id)

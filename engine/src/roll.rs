@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::event::{Event, Hash, Record};
 use crate::journal::{BROKEN, Journal, damaged};
 use crate::log::{Position, Store};
-use crate::ring::Ring;
+use crate::ring::{Generation, Ring};
 use crate::seal::Seal;
 use crate::shares::Split;
 use crate::shelf::Shelf;
@@ -24,6 +24,23 @@ pub struct Splitting {
     pub split: Split,
 }
 
+/// Keys of the ring, since when they are in force and for how long members and backups need them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reign {
+    /// Which.
+    pub generation: Generation,
+    /// When pairing or a rotation put them in force.
+    pub begun: Moment,
+    /// When nothing was wrapped under them any more; `None` while something is, or may be.
+    pub ended: Option<Moment>,
+    /// When backups under them ceased to count.
+    pub retired: Option<Moment>,
+    /// The ring as it was then, with the recovery that opens these keys.
+    pub ring: Arc<Ring>,
+    /// How that recovery was split while these keys were in force, the last last; nothing of the newest keys.
+    pub splits: Vec<Splitting>,
+}
+
 /// The members that hold the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Roster {
@@ -33,10 +50,13 @@ pub(crate) struct Roster {
     pub(crate) since: BTreeMap<String, Position>,
     /// Names of members that have left.
     pub(crate) left: BTreeSet<String>,
-    /// How the recovery was split, the pairing's first; the last is the one in force. None without a recovery.
+    /// How the recovery was split, first by the pairing or the last rotation; the last is the one in force. None without a
+    /// recovery.
     pub(crate) splits: Vec<Splitting>,
     /// Which backup each backup token was filled with last, and when.
     pub(crate) filled: BTreeMap<String, (BackupId, Moment)>,
+    /// The generations of the ring's keys, the first first.
+    pub(crate) reigns: Vec<Reign>,
 }
 
 impl Roster {
@@ -46,8 +66,15 @@ impl Roster {
         let first =
             ring.recovery.as_ref().map(|recovery| Splitting { at, split: recovery.split() });
         let splits = first.into_iter().collect();
-        let (left, filled) = (BTreeSet::new(), BTreeMap::new());
-        Self { ring: Arc::new(ring), since, left, splits, filled }
+        let (left, filled, ring) = (BTreeSet::new(), BTreeMap::new(), Arc::new(ring));
+        let reigns = vec![Reign::of(&ring, at)];
+        Self { ring, since, left, splits, filled, reigns }
+    }
+
+    /// The sets of shares that there ever were.
+    pub(crate) fn sets(&self) -> Vec<u16> {
+        let before = self.reigns.iter().flat_map(|reign| &reign.splits);
+        before.chain(&self.splits).map(|splitting| splitting.split.set).collect()
     }
 
     fn fold(&mut self, told: &Told) {
@@ -70,6 +97,28 @@ impl Roster {
                     self.filled.insert(name.clone(), (made.id, told.at));
                 }
             }
+            Event::Rotating(rotation) => {
+                ring.rotate((**rotation).clone());
+                let ring = Arc::clone(&self.ring);
+                let split = ring.recovery.as_ref().map(crate::ring::Recovery::split);
+                let splits = split.map(|split| Splitting { at: told.at, split }).into_iter();
+                let before = std::mem::replace(&mut self.splits, splits.collect());
+                if let Some(last) = self.reigns.last_mut() {
+                    last.splits = before;
+                }
+                self.reigns.push(Reign::of(&ring, told.at));
+            }
+            Event::Given { member, generation } => ring.give(member, *generation),
+            Event::Rotated(generation) => {
+                ring.oldest = *generation;
+                let before = self.reigns.iter_mut().filter(|reign| reign.generation < *generation);
+                before.for_each(|reign| reign.ended = reign.ended.or(Some(told.at)));
+            }
+            Event::Retired(generation) => {
+                ring.replaced.retain(|before| before.generation != *generation);
+                let of = self.reigns.iter_mut().filter(|reign| reign.generation == *generation);
+                of.for_each(|reign| reign.retired = Some(told.at));
+            }
             Event::RecoverySplit { set, shares, threshold } => {
                 let Some(recovery) = &mut ring.recovery else { return };
                 (recovery.set, recovery.shares, recovery.threshold) = (*set, *shares, *threshold);
@@ -77,6 +126,13 @@ impl Roster {
             }
             _ => {}
         }
+    }
+}
+
+impl Reign {
+    fn of(ring: &Arc<Ring>, begun: Moment) -> Self {
+        let (generation, ring) = (ring.newest(), Arc::clone(ring));
+        Self { generation, begun, ended: None, retired: None, ring, splits: Vec::new() }
     }
 }
 
@@ -97,7 +153,12 @@ pub(crate) struct Roll {
     begun: Option<(Hash, Roster)>,
     /// The positions of records that were read.
     read: BTreeSet<Position>,
+    /// Up to here the log was judged, and nothing of it is missing among them.
+    told_to: Position,
     told: Vec<Told>,
+    /// How often `told` has changed, and which of it the roster is folded from.
+    changes: u64,
+    folded: Option<u64>,
     roster: Option<Arc<Roster>>,
 }
 
@@ -114,8 +175,10 @@ impl Roll {
         let is_judged = seal.is_some() && shelf.is_checked();
         let seen = (store.generation(), shelf.seen(), is_judged);
         if self.seen != Some(seen) {
-            let judged = if is_judged { shelf.others() } else { Vec::new() };
-            self.roster = self.read(store, journal, seal, &judged)?.map(Arc::new);
+            // An index may keep quiet about what came after that.
+            let (judged, to) = if is_judged { shelf.others() } else { (Vec::new(), 0) };
+            self.roster = self.read(store, journal, seal, &judged)?;
+            self.told_to = to;
             self.seen = Some(seen);
         }
         Ok(self.roster.clone())
@@ -127,7 +190,7 @@ impl Roll {
         journal: &Journal,
         seal: Option<&Seal>,
         judged: &[Position],
-    ) -> Result<Option<Roster>> {
+    ) -> Result<Option<Arc<Roster>>> {
         let Some(first) = store.read(0, 1)?.into_iter().next() else {
             *self = Self::default();
             return Ok(None);
@@ -137,8 +200,12 @@ impl Roll {
         if let Some(seal) = seal {
             self.keep_sealed(journal, seal)?;
         }
+        if let Some(known) = self.roster.take().filter(|_| self.folded == Some(self.changes)) {
+            return Ok(Some(known));
+        }
         self.told.iter().for_each(|told| roster.fold(told));
-        Ok(Some(roster))
+        self.folded = Some(self.changes);
+        Ok(Some(Arc::new(roster)))
     }
 
     /// The members as a log's first record paired them. It is long, and decoded once.
@@ -174,6 +241,7 @@ impl Roll {
             };
             if let Some(event) = record.event_for_roll() {
                 self.told.push(Told { at: Moment::of(&record), event, sealed: false });
+                self.changes = self.changes.wrapping_add(1);
             }
             self.read.insert(*position);
         }
@@ -190,6 +258,7 @@ impl Roll {
                     Ok(Some(_)) => told.sealed = true,
                     Ok(None) => {
                         log::error!("{}", damaged(told.at.position, BROKEN));
+                        self.changes = self.changes.wrapping_add(1);
                         continue;
                     }
                     Err(error) => {
@@ -209,8 +278,15 @@ impl Roll {
 impl Token {
     /// The members that hold the key ring, as the log tells it; `None` while the token is not paired.
     pub(crate) fn roster(&self) -> Result<Option<Arc<Roster>>> {
+        Ok(self.roster_to()?.0)
+    }
+
+    /// The same, with the position up to which it is all that the log tells.
+    pub(crate) fn roster_to(&self) -> Result<(Option<Arc<Roster>>, Position)> {
         let seal = self.seal.read().clone();
-        self.roll.lock().look(&*self.store, &self.journal, seal.as_ref(), &self.shelf)
+        let mut roll = self.roll.lock();
+        let roster = roll.look(&*self.store, &self.journal, seal.as_ref(), &self.shelf)?;
+        Ok((roster, roll.told_to))
     }
 
     /// The key ring with its members, as the log tells it.

@@ -99,18 +99,22 @@ impl Token {
     }
 
     /// Members that can hold keys, best first: logged in, with the ring found.
+    /// Only those that have mechanisms for an object with these attributes.
+    pub(crate) fn holders_up(&self, template: &Template) -> Result<Stations> {
+        let is_able = |station: &Arc<Station>| self.lacks(station, template).is_none();
+        let mut holders = self.candidates_for(Duty::Keys, is_able);
+        holders.retain(|station| station.is_ready());
+        if holders.is_empty() { Err(self.nobody()) } else { Ok(holders) }
+    }
+
+    /// The same, if there are enough of them for a new key.
     pub(crate) fn makers(&self) -> Result<Stations> {
         self.makers_of(&Template::new())
     }
 
-    /// The same of those to which an object with these attributes is not beyond them.
+    /// The same of those that have mechanisms for an object with these attributes.
     pub(crate) fn makers_of(&self, template: &Template) -> Result<Stations> {
-        let is_able = |station: &Arc<Station>| self.lacks(station, template).is_none();
-        let mut makers = self.candidates_for(Duty::Keys, is_able);
-        makers.retain(|station| station.is_ready());
-        if makers.is_empty() {
-            return Err(self.nobody());
-        }
+        let makers = self.holders_up(template)?;
         if makers.len() < self.settings.min_replicas {
             return Err(Error::new(
                 CKR_DEVICE_ERROR,

@@ -4,17 +4,17 @@
 
 use crate::desk::Desk;
 use crate::fault::{Answer, Call, Class, Fault};
-use crate::found::{Found, Life, Spot};
+use crate::found::{Found, Life, RingThere, Spot};
 use crate::heads::Seen;
 use crate::health::Health;
 use crate::load::Load;
 use crate::loaded::{Loaded, LoadedKey};
 use crate::member::{Member, SessionId, User};
-use crate::object::ObjectId;
+use crate::object::{ObjectId, Under};
 use crate::ports::{Clock, Entropy};
 use crate::report::Condition;
 use crate::retry::Patience;
-use crate::ring::RingHandles;
+use crate::ring::Generation;
 use crate::settings::{Duty, MemberSettings};
 use crate::standing::{Standing, outside};
 use parking_lot::Mutex;
@@ -137,7 +137,7 @@ impl Station {
 
     /// True if it is up and logged in as the user, with the ring found: it can hold keys.
     pub fn is_ready(&self) -> bool {
-        self.logged_in() == Some(User::User) && self.ring().is_some() && self.is_up()
+        self.logged_in() == Some(User::User) && self.has_ring() && self.is_up()
     }
 
     /// What to show of it.
@@ -169,19 +169,46 @@ impl Station {
         self.post.lock().logged_in
     }
 
-    /// The ring's keys there, once found.
-    pub fn ring(&self) -> Option<RingHandles> {
-        self.ring_in(self.life())
+    /// True if the ring was found there.
+    pub fn has_ring(&self) -> bool {
+        self.has_ring_in(self.life())
     }
 
     /// The same, for a session of this life.
-    pub(crate) fn ring_in(&self, life: Life) -> Option<RingHandles> {
-        self.found.lock().ring(life)
+    pub(crate) fn has_ring_in(&self, life: Life) -> bool {
+        self.found.lock().ring(life).is_some()
     }
 
-    /// Remembers the ring's keys as they were found in this life.
-    pub(crate) fn set_ring(&self, life: Life, ring: RingHandles) {
+    /// CKR_USER_NOT_LOGGED_IN if it was not.
+    pub(crate) fn ring_in(&self, life: Life) -> Answer {
+        let is_found = self.has_ring_in(life).then_some(());
+        is_found.ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))
+    }
+
+    /// True if it is to hold the ring's keys of this generation.
+    pub(crate) fn holds(&self, generation: Generation) -> bool {
+        let life = self.life();
+        self.found.lock().ring(life).is_some_and(|ring| ring.holds(generation))
+    }
+
+    /// A KEK there that was checked, for a session of this life.
+    pub(crate) fn kek(&self, life: Life, under: Under) -> Option<Handle> {
+        self.found.lock().ring(life)?.kek(under)
+    }
+
+    /// Remembers the ring as it was found in this life.
+    pub(crate) fn set_ring(&self, life: Life, ring: RingThere) {
         self.remember(life, |found| found.set_ring(ring));
+    }
+
+    /// Remembers a KEK that was checked in this life, and which generations are to be there.
+    pub(crate) fn set_kek(&self, life: Life, kek: (Under, Handle), held: &[Generation]) {
+        self.remember(life, |found| found.set_kek(kek, held));
+    }
+
+    /// The ring is to be looked for anew.
+    pub(crate) fn forget_ring(&self) {
+        self.found.lock().forget_ring();
     }
 
     /// What is known of the head record there.
@@ -605,10 +632,9 @@ impl Lease {
         self.life
     }
 
-    /// The ring's keys, for its session. CKR_USER_NOT_LOGGED_IN if they aren't found, or were in another life.
-    pub fn ring(&self) -> Answer<RingHandles> {
-        let ring = self.station.ring_in(self.life);
-        ring.ok_or_else(|| Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN))
+    /// CKR_USER_NOT_LOGGED_IN if the ring was not found there, or in another life than its session's.
+    pub fn ring(&self) -> Answer {
+        self.station.ring_in(self.life)
     }
 
     /// Asks whether the user is logged in there ([`Desk::check_login`]).

@@ -54,10 +54,10 @@ impl Token {
                      another member; `tandem restore FILE --key {}` puts it back from a bundle",
                     object.id,
                     String::from_utf8_lossy(object.template.bytes(CKA_LABEL).unwrap_or_default()),
-                    object.born,
+                    object.wrapped_at(),
                     object.id
                 );
-                gone.push((object.id, object.born));
+                gone.push((object.id, object.wrapped_at()));
             }
         }
         Ok(LogCheck { records, broken: checked.broken.into_iter().collect(), gone })

@@ -64,6 +64,7 @@ impl Token {
         self.heed_roster();
         self.heed_doubt();
         self.unload_destroyed();
+        self.renew_session_keys();
         for station in &self.stations {
             self.heed_fence(station);
             self.heed_enabling(station);

@@ -137,8 +137,11 @@ pub(crate) mod note {
     pub(crate) const LOOK: &str = "look";
 
     /// Every note about a member that a new one of its name has no use for.
-    pub(crate) const OF_MEMBER: [&str; 7] =
-        [ABILITIES, DRAINED, ENABLED, FENCED, HEADLESS, LOOK, REFUSED_PIN];
+    pub(crate) const OF_MEMBER: [&str; 8] =
+        [ABILITIES, DRAINED, ENABLED, FENCED, HEADLESS, LOOK, OLDER, REFUSED_PIN];
+
+    /// Set while keys of the ring that were rotated out are to be removed from a member that did not come to that, or refused.
+    pub(crate) const OLDER: &str = "older-keys";
 
     /// Why a member can't hold a head record.
     pub(crate) const HEADLESS: &str = "headless";
@@ -383,6 +386,9 @@ impl Token {
     pub(crate) fn named(&self, handle: Handle) -> Result<Option<Held>> {
         if let Some(transient) = self.transients.get(handle) {
             return Ok(Some(Held::Transient(transient)));
+        }
+        if let Some(profile) = self.profile(handle) {
+            return Ok(Some(profile));
         }
         // A store that can't be read now says nothing against what is on the shelf.
         if let Err(error) = self.shelf.refresh() {

@@ -37,7 +37,7 @@ impl Script {
     /// True where an operator's command is tried, which asks so much of members that all placements of two troubles would take
     /// weeks.
     pub fn is_long(&self) -> bool {
-        self.tried.iter().any(|action| action.commanded().is_some())
+        self.tried.iter().any(|action| action.is_command())
     }
 
     /// The token that it begins with.
@@ -72,8 +72,8 @@ impl Script {
 
 use Action::{
     Add, BeginEncrypt, BeginMac, ChangePin, Copy, Create, Destroy, Drop, End, Feed, Find, Kill,
-    LogIn, LogInWrongly, LogOut, Make, Pass, PlugIn, Random, Read, Relabel, Remove, Replace, Sign,
-    Stock, Swap, Tighten, Unplug, Wipe,
+    LogIn, LogInWrongly, LogOut, Make, Pass, PlugIn, Random, Read, Relabel, Remove, Replace,
+    Rotate, Sign, Stock, Swap, Tighten, Unplug, Wipe,
 };
 
 const fn script(
@@ -240,6 +240,36 @@ pub const SCRIPTS: &[Script] = &[
         &[Destroy(0)],
     )
     .on_demand(),
+    script(
+        "rotate",
+        &[Make(KeyKind::Ec), Make(KeyKind::Hmac), Create { private: true }],
+        &[Rotate],
+        &[],
+    ),
+    script("rotate while another makes", &[Make(KeyKind::Hmac)], &[Rotate], &[Make(KeyKind::Aes)]),
+    script(
+        "rotate while another destroys",
+        &[Make(KeyKind::Hmac), Make(KeyKind::Aes)],
+        &[Rotate],
+        &[Destroy(0)],
+    ),
+    script("rotate while another tightens", &[Make(KeyKind::OpenHmac)], &[Rotate], &[Tighten(0)]),
+    script("make while another rotates", &[Make(KeyKind::Hmac)], &[Make(KeyKind::Aes)], &[Rotate]),
+    script("sign while another rotates", &[Make(KeyKind::Ec)], &[Sign(0)], &[Rotate]).on_demand(),
+    script(
+        "rotate with a member away",
+        &[Make(KeyKind::Ec), Unplug(1)],
+        &[Rotate, Make(KeyKind::Hmac), PlugIn(1), Pass(400_000), Sign(0), Rotate],
+        &[],
+    ),
+    script("rotate twice", &[Make(KeyKind::Hmac)], &[Rotate, Rotate, Make(KeyKind::Hmac)], &[]),
+    script("rotate with a generator", &[Make(KeyKind::Hmac)], &[Rotate, Make(KeyKind::Aes)], &[])
+        .with_generator(1),
+    script("rotate while another claims", &[Stock], &[Rotate], &[Make(KeyKind::Hmac)])
+        .with_stock(1),
+    script("claim while another rotates", &[Stock], &[Make(KeyKind::Hmac), Sign(0)], &[Rotate])
+        .with_stock(1),
+    script("drop while another rotates", &[Stock], &[Drop], &[Rotate]).with_stock(1),
     script("fill the stock", &[Random], &[Stock, Find], &[]).with_stock(1),
     script("claim a pair and sign", &[Stock], &[Make(KeyKind::Ec), Sign(0)], &[]).with_stock(1),
     script(

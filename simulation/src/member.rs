@@ -355,6 +355,9 @@ impl Member for Toy {
         let life = self.life;
         self.call(Kind::Unwrap, Call::Unwrap, "unwrap", |hsm, trouble| {
             let wrong = trouble == Some(Trouble::WrongKey);
+            if self.has(Bug::ErasesFirst) {
+                self.world.books.lock().erase_first(wrapped);
+            }
             hsm.unwrap(life, session, (mechanism, by), wrapped, template, wrong)
         })
     }

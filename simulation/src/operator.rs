@@ -5,24 +5,30 @@ use crate::act::Said;
 use crate::oracle::Report;
 use crate::run::{Outcome, Run};
 use crate::script::{Action, Line};
-use crate::setup::{self, PIN};
+use crate::setup::{self, PIN, THRESHOLD};
 use crate::store::Books;
+use crate::toy::RING_KEYS;
 use crate::trouble::member_name;
 use crate::truth::Truth;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tandem_engine::error::Result;
+use tandem_engine::event::Event;
 use tandem_engine::joining::Bringing;
 use tandem_engine::leaving::Belongings;
 use tandem_engine::report::Quiet;
+use tandem_engine::settings::RecoverySettings;
 use tandem_engine::token::Token;
-use tandem_values::{Secret, ck::CKR_ARGUMENTS_BAD};
+use tandem_values::Secret;
+use tandem_values::ck::{CKA_LABEL, CKR_ARGUMENTS_BAD};
 
 /// What operators have begun and left.
 #[derive(Default)]
 pub struct Operators {
     /// Commands that were not done to their end.
     open: BTreeMap<usize, Action>,
+    /// So is a rotation of the KEKs.
+    rotates: bool,
     /// Members that were wiped, and not brought in since.
     wiped: BTreeSet<usize>,
     /// Members that a command of the line under way is about.
@@ -45,6 +51,9 @@ impl Run {
 
     /// The operator's tool: a process that lives as long as its command.
     fn tool(self: &Arc<Self>, line: Line) -> Outcome<Said> {
+        if line.action == Action::Rotate {
+            return self.rotate(line);
+        }
         let Some(number) = line.action.commanded() else { return Outcome::Died };
         let life = self.world.be_born();
         self.world.begin_line(life, line.number);
@@ -77,9 +86,58 @@ impl Run {
         said
     }
 
+    /// `tandem kek rotate`, which is left where the rotation is not finished.
+    fn rotate(self: &Arc<Self>, line: Line) -> Outcome<Said> {
+        let life = self.world.be_born();
+        self.world.begin_line(life, line.number);
+        self.oracle.lock().note_pin(PIN);
+        self.operators.lock().rotates = true;
+        let token = setup::token(&self.world, &self.options, life);
+        let mut finished = false;
+        let said = self.outlive(line, || {
+            token.start();
+            let done = token.login(&Secret::new(PIN)).and_then(|session| {
+                let done = self.ask_to_rotate(&token);
+                session.close();
+                done
+            });
+            token.stop();
+            finished = *done.as_ref().unwrap_or(&false);
+            done.map(|_| Said::Commanded)
+        });
+        drop(token);
+        self.world.bury(life);
+        self.operators.lock().rotates = !finished;
+        said
+    }
+
+    fn ask_to_rotate(&self, token: &Arc<Token>) -> Result<bool> {
+        let settings = RecoverySettings { shares: 3, threshold: THRESHOLD };
+        let shares = self.shares_in_force();
+        let rotated = token.rotate_keks(&shares, &settings, &Quiet, &mut |made| {
+            let kept = made.iter().take(THRESHOLD.into()).map(|share| share.words.clone());
+            let set = made.first().map(|share| share.set).unwrap_or_default();
+            self.shares.lock().insert(set, kept.collect());
+            Ok(())
+        })?;
+        Ok(rotated.finished && rotated.left.is_empty())
+    }
+
+    /// The shares that an operator brings: those of the set of which the log tells.
+    fn shares_in_force(&self) -> Vec<Secret> {
+        let books = self.world.books.lock();
+        let set = books.records().iter().rev().find_map(|record| match record.event() {
+            Some(Event::Rotating(rotation)) => Some(rotation.recovery.set),
+            Some(Event::Paired(ring)) => ring.recovery.map(|recovery| recovery.set),
+            _ => None,
+        });
+        set.and_then(|set| self.shares.lock().get(&set).cloned()).unwrap_or_default()
+    }
+
     fn ask_tool(&self, token: &Arc<Token>, action: Action, name: &str) -> Result<()> {
         let pin = Secret::new(PIN);
-        let bringing = Bringing { shares: &self.shares, keep_foreign: false, progress: &Quiet };
+        let shares = self.shares_in_force();
+        let bringing = Bringing { shares: &shares, keep_foreign: false, progress: &Quiet };
         match action {
             Action::Add(_) => token.add_member(&pin, name, &bringing).map(drop),
             Action::Replace(_) => token.replace_member(&pin, name, &bringing).map(drop),
@@ -142,6 +200,52 @@ impl Run {
                     return Err(format!("{action:?}, run again, is not done: {error}"));
                 }
                 Outcome::Died => return Err(format!("{action:?}, run again, died")),
+            }
+        }
+        self.finish_rotation()
+    }
+
+    /// A rotation that was left is gone on with, and must be finished: everybody is there.
+    fn finish_rotation(self: &Arc<Self>) -> std::result::Result<(), String> {
+        self.oracle.lock().follow(self)?;
+        let is_open = self.operators.lock().rotates || self.oracle.lock().truth.is_rotating();
+        if !is_open {
+            return Ok(());
+        }
+        let line = Line { number: 0, process: 0, action: Action::Rotate };
+        self.world.tell(|| "--- again: Rotate ---".into());
+        match self.tool(line) {
+            Outcome::Answered(Ok(_)) if !self.operators.lock().rotates => {}
+            Outcome::Answered(Ok(_)) => {
+                return Err("a rotation, gone on with, is not finished".into());
+            }
+            Outcome::Answered(Err(error)) => {
+                return Err(format!("a rotation, gone on with, is not done: {error}"));
+            }
+            Outcome::Died => return Err("a rotation, gone on with, died".into()),
+        }
+        self.oracle.lock().follow(self)
+    }
+
+    /// Where no rotation is under way members hold the newest KEKs alone, and nothing that lives is wrapped under others.
+    pub(crate) fn nothing_is_under_old_keks(&self) -> std::result::Result<(), String> {
+        let oracle = self.oracle.lock();
+        let newest = oracle.truth.newest;
+        if let Some(real) = oracle
+            .truth
+            .living()
+            .find(|real| real.object.under().is_some_and(|under| under.generation != newest))
+        {
+            return Err(format!("{} is wrapped under old KEKs", real.object.id));
+        }
+        for (number, hsm) in self.world.hsms.iter().enumerate() {
+            let name = member_name(number);
+            let hsm = hsm.lock();
+            let old = hsm.token_objects().filter(|thing| thing.is_of_ring() && !thing.is_head());
+            let old: Vec<_> = old.filter_map(|thing| thing.template.bytes(CKA_LABEL)).collect();
+            if oracle.truth.members.contains(&name) && old.len() != RING_KEYS {
+                let old: Vec<_> = old.iter().map(|it| String::from_utf8_lossy(it)).collect();
+                return Err(format!("{name} holds {old:?} as keys of the ring"));
             }
         }
         Ok(())

@@ -114,11 +114,12 @@ impl Oracle {
 
     /// Takes in what the log has grown by, and checks that nothing gone is left in it.
     pub fn follow(&mut self, run: &Run) -> Judgement {
+        self.learn(run);
         let books = run.world.books.lock();
         self.truth.follow(&books)?;
         let objects = self.truth.objects.iter().filter(|(id, _)| !self.excused.contains(id));
         for (_, real) in objects {
-            let current = real.alive.then_some(real.object.born);
+            let current = real.alive.then_some(real.object.wrapped_at());
             for position in real.wrapped_at.iter().filter(|at| Some(**at) != current) {
                 let record = books.records().iter().find(|record| record.position == *position);
                 if record.is_some_and(|record| record.wrapped.is_some()) {
@@ -127,6 +128,13 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// Knows what keys of the ring there are.
+    pub fn learn(&mut self, run: &Run) {
+        for hsm in &run.world.hsms {
+            self.truth.learn(&hsm.lock());
+        }
     }
 
     fn effects(run: &Run, line: Line) -> Result<Effects, String> {
@@ -144,6 +152,12 @@ impl Oracle {
                 Some(Event::Destroyed(id)) => effects.destroyed.push(id),
                 Some(Event::Joined(joined)) => effects.joined.push(joined.member.name.clone()),
                 Some(Event::Left(name)) => effects.left.push(name),
+                Some(
+                    Event::Rotating(_)
+                    | Event::Rewrapped { .. }
+                    | Event::Given { .. }
+                    | Event::Rotated(_),
+                ) if line.action == Action::Rotate => {}
                 // No script backs up.
                 Some(_) | None => {
                     return Err("a strange record".into());
@@ -534,7 +548,7 @@ impl Judge<'_> {
     fn refused(&self, error: &Error) -> Judgement {
         let action = self.report.line.action;
         let rv = error.rv.0;
-        if action.commanded().is_some() {
+        if action.is_command() {
             return self.command_refused(error);
         }
         let gone = matches!(rv, CKR_OBJECT_HANDLE_INVALID | CKR_KEY_HANDLE_INVALID);

@@ -34,13 +34,15 @@ pub enum Bug {
     AcknowledgesEarly,
     /// The head records that members hold are not looked at.
     OverlooksHeads,
+    /// The old bytes of a key that a rotation wraps anew go before the new ones are proven.
+    ErasesFirst,
     /// What is claimed was chosen before the transaction in which it is claimed.
     ClaimsUnseen,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RetriesWrongPin,
         Self::MakesAgain,
         Self::ForgetsTombstones,
@@ -54,6 +56,7 @@ impl Bug {
         Self::StaysStale,
         Self::AcknowledgesEarly,
         Self::OverlooksHeads,
+        Self::ErasesFirst,
         Self::ClaimsUnseen,
     ];
 
@@ -70,6 +73,7 @@ impl Bug {
             Self::IgnoresLease | Self::StaysStale => ("make while another makes", 1),
             Self::ClaimsUnseen => ("two claim the last of a stock", 1),
             Self::MakesAgain | Self::AcknowledgesEarly => ("make a secret key", 1),
+            Self::ErasesFirst => ("rotate", 1),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::trouble::member_name;
 use crate::truth::{Truth, handle_of};
 use crate::world::{Crash, World};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tandem_engine::error::{Error, Result};
@@ -31,8 +32,8 @@ pub struct Run {
     pub oracle: Mutex<Oracle>,
     /// What operators have begun and left.
     pub operators: Mutex<Operators>,
-    /// Shares that operators bring.
-    pub shares: Vec<Secret>,
+    /// Shares that operators were given, by the number of their set: as many of each as open the recovery.
+    pub shares: Mutex<BTreeMap<u16, Vec<Secret>>>,
     script: Vec<Line>,
     done: Mutex<Vec<bool>>,
     /// Lines that only run in the middle of others.
@@ -62,7 +63,7 @@ impl Run {
             processes: (0..processes).map(|_| Mutex::default()).collect(),
             oracle: Mutex::new(Oracle::new(snapshot.truth.clone())),
             operators: Mutex::default(),
-            shares: snapshot.shares.clone(),
+            shares: Mutex::new(BTreeMap::from([(snapshot.truth.set, snapshot.shares.clone())])),
             script: Vec::new(),
             done: Mutex::default(),
             asides: false,
@@ -147,7 +148,7 @@ impl Run {
         }
         let Some(process) = self.processes.get(line.process) else { return };
         process.lock().busy = true;
-        if line.action.commanded().is_some() {
+        if line.action.is_command() {
             self.command(line);
         } else if let Some(running) = self.ensure_running(line) {
             self.world.begin_line(running.life, line.number);
@@ -271,6 +272,7 @@ impl Run {
 
     pub(crate) fn asked(&self, line: Line) -> Asked {
         let mut oracle = self.oracle.lock();
+        oracle.learn(self);
         let books = self.world.books.lock();
         if let Err(what) = oracle.truth.follow(&books) {
             self.violate(&line.to_string(), &what);
@@ -286,7 +288,10 @@ impl Run {
                 && (!self.options.keeps_keys(number)
                     || object.as_ref().is_none_or(|real| {
                         let (position, exceptions) = books.follower(&name);
-                        position >= real.object.born && !exceptions.contains(&real.object.id)
+                        position >= real.object.born
+                            && !exceptions.contains(&real.object.id)
+                            && (!real.object.is_on_demand()
+                                || oracle.truth.opens(&name, &real.object))
                     }))
         };
         let proven: Vec<_> = (0..self.options.members).map(proven).collect();

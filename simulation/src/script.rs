@@ -87,10 +87,17 @@ pub enum Action {
     Remove(usize),
     /// An operator's `tandem member remove --wipe`.
     Wipe(usize),
+    /// An operator's `tandem kek rotate`, with the shares in force.
+    Rotate,
 }
 
 impl Action {
-    /// The member that an operator's command is about; `None` for what is no command.
+    /// True for an operator's command.
+    pub const fn is_command(self) -> bool {
+        self.commanded().is_some() || matches!(self, Self::Rotate)
+    }
+
+    /// The member that an operator's command is about; `None` for what is no command, or about none.
     pub const fn commanded(self) -> Option<usize> {
         match self {
             Self::Add(n) | Self::Replace(n) | Self::Remove(n) | Self::Wipe(n) => Some(n),

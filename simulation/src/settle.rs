@@ -52,6 +52,7 @@ impl Run {
         self.stop_all();
         self.oracle.lock().follow(self)?;
         self.members_hold_the_truth()?;
+        self.nothing_is_under_old_keks()?;
         self.wiped_is_empty()?;
         self.verdict()?;
         Ok(settled)

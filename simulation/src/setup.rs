@@ -26,7 +26,7 @@ use tandem_values::{
 pub const PIN: &[u8] = b"123456";
 
 /// So many shares open the recovery.
-const THRESHOLD: u8 = 2;
+pub const THRESHOLD: u8 = 2;
 
 /// The types of keys that may be in stock.
 pub const STOCKED: [&str; 2] = ["ec:p256", "generic:32"];

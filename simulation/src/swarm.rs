@@ -188,7 +188,7 @@ fn keep_stock(chance: &mut Chance, script: &mut Vec<Line>, processes: usize) {
 
 fn around(chance: &mut Chance, members: usize) -> Action {
     let member = chance.index(members);
-    match chance.below(12) {
+    match chance.below(13) {
         0 | 1 => Action::Unplug(member),
         2 | 3 => Action::PlugIn(member),
         4 => Action::Reboot(member),
@@ -198,7 +198,8 @@ fn around(chance: &mut Chance, members: usize) -> Action {
         8 => Action::Replace(member),
         9 => Action::Remove(member),
         10 => Action::Wipe(member),
-        11 if chance.per_mille(500) => Action::Swap(member),
+        11 => Action::Rotate,
+        12 if chance.per_mille(500) => Action::Swap(member),
         _ if chance.per_mille(200) => Action::ChangePin(member),
         _ => Action::MakeRoom(member),
     }

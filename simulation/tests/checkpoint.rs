@@ -8,8 +8,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tandem_engine::report::Quiet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tandem_engine::object::Hold;
+use tandem_engine::report::{Progress, Quiet};
 use tandem_engine::session::Session;
+use tandem_engine::settings::RecoverySettings;
 use tandem_engine::step::{Room, Step, Verb};
 use tandem_engine::token::Token;
 use tandem_simulation::chance::Chance;
@@ -21,6 +24,10 @@ use tandem_values::{Handle, Mechanism, Secret, Template, ck::*};
 const CHANGES: u64 = 500;
 /// How many secret keys there are.
 const KEYS: u8 = 40;
+/// How many there are where KEKs are rotated: more than are put into the log at once.
+const ROTATED: u8 = 150;
+/// How many records a rotation has come by when somebody else looks.
+const STEPS: usize = 40;
 
 fn begin(world: &Arc<World>, checkpoint_after: usize) -> (Arc<Token>, Arc<Session>) {
     begin_with(world, &Options { checkpoint_after, ..Options::default() })
@@ -251,4 +258,75 @@ fn a_checkpoint_of_another_log_is_not_used() {
     let (token, session) = begin(&world, usize::MAX);
     assert_eq!(find(&session, &Template::new()), [key]);
     token.stop();
+}
+
+/// Another process that logs in while KEKs are rotated, works with every key, and leaves a checkpoint.
+struct Onlooker {
+    world: Arc<World>,
+    steps: AtomicUsize,
+    left: std::sync::Mutex<Vec<Arc<Vec<u8>>>>,
+}
+
+impl Onlooker {
+    /// Every key is opened from the log, and is the one that it was.
+    fn works(&self) {
+        let options = Options { checkpoint_after: 1, hold: Hold::OnDemand, ..Options::default() };
+        let token = setup::token(&self.world, &options, self.world.be_born());
+        token.start();
+        let session = token.login(&Secret::new(PIN)).expect("a login");
+        for number in 0..ROTATED {
+            let found = find(&session, &named(number));
+            assert_eq!(found.len(), 1, "key {number}");
+            sign(&session, found[0]);
+        }
+        session.logout().expect("C_Logout");
+        token.stop();
+        self.left.lock().expect("a lock").extend(self.world.books.lock().checkpoint_mut().clone());
+    }
+}
+
+impl Progress for Onlooker {
+    fn stage(&self, _: &str, _: u64) {}
+
+    fn step(&self) {
+        if self.steps.fetch_add(1, Ordering::Relaxed).is_multiple_of(STEPS) {
+            self.works();
+        }
+    }
+}
+
+/// What a checkpoint tells of a key is where its wrapped bytes were when it was written, and the log tells what became of them since.
+#[test]
+fn from_a_checkpoint_of_any_point_of_a_rotation_every_key_is_opened() {
+    let (snapshot, _) = setup::pair(2).expect("a pairing");
+    let world = snapshot.world(5, None);
+    let options = Options { hold: Hold::OnDemand, ..Options::default() };
+    let token = setup::token(&world, &options, world.be_born());
+    token.start();
+    let session = token.login(&Secret::new(PIN)).expect("a login");
+    (0..ROTATED).for_each(|number| _ = make(&session, number));
+    let (steps, left) = (AtomicUsize::new(0), std::sync::Mutex::default());
+    let onlooker = Onlooker { world: Arc::clone(&world), steps, left };
+    onlooker.works();
+    let settings = RecoverySettings { shares: 3, threshold: 2 };
+    let rotated = token.rotate_keks(&snapshot.shares, &settings, &onlooker, &mut |_| Ok(()));
+    let rotated = rotated.expect("a rotation");
+    assert!(rotated.finished && rotated.rewrapped == u64::from(ROTATED), "{rotated:?}");
+    token.stop();
+    onlooker.works();
+    let written = std::mem::take(&mut *onlooker.left.lock().expect("a lock"));
+    let mut others = written.clone();
+    others.dedup();
+    assert!(
+        others.len() > 3,
+        "they were written before, in the middle and after: {}",
+        others.len()
+    );
+    for checkpoint in written {
+        *world.books.lock().checkpoint_mut() = Some(checkpoint);
+        onlooker.works();
+    }
+    // And as the log itself tells.
+    *world.books.lock().checkpoint_mut() = None;
+    onlooker.works();
 }

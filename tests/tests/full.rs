@@ -141,3 +141,45 @@ fn a_full_disk_refuses_what_is_new_and_signing_goes_on() {
         }
     });
 }
+
+/// Enough that not all of them can be wrapped anew in what room a full disk has left.
+const MANY: &str = "30";
+
+#[test]
+fn keks_stay_as_they_are_on_a_full_disk_and_are_rotated_when_there_is_room() {
+    alone(&Wanted::mixed(), |demo| {
+        if !move_state(demo) {
+            skip("mounts are for root only");
+            return;
+        }
+        let at = |name: &str| demo.dir().join(name).display().to_string();
+        demo.report(&["keys", "generate", "--count", MANY, "--type", "ec:p256", "--label", "key"]);
+        // The virtual token's serial number is drawn when it is first asked for, and noted.
+        demo.report(&["status"]);
+        let filler = demo.dir().join("state/filler");
+        fill(&filler);
+        let rotate = ["kek", "rotate", "--shares", &at("shares"), "--shares-dir", &at("new")];
+        let output = demo.tandem(&rotate);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("full"), "{said}");
+        // Shares are there if, and only if, the log tells of what they open.
+        let status = demo.report(&["status"]);
+        let begun = !status["tokens"][0]["rotation"].is_null();
+        let files = fs::read_dir(at("new")).map_or(0, Iterator::count);
+        assert_eq!(files, if begun { 5 } else { 0 }, "{status:#}");
+        let (application_, session) = application();
+        let key = session.find_objects(&[
+            Attribute::Class(cryptoki::object::ObjectClass::PRIVATE_KEY),
+            Attribute::Label(format!("key-{MANY}").into_bytes()),
+        ]);
+        let key = tandem_tests::keys::Made { key: key.expect("a search")[0], public: None };
+        Kind::P256.work(&session, key).expect("signing goes on");
+        drop((session, application_));
+
+        fs::remove_file(&filler).expect("the filler");
+        let rotated = demo.report(&rotate);
+        assert_eq!(rotated["finished"], true, "{rotated:#}");
+        assert_eq!(demo.report(&["verify"])["verified"], true);
+    });
+}

@@ -320,48 +320,62 @@ fn another_key_of_the_same_name_is_not_taken_for_it() {
 
 #[test]
 fn everything_comes_back_from_a_bundle() {
-    alone(&kryoptic(), |demo| {
-        let (first, session) = application();
-        let signers = signers();
-        let mut published = Vec::new();
-        for signer in &signers {
-            let made = make_signer(&session, signer);
-            published.push(value(&session, made.public, AttributeType::Value));
-        }
-        let kem = make_kem(&session, "kem", MlKemParameterSetType::ML_KEM_768);
-        let (sent, secret) = send(&session, kem.public);
-        drop(session);
-        first.finalize();
-        let bundle = demo.dir().join("one.bundle").display().to_string();
-        let shares = demo.dir().join("shares").display().to_string();
-        demo.report(&["backup", "run", "--commit", "--out", &bundle]);
-        for gone in ["members", "state"] {
-            fs::remove_dir_all(demo.dir().join(gone)).expect("a folder");
-        }
+    alone(&kryoptic(), |demo| comes_back(demo, "shares"));
+}
 
-        let new = Demo::unpaired(&kryoptic(), &demo.dir().join("new"));
-        new.report(&["restore", &bundle, "--shares", &shares]);
-        assert_eq!(new.report(&["verify"])["verified"], true);
-        // SAFETY: no other thread of this program reads the environment now.
-        unsafe { std::env::set_var("TANDEM_CONFIG", new.config()) };
-        let (_second, session) = application();
-        for (signer, published) in signers.iter().zip(published) {
-            let template = [
-                Attribute::Class(ObjectClass::PUBLIC_KEY),
-                Attribute::KeyType(signer.key_type),
-                Attribute::Token(false),
-                Attribute::Verify(true),
-                Attribute::ParameterSet(signer.set),
-                Attribute::Value(published),
-            ];
-            let known = session.create_object(&template).expect("the key that everybody knows");
-            let private = find(&session, signer.name).private;
-            let judge = Pair { public: known, private };
-            signs(signer, (&session, judge), (&session, judge));
-        }
-        let kem = find(&session, "kem");
-        assert_eq!(receive(&session, kem.private, &sent), secret, "what was sent before the fire");
-    });
+#[test]
+fn everything_comes_back_as_a_rotation_has_wrapped_it() {
+    alone(&kryoptic(), |demo| comes_back(demo, "new-shares"));
+}
+
+/// From a bundle that these shares open: those of the pairing, or those of a rotation since.
+fn comes_back(demo: &Demo, opens: &str) {
+    let (first, session) = application();
+    let signers = signers();
+    let mut published = Vec::new();
+    for signer in &signers {
+        let made = make_signer(&session, signer);
+        published.push(value(&session, made.public, AttributeType::Value));
+    }
+    let kem = make_kem(&session, "kem", MlKemParameterSetType::ML_KEM_768);
+    let (sent, secret) = send(&session, kem.public);
+    drop(session);
+    first.finalize();
+    let bundle = demo.dir().join("one.bundle").display().to_string();
+    let shares = demo.dir().join(opens).display().to_string();
+    if opens != "shares" {
+        let old = demo.dir().join("shares").display().to_string();
+        let rotated = demo.report(&["kek", "rotate", "--shares", &old, "--shares-dir", &shares]);
+        let all = signers.len() + 1;
+        assert_eq!((&rotated["finished"], &rotated["rewrapped"]), (&true.into(), &all.into()));
+    }
+    demo.report(&["backup", "run", "--commit", "--out", &bundle]);
+    for gone in ["members", "state"] {
+        fs::remove_dir_all(demo.dir().join(gone)).expect("a folder");
+    }
+
+    let new = Demo::unpaired(&kryoptic(), &demo.dir().join("new"));
+    new.report(&["restore", &bundle, "--shares", &shares]);
+    assert_eq!(new.report(&["verify"])["verified"], true);
+    // SAFETY: no other thread of this program reads the environment now.
+    unsafe { std::env::set_var("TANDEM_CONFIG", new.config()) };
+    let (_second, session) = application();
+    for (signer, published) in signers.iter().zip(published) {
+        let template = [
+            Attribute::Class(ObjectClass::PUBLIC_KEY),
+            Attribute::KeyType(signer.key_type),
+            Attribute::Token(false),
+            Attribute::Verify(true),
+            Attribute::ParameterSet(signer.set),
+            Attribute::Value(published),
+        ];
+        let known = session.create_object(&template).expect("the key that everybody knows");
+        let private = find(&session, signer.name).private;
+        let judge = Pair { public: known, private };
+        signs(signer, (&session, judge), (&session, judge));
+    }
+    let kem = find(&session, "kem");
+    assert_eq!(receive(&session, kem.private, &sent), secret, "what was sent before the fire");
 }
 
 #[test]

@@ -202,6 +202,10 @@ impl Member for Deadlined {
         self.member.life()
     }
 
+    fn has(&self, session: SessionId) -> bool {
+        !self.left.lock().contains(&session) && self.member.has(session)
+    }
+
     fn restart(&self) -> Answer {
         self.run(Call::Start, VendorMember::restart, nothing)
     }

@@ -34,11 +34,6 @@ impl VendorMember {
         Self { keeper: Keeper::new(config) }
     }
 
-    /// True while a session is open as far as is known.
-    pub(crate) fn has(&self, session: SessionId) -> bool {
-        self.keeper.sessions().is_ok_and(|sessions| sessions.get(session).is_some())
-    }
-
     /// How it is configured.
     pub const fn config(&self) -> &MemberConfig {
         self.keeper.config()
@@ -130,6 +125,10 @@ impl VendorMember {
 }
 
 impl Member for VendorMember {
+    fn has(&self, session: SessionId) -> bool {
+        self.keeper.sessions().is_ok_and(|sessions| sessions.get(session).is_some())
+    }
+
     fn name(&self) -> &str {
         &self.keeper.config().name
     }

@@ -1,5 +1,5 @@
-//! Asking people for a recovery's shares: from the files that they name, or one after the other on the terminal, where nothing
-//! of them stays.
+//! Asking people: whether they mean it, and for a recovery's shares, from the files that they name, or one after the other on the
+//! terminal, where nothing of them stays.
 
 use crate::error::{Error, Result};
 use crate::page::Page;
@@ -12,6 +12,18 @@ use zeroize::Zeroizing;
 
 /// The longest share that can be typed, in bytes.
 const TYPED_MAX: usize = 4_096;
+
+/// Asks for a yes to what can't be undone. An error if there is none; `alone` says what to do where nobody can be asked.
+pub(crate) fn says_yes(screen: &mut Screen, question: &str, alone: &'static str) -> Result {
+    if !screen.interactive() {
+        return Err(Error::usage(alone));
+    }
+    screen.line(question)?;
+    screen.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(Error::failed("nothing was changed")) }
+}
 
 /// Shares that open a ring, as far as can be told without an HSM. None if none were named and nobody can be asked, or has
 /// none.

@@ -64,6 +64,9 @@ fn look_live(context: &mut Context<'_>, config: &Config, findings: &mut Findings
         );
         members::look(&subject, live, &status, findings);
         ring::look(&subject, &status, findings);
+        if session.is_some() {
+            ring::look_for_older(&subject, live, &status, findings);
+        }
         heads::look(&subject, live, &status, session.is_some(), findings);
         keys::look(&subject, live, &status, findings);
         if let Some(session) = session {

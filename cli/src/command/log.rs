@@ -1,9 +1,10 @@
 //! `tandem log`: the log itself.
 
+use super::asking;
 use super::backup::label;
 use super::backup::place::{Bundles, From};
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::report::{AnchorLine, GoneLine, HeadLine, LogReport};
 use crate::screen::Screen;
 use std::path::PathBuf;
@@ -94,20 +95,13 @@ fn check(
 
 /// Asks whether the log is to be accepted. An error if it isn't.
 fn agrees(screen: &mut Screen, doubt: &Doubt) -> Result {
-    if !screen.interactive() {
-        return Err(Error::usage(
-            "--accept asks before it does anything; where nobody can be asked it needs --yes",
-        ));
-    }
-    screen.line(format!(
+    let question = format!(
         "{doubt}.\nIf you accept the log as it is, what it lacks is forgotten for good: keys that were made since then are \
          Tandem's no more, and keys that were destroyed since then are in it again. A bundle brings it back: `tandem restore`.\n\
          Type yes to accept it:"
-    ))?;
-    screen.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if answer.trim() == "yes" { Ok(()) } else { Err(Error::failed("nothing was changed")) }
+    );
+    let alone = "--accept asks before it does anything; where nobody can be asked it needs --yes";
+    asking::says_yes(screen, &question, alone)
 }
 
 fn anchors(token: &Token, bundles: &Bundles) -> Vec<AnchorLine> {

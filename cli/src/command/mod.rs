@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 mod handing;
+pub(crate) mod kek;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod member;
@@ -39,6 +40,7 @@ pub(crate) fn run(args: Args, screen: &mut Screen) -> Result<bool> {
         Command::Restore(args) => restore::run(&mut context, &args),
         Command::Log(args) => log::run(&mut context, &args),
         Command::Runway(args) => runway::run(&mut context, &args),
+        Command::Kek(args) => kek::run(&mut context, &args),
         Command::Stock(args) => stock::run(&mut context, &args),
         Command::Doctor(args) => doctor::run(&mut context, &args),
         Command::Bench(args) => bench::run(&mut context, &args),

@@ -94,9 +94,12 @@ fn pick(context: &mut Context<'_>, args: &Args, chosen: Option<&[Choice]>) -> Re
     let session = context.login(live)?;
     let bar = Bar::new(context.screen.json());
     let picked = bundles(live, args).and_then(|bundles| {
+        let (header, _) = bundles.last()?;
+        let recovery = header.ring.recovery.as_ref();
+        let shares = shares::gather(&args.shares, recovery).map_err(Error::Failed)?;
         let sources = bundles.sources();
         let sources: Vec<&dyn Source> = sources.iter().map(|source| &**source).collect();
-        Ok(live.token.pick(&sources, chosen, &bar)?)
+        Ok(live.token.pick(&sources, chosen, &shares, &bar)?)
     });
     bar.clear();
     let picked = picked?;

@@ -109,6 +109,8 @@ pub(crate) struct BundleReport {
     pub(crate) proven: u64,
     /// Those that none did.
     pub(crate) failed: Vec<LeftOutLine>,
+    /// Keys under KEKs that were rotated out since: no HSM holds these, and only shares open them.
+    pub(crate) rotated_out: u64,
     /// Its length in bytes.
     pub(crate) bytes: u64,
     /// Its SHA-256.
@@ -224,7 +226,7 @@ impl BundleReport {
             file,
             member: None,
             backup: header.id.to_string(),
-            verified: verified.failed.is_empty(),
+            verified: verified.failed.is_empty() && verified.sealed == 0,
             label: header.label.clone(),
             serial: header.serial.clone(),
             made_at: time(header.at_ms),
@@ -234,6 +236,7 @@ impl BundleReport {
             records: verified.records,
             proven: verified.proven,
             failed: LeftOutLine::all(&verified.failed, label),
+            rotated_out: verified.sealed,
             bytes: verified.written.bytes,
             sha256: hex(&verified.written.digest),
         }

@@ -3,7 +3,7 @@
 use super::{AwayLine, BackupLine, RingLine, hex, time};
 use serde::Serialize;
 use std::path::PathBuf;
-use tandem_engine::recovery::{Carried, Combined, Dealt, Known, Splitting, Told};
+use tandem_engine::recovery::{Carried, Combined, Dealt, Known, Reign, Splitting, Told};
 use tandem_engine::token::show_uuid;
 
 /// `tandem recovery show`
@@ -17,6 +17,8 @@ pub(crate) struct RecoveryReport {
     pub(crate) recovery: Option<SplitLine>,
     /// Shares of earlier splits, which open the ring until they are destroyed, oldest first.
     pub(crate) earlier: Vec<SplitLine>,
+    /// Shares of recoveries before it, which open backups under KEKs that were rotated out, oldest first.
+    pub(crate) replaced: Vec<ReplacedLine>,
     /// Committed backups that new HSMs open by this recovery only; null if they can't be told.
     pub(crate) backups: Option<Vec<BackupLine>>,
     /// Why the backups can't be told; otherwise empty.
@@ -34,6 +36,27 @@ pub(crate) struct SplitLine {
     pub(crate) threshold: u8,
     /// When.
     pub(crate) made_at: String,
+}
+
+/// A recovery that a rotation of the KEKs has replaced.
+#[derive(Serialize)]
+pub(crate) struct ReplacedLine {
+    /// The KEKs that it opens.
+    pub(crate) kek: String,
+    /// The numbers of the sets of its shares.
+    pub(crate) sets: Vec<u16>,
+    /// True if backups under these KEKs count no more.
+    pub(crate) retired: bool,
+}
+
+impl ReplacedLine {
+    fn of(reign: &Reign) -> Self {
+        Self {
+            kek: reign.generation.to_string(),
+            sets: reign.splits.iter().map(|splitting| splitting.split.set).collect(),
+            retired: reign.retired.is_some(),
+        }
+    }
 }
 
 /// `tandem recovery split`
@@ -106,7 +129,9 @@ impl RecoveryReport {
             Ok(backups) => (Some(backups), String::new()),
             Err(reason) => (None, reason),
         };
-        Self { token, ring: RingLine::of(&known.ring), recovery, earlier, backups, reason }
+        let replaced = known.before.iter().map(ReplacedLine::of).collect();
+        let ring = RingLine::of(&known.ring);
+        Self { token, ring, recovery, earlier, replaced, backups, reason }
     }
 }
 

@@ -101,6 +101,13 @@ impl Show for BundleReport {
             self.sha256
         ))?;
         left_out(screen, &self.failed, "was not opened by any HSM")?;
+        if self.rotated_out > 0 {
+            let keys = usize::try_from(self.rotated_out).unwrap_or(usize::MAX);
+            screen.line(format!(
+                "{} under KEKs that were rotated out since, which no HSM holds: `tandem backup drill --from FILE --shares DIR` proves them",
+                count(keys, "key is", "keys are")
+            ))?;
+        }
         let proven = usize::try_from(self.proven).unwrap_or(usize::MAX);
         screen
             .line(format!("{} opened by an HSM and proven", count(proven, "key was", "keys were")))

@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod doctor;
+mod kek;
 mod keys;
 mod log;
 mod members;

@@ -22,6 +22,19 @@ impl Show for RecoveryReport {
         }
         rows.add_row(recovery.row(judged("are in force", Judgement::Good)));
         screen.line(rows.to_string())?;
+        for before in self.replaced.iter().filter(|before| !before.sets.is_empty()) {
+            let sets: Vec<_> = before.sets.iter().map(u16::to_string).collect();
+            let what = if before.retired {
+                "are of no use any more: destroy them"
+            } else {
+                "are kept for backups under them, until these are retired"
+            };
+            screen.line(format!(
+                "shares of set {}, which open {}, {what}",
+                sets.join(", "),
+                before.kek
+            ))?;
+        }
         self.show_backups(screen)
     }
 }

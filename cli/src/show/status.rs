@@ -2,7 +2,7 @@
 
 use super::{Judgement, Show, coloured, count, judged, table};
 use crate::error::Result;
-use crate::report::{ApartLine, BeyondLine, MemberState, StatusReport, TokenStatus};
+use crate::report::{ApartLine, BeyondLine, MemberState, RotationLine, StatusReport, TokenStatus};
 use crate::screen::Screen;
 use comfy_table::Cell;
 
@@ -23,6 +23,9 @@ impl Show for TokenStatus {
         if let Some(doubt) = &self.doubt {
             let bad = coloured(screen, "its log is in doubt", Judgement::Bad);
             screen.line(format!("{bad}: {doubt}; `tandem log check` says more"))?;
+        }
+        if let Some(rotation) = &self.rotation {
+            screen.line(format!("{}: {}", rotation.found(), RotationLine::REMEDY))?;
         }
         let header = ["member", "condition", "follows", "proven", "exceptions", "module", "token"];
         let mut rows = table(screen, &header);

@@ -235,8 +235,8 @@ fn every_name_in_a_report_is_documented() {
     let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("JSON.md");
     let page = std::fs::read_to_string(page).unwrap();
     let demo = Demo::new();
-    let [bundle, old, new] =
-        ["one.bundle", "shares", "new"].map(|name| demo.path(name).display().to_string());
+    let [bundle, old, new, newer] =
+        ["one.bundle", "shares", "new", "newer"].map(|name| demo.path(name).display().to_string());
     let mut found = std::collections::BTreeSet::new();
     names(&demo.again(&[]).ends(0).json(), &mut found);
     for arguments in [
@@ -252,6 +252,10 @@ fn every_name_in_a_report_is_documented() {
         &["recovery", "split", "--shares-from", &old, "--shares-dir", &new],
         &["recovery", "show"],
         &["recovery", "combine"],
+        &["kek", "rotate", "--shares", &new, "--shares-dir", &newer],
+        &["kek", "list"],
+        &["recovery", "show"],
+        &["kek", "retire", "kek-1", "--yes"],
     ] {
         names(&demo.json(arguments), &mut found);
     }

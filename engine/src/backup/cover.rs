@@ -2,11 +2,10 @@
 
 use super::ledger::{Backup, Ledger, Moment, State};
 use super::words::{BackupId, Made};
-use crate::event::Hash;
 use crate::log::Position;
 use crate::object::{Object, ObjectId};
 use crate::ring::Ring;
-use sha2::{Digest, Sha256};
+use minicbor::bytes::ByteVec;
 use std::collections::BTreeSet;
 use tandem_values::ck::*;
 
@@ -67,7 +66,7 @@ impl Cover {
         // A key is its wrapped bytes, whatever it is called since; anything else is all that it shows.
         let at = match object.class() {
             CKO_PRIVATE_KEY | CKO_SECRET_KEY | CKO_PUBLIC_KEY => object.born,
-            _ => changed,
+            _ => object.changed_at(changed),
         };
         self.holding(object.id, at)
     }
@@ -82,14 +81,9 @@ impl Cover {
     }
 }
 
-/// SHA-256 of the recovery key's modulus.
-pub(crate) fn recovery_of(ring: &Ring) -> Option<Hash> {
-    ring.recovery.as_ref().map(|recovery| Sha256::digest(&recovery.modulus).into())
-}
-
 /// True for a committed backup with an artefact that new HSMs open by the recovery of this ring only.
 pub(crate) fn needs_recovery(backup: &Backup, ring: &Ring) -> bool {
-    let recovery = recovery_of(ring);
+    let recovery = ring.recovery_mark();
     backup.state() == State::Committed
         && backup
             .counting()
@@ -120,18 +114,21 @@ pub(super) fn stands(
 
 /// Why what is wrapped in an artefact could not be opened on new HSMs.
 fn opens(ring: &Ring, made: &Made) -> Result<(), String> {
-    let is_known = |kek: &[u8]| ring.keys.iter().any(|entry| entry.check.as_slice() == kek);
-    if !made.keks.iter().all(|kek| is_known(kek)) {
+    let newest = ring.checks(ring.newest());
+    let is_known = |kek: &ByteVec| {
+        newest.contains(kek) || ring.replaced.iter().any(|before| before.checks.contains(kek))
+    };
+    if !made.keks.iter().all(is_known) {
         return Err("it needs a key of the ring that has been retired".into());
     }
-    match (&made.recovery, recovery_of(ring)) {
-        (None, _) => Err("the ring had no recovery: nothing could bring it to new HSMs".into()),
-        (Some(_), None) => Err("the ring has no recovery any more".into()),
-        (Some(then), Some(now)) if *then != now => {
-            Err("it opens with the shares of a recovery that was replaced".into())
-        }
-        _ => Ok(()),
+    let Some(then) = made.recovery else {
+        return Err("the ring had no recovery: nothing could bring it to new HSMs".into());
+    };
+    let before = ring.replaced.iter().filter_map(|before| before.recovery);
+    if ring.recovery_mark().into_iter().chain(before).any(|known| known == then) {
+        return Ok(());
     }
+    Err("it opens with the shares of a recovery that was replaced".into())
 }
 
 /// Why what an artefact builds on does not count, or does not reach to where it begins. A base is older than what is built on

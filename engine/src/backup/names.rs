@@ -8,7 +8,7 @@ use super::source::Source;
 use super::source::Sources;
 use crate::error::Result;
 use crate::event::{Event, Record};
-use crate::journal::Entry;
+use crate::journal::{ALWAYS, Entry};
 use crate::log::Position;
 use crate::object::{Object, ObjectId};
 use crate::seal::Seal;
@@ -181,7 +181,7 @@ impl Token {
             }
         }
         if !entries.is_empty() {
-            self.journal.append(seal, self.site()?, &entries, &[])?;
+            self.journal.append(seal, self.site()?, (&entries, &[]), ALWAYS)?;
         }
         Ok(renamed)
     }

@@ -3,7 +3,7 @@
 
 use super::bundle::{Header, Part, Writer, Written};
 use super::choice::Choice;
-use super::cover::{recovery_of, stands};
+use super::cover::stands;
 use super::ledger::{Backup, Ledger, State};
 use super::words::{Artefact, BackupId, Made, Medium};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::journal::damaged;
 use crate::log::{Lease, Position};
 use crate::object::{Kek, Object, ObjectId};
 use crate::report::Progress;
-use crate::ring::{Ring, RingKey};
+use crate::ring::Ring;
 use crate::shelf::Entry;
 use crate::token::{Token, note};
 use std::collections::BTreeSet;
@@ -293,9 +293,8 @@ impl Token {
             )));
         }
         let ring = self.known_ring()?.ok_or_else(|| Error::from(CKR_USER_NOT_LOGGED_IN))?;
-        let wraps =
-            |key| matches!(key, RingKey::Private | RingKey::Secret | RingKey::Open | RingKey::Data);
-        let keks = ring.keys.iter().filter(|entry| wraps(entry.key));
+        // While a rotation is under way there are bytes under both.
+        let keks = ring.held().flat_map(|generation| ring.checks(generation)).collect();
         self.append(Event::BackupMade(Box::new(Made {
             id: backup.id,
             artefact,
@@ -303,8 +302,8 @@ impl Token {
             base: plan.base,
             selection: plan.selection.map(|ids| ids.into_iter().collect()),
             left_out: plan.left_out,
-            keks: keks.map(|entry| entry.check.clone().into()).collect(),
-            recovery: recovery_of(&ring),
+            keks,
+            recovery: ring.recovery_mark(),
             verified,
         })))?;
         Ok(())

@@ -6,12 +6,15 @@ use super::source::{Source, Sources};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::event::{Event, Record};
+use crate::fault::{Call, Fault};
 use crate::journal::Entry;
-use crate::object::{Kek, Object, ObjectId};
+use crate::object::{Kek, Object, ObjectId, Wrapped};
+use crate::pair::{self, Bench};
 use crate::report::Progress;
+use crate::ring::{Generation, Ring, RingKey};
 use crate::token::Token;
 use std::collections::{BTreeMap, BTreeSet};
-use tandem_values::{Template, ck::*};
+use tandem_values::{Secret, Template, ck::*};
 
 /// What bringing objects back came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,32 @@ struct Kept {
     wrapped: Option<Vec<u8>>,
 }
 
+/// What opens a bundle under keys that no member holds any more.
+struct Opener<'a> {
+    /// The ring, as bundles tell of it.
+    rings: Vec<&'a Ring>,
+    shares: &'a [Secret],
+}
+
+impl Opener<'_> {
+    /// The ring as it tells of these keys, and as the shares open it.
+    fn told(&self, generation: Generation) -> Result<&Ring> {
+        let knows = |ring: &&&Ring| ring.entry(RingKey::Open, generation).is_some();
+        for ring in self.rings.iter().filter(knows) {
+            if !self.shares.is_empty() && pair::opens(ring, self.shares)? {
+                return Ok(ring);
+            }
+        }
+        let recovery = self.rings.last().and_then(|ring| ring.recovery.as_ref());
+        let message = format!(
+            "it is under {generation}, which was rotated out, and only shares that open the backup open it: name those of set {} with \
+             --shares DIR",
+            recovery.map_or(0, |recovery| recovery.set)
+        );
+        Err(Error::new(CKR_ARGUMENTS_BAD, message))
+    }
+}
+
 /// What becomes of an object of the backup.
 enum Fate {
     /// It is there.
@@ -50,11 +79,13 @@ enum Fate {
 
 impl Token {
     /// Brings back objects from bundles: those that are chosen, or, without a choice, all that the token never had. Needs a
-    /// login. Every key is proven before it is taken in, and on every member after.
+    /// login, and shares for what is under keys of the ring that were rotated out. Every key is proven before it is taken in, and on
+    /// every member after.
     pub fn pick(
         &self,
         bundles: &[&dyn Source],
         chosen: Option<&[Choice]>,
+        shares: &[Secret],
         progress: &dyn Progress,
     ) -> Result<Picked> {
         self.shelf.refresh()?;
@@ -66,7 +97,8 @@ impl Token {
         choose(&mut kept, chosen)?;
         self.fetch(&sources, &mut kept)?;
         progress.stage("bringing keys back", u64::try_from(kept.len()).unwrap_or(0));
-        self.take_back(kept, chosen.is_some(), progress)
+        let opener = Opener { rings: sources.rings(), shares };
+        self.take_back(kept, (chosen.is_some(), &opener), progress)
     }
 
     /// Every object of the backup, without its secret part.
@@ -113,7 +145,7 @@ impl Token {
         sources.each(&self.seal()?, &mut |record: Record| {
             let about = record.event().and_then(|event| event.about());
             if let Some(kept) = about.and_then(|id| kept.get_mut(&id))
-                && kept.object.born == record.position
+                && kept.object.wrapped_at() == record.position
             {
                 kept.wrapped = record.wrapped;
             }
@@ -124,23 +156,29 @@ impl Token {
     fn take_back(
         &self,
         kept: BTreeMap<ObjectId, Kept>,
-        by_name: bool,
+        (by_name, opener): (bool, &Opener<'_>),
         progress: &dyn Progress,
     ) -> Result<Picked> {
         let mut picked = Picked::default();
         let anew: BTreeMap<ObjectId, ObjectId> =
             kept.keys().map(|id| (*id, self.new_object_id())).collect();
         let mut entries = Vec::new();
-        for (id, kept) in kept {
+        for (id, mut kept) in kept {
             progress.step();
-            let object = match self.fate(&kept, by_name)? {
+            let fate = self.fate(&kept, by_name)?;
+            let comes = !matches!(fate, Fate::Present | Fate::Dead);
+            if comes && let Err(error) = self.unseal(&mut kept, opener) {
+                picked.left.push((id, error.to_string()));
+                continue;
+            }
+            let object = match fate {
                 Fate::Present => {
                     picked.present.push(id);
                     continue;
                 }
                 Fate::Bare => {
                     match self.entry_of(&kept, kept.object.clone()) {
-                        Ok(entry) => entries.push(put_back(id, kept.object.kek, entry)),
+                        Ok(entry) => entries.push(put_back(id, entry)),
                         Err(error) => picked.left.push((id, error.to_string())),
                     }
                     continue;
@@ -168,6 +206,30 @@ impl Token {
         Ok(picked)
     }
 
+    /// Wraps what is under keys that were rotated out under those in force, by shares that open the bundle.
+    fn unseal(&self, kept: &mut Kept, opener: &Opener<'_>) -> Result {
+        let (Some(bytes), Some(under)) = (&kept.wrapped, kept.object.under()) else {
+            return Ok(());
+        };
+        if !self.is_rotated_out(Some(under.generation)) {
+            return Ok(());
+        }
+        let told = opener.told(under.generation)?;
+        let wrapped = Wrapped { under, bytes: bytes.clone() };
+        let mut nonce = [0; 12];
+        self.entropy.fill(&mut nonce);
+        let (generation, bytes) = self.on_makers_of(&kept.object.template, |lease| {
+            let keks = self.newest_keks_at(&lease.desk(), lease.station())?;
+            let is_it = |generation| generation == under.generation;
+            let bench = Bench::open(&lease.desk(), keks, told, opener.shares, is_it)
+                .map_err(|error| Fault::new(Call::Unwrap, error.rv.0))?;
+            Ok((keks.generation, bench.rewrap(&kept.object, &wrapped, &nonce)?))
+        })?;
+        kept.object.generation = generation;
+        kept.wrapped = Some(bytes);
+        Ok(())
+    }
+
     fn fate(&self, kept: &Kept, by_name: bool) -> Result<Fate> {
         let id = kept.object.id;
         Ok(match (self.shelf.by_id(id)?.is_some(), self.store.row(id)?) {
@@ -189,7 +251,7 @@ impl Token {
 
     /// The event that brings an object back, once its secret part has been proven.
     fn entry_of(&self, kept: &Kept, mut object: Object) -> Result<Entry> {
-        (object.born, object.found_on) = (0, None);
+        (object.born, object.found_on, object.rewrapped) = (0, None, None);
         let has_secret =
             matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) || object.kek.is_some();
         let wrapped = match (&kept.wrapped, has_secret) {
@@ -203,30 +265,37 @@ impl Token {
             (Some(wrapped), true) => {
                 self.prove_record(&kept.object, wrapped)?
                     .map_err(|failure| Error::new(CKR_DATA_INVALID, failure.to_string()))?;
-                Some(self.bound_to(&kept.object, &object, wrapped)?)
+                Some(self.bound_to(&kept.object, &mut object, wrapped)?)
             }
         };
         Ok(Entry { event: Event::Created(Box::new(object)), wrapped })
     }
 
     /// Wrapped bytes for an object's new identity: private values are bound to the old one.
-    fn bound_to(&self, old: &Object, new: &Object, wrapped: &[u8]) -> Result<Vec<u8>> {
-        if old.kek != Some(Kek::Data) || old.id == new.id {
+    fn bound_to(&self, old: &Object, new: &mut Object, wrapped: &[u8]) -> Result<Vec<u8>> {
+        let (Some(under), true) = (old.under(), old.kek == Some(Kek::Data) && old.id != new.id)
+        else {
             return Ok(wrapped.to_vec());
-        }
+        };
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
-        self.on_makers(|lease| {
-            let (desk, ring) = (lease.desk(), lease.ring()?);
-            let value = data::open(&desk, ring.data, old.id, wrapped)?;
-            data::seal(&desk, ring.data, new.id, &nonce, &value)
-        })
+        let (under, sealed) = self.on_makers(|lease| {
+            let (desk, station) = (lease.desk(), lease.station());
+            let value = data::open(&desk, self.kek_at(&desk, station, under)?, old.id, wrapped)?;
+            let (under, key) = self.newest_at(&desk, station, Kek::Data)?;
+            Ok((under, data::seal(&desk, key, new.id, &nonce, &value)?))
+        })?;
+        new.set_under(Some(under));
+        Ok(sealed)
     }
 }
 
 /// The event that puts a wrapped key back into the log.
-fn put_back(id: ObjectId, kek: Option<Kek>, entry: Entry) -> Entry {
-    let event = Event::Changed { id, template: Template::new(), kek, fingerprint: None };
+fn put_back(id: ObjectId, entry: Entry) -> Entry {
+    let Event::Created(object) = entry.event else { return entry };
+    let Object { kek, generation, .. } = *object;
+    let template = Template::new();
+    let event = Event::Changed { id, template, kek, fingerprint: None, generation };
     Entry { event, wrapped: entry.wrapped }
 }
 

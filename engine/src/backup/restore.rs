@@ -70,7 +70,8 @@ impl Token {
                 bringing.progress.stage("reading the backup", 0);
                 sources.each(seal, &mut |_| Ok(()))
             };
-            let lost = Lost { ring: &sources.first()?.ring, bears_out: &bears_out };
+            // The last tells of the recovery that opens what the log will end with.
+            let lost = Lost { ring: &sources.last()?.ring, bears_out: &bears_out };
             let (reached, away) = self.reach_all(pin);
             let lived: Vec<String> = reached
                 .iter()

@@ -4,6 +4,7 @@ use super::bundle::{Bundle, Header, Part, broken};
 use super::chain::Chain;
 use crate::error::Result;
 use crate::event::Record;
+use crate::ring::Ring;
 use crate::seal::Seal;
 use std::io::Read;
 
@@ -50,6 +51,11 @@ impl<'a> Sources<'a> {
     /// The last bundle's header: how far they reach.
     pub(crate) fn last(&self) -> Result<&Header> {
         self.headers.last().ok_or_else(|| broken("there is none"))
+    }
+
+    /// The ring, as each of them tells of it.
+    pub(crate) fn rings(&self) -> Vec<&Ring> {
+        self.headers.iter().map(|header| &*header.ring).collect()
     }
 
     /// True if they hold all records from the log's beginning.

@@ -30,6 +30,8 @@ pub struct Verified {
     pub proven: u64,
     /// Those that it did not, with the reason.
     pub failed: Vec<(ObjectId, String)>,
+    /// How many are under keys of the ring that were rotated out since, which no member holds: only shares open them.
+    pub sealed: u64,
 }
 
 /// How the log stands to something that knew it before, up to a position.
@@ -62,11 +64,16 @@ impl Token {
         let mut from = source.open()?;
         let mut bundle = Bundle::open(&mut *from)?;
         let mut known = BTreeMap::new();
-        let (mut proven, mut failed) = (0_u64, Vec::new());
+        let (mut proven, mut failed, mut sealed) = (0_u64, Vec::new(), 0_u64);
         while let Some(part) = bundle.advance()? {
             let Part::Record(record) = part else { continue };
+            self.know_before(&record, &mut known)?;
             let Some(object) = object_of(&record, &survey.rewrapped, &mut known) else { continue };
             let Some(wrapped) = &record.wrapped else { continue };
+            if self.is_rotated_out(object.under().map(|under| under.generation)) {
+                sealed = sealed.saturating_add(1);
+                continue;
+            }
             match self.prove_record(&object, wrapped)? {
                 Ok(()) => proven = proven.saturating_add(1),
                 Err(failure) => failed.push((object.id, failure.to_string())),
@@ -77,7 +84,19 @@ impl Token {
             return Err(broken("it changed while it was read"));
         }
         let Survey { header, written, records, .. } = survey;
-        Ok(Verified { header, written, records, proven, failed })
+        Ok(Verified { header, written, records, proven, failed, sealed })
+    }
+
+    /// Of an object that a bundle wraps anew and does not make, the token tells what it was.
+    fn know_before(&self, record: &Record, known: &mut BTreeMap<ObjectId, Object>) -> Result {
+        let changed = record.event().filter(|event| record.wrapped.is_some() && !event.is_whole());
+        if let Some(id) = changed.and_then(|event| event.about())
+            && !known.contains_key(&id)
+            && let Some(before) = self.last_known(id, record.position)?
+        {
+            known.insert(id, before);
+        }
+        Ok(())
     }
 
     /// Reads a bundle through, and holds it against its seals.
@@ -94,7 +113,9 @@ impl Token {
                 records = records.saturating_add(1);
                 if record.wrapped.is_some() {
                     wrapped = wrapped.saturating_add(1);
-                    if let Some(Event::Changed { id, .. }) = record.event() {
+                    if let Some(Event::Changed { id, .. } | Event::Rewrapped { id, .. }) =
+                        record.event()
+                    {
                         rewrapped.insert(id);
                     }
                 }
@@ -150,7 +171,7 @@ impl Token {
     }
 
     /// Opens one record's key on a member and proves it.
-    pub(super) fn prove_record(&self, object: &Object, wrapped: &[u8]) -> Result<Proof> {
+    pub(crate) fn prove_record(&self, object: &Object, wrapped: &[u8]) -> Result<Proof> {
         self.on_makers_of(&object.template, |lease| {
             match self.prove_opened(lease, object, wrapped) {
                 Err(Failure::Fault(fault)) if !crate::prove::is_refusal(fault) => Err(fault),
@@ -160,10 +181,12 @@ impl Token {
     }
 
     fn prove_opened(&self, lease: &Lease, object: &Object, wrapped: &[u8]) -> Proof {
-        let (desk, ring) = (lease.desk(), lease.ring()?);
-        match object.kek {
-            Some(Kek::Data) => {
-                let value: Answer<_> = data::open(&desk, ring.data, object.id, wrapped);
+        let desk = lease.desk();
+        let under = object.under();
+        let kek = under.map(|under| self.kek_at(&desk, lease.station(), under)).transpose()?;
+        match (object.kek, kek) {
+            (Some(Kek::Data), Some(key)) => {
+                let value: Answer<_> = data::open(&desk, key, object.id, wrapped);
                 let found = self.seal().ok().map(|seal| {
                     value.map(|value| Some(seal.fingerprint(&value)) == object.fingerprint)
                 });
@@ -173,8 +196,8 @@ impl Token {
                     _ => Err(Failure::Different("its value comes out as another".into())),
                 }
             }
-            Some(kek) => self.prove_wrapped((&desk, &desk), object, ring.kek(kek), wrapped),
-            None => Err(Failure::Different("nothing says what it is wrapped with".into())),
+            (_, Some(kek)) => self.prove_wrapped((&desk, &desk), object, kek, wrapped),
+            (_, None) => Err(Failure::Different("nothing says what it is wrapped with".into())),
         }
     }
 }

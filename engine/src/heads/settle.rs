@@ -3,14 +3,13 @@
 
 use super::report::HeadReport;
 use super::shelved::Shelved;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
-use crate::journal::Entry;
+use crate::journal::{ALWAYS, Entry};
 use crate::recovery::Reached;
 use crate::ring::Ring;
 use crate::seal::Seal;
 use crate::token::{Token, note};
-use tandem_values::ck::CKR_DEVICE_ERROR;
 
 /// What accepting a log came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +68,8 @@ impl Token {
         self.draw_back()?;
         let entry = Entry::from(Event::Accepted(era));
         // The one record that is put into a log in doubt.
-        self.journal.append(&self.seal()?, self.site()?, &[entry], &[])?;
+        let append = (&[entry][..], &[][..]);
+        self.journal.append(&self.seal()?, self.site()?, append, ALWAYS)?;
         self.shelf.refresh()?;
         self.dispel()
     }
@@ -82,12 +82,7 @@ impl Token {
             if self.store.following(name)?.position <= head {
                 continue;
             }
-            let Some(mut writing) = self.store.lease(name, self.settings.lease_wait_ms)? else {
-                return Err(Error::new(
-                    CKR_DEVICE_ERROR,
-                    format!("member {name}: another process is writing to it; run this again"),
-                ));
-            };
+            let mut writing = self.alone_at(name)?;
             writing.advance(head)?;
         }
         Ok(())

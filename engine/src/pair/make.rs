@@ -10,7 +10,7 @@ use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::ports::Entropy;
 use crate::report::Progress;
-use crate::ring::{Ring, RingEntry, RingHandles, RingKey};
+use crate::ring::{Generation, Ring, RingEntry, RingHandles, RingKey};
 use crate::settings::RecoverySettings;
 use crate::shares::Share;
 use tandem_values::Handle;
@@ -44,7 +44,7 @@ pub fn make(desks: &[Desk<'_>], pairing: &Pairing<'_>) -> Result<(Ring, Vec<Shar
     let made = ring(desks, pairing);
     if made.is_err() {
         for desk in desks {
-            find::clear(desk, &pairing.id);
+            find::clear(desk, |desk| find::remove(desk, &pairing.id));
         }
     }
     made
@@ -75,53 +75,103 @@ fn keys(
     chance: &Chance<'_>,
 ) -> Result<(Ring, Vec<Share>, Vec<RingHandles>)> {
     let scratch = Scratch::at(maker);
-    let roads = roads(&scratch, desks, pairing)?;
-    let fresh = generate(&scratch)?;
+    let roads = roads(&scratch, desks, pairing.progress)?;
+    let fresh = generate(&scratch, &RingKey::ALL, Generation::FIRST)?;
     let (recovery, shares, copies) = match pairing.recovery {
         Some(settings) => {
             pairing.progress.stage("making the recovery", 1);
-            let made = recovery::make(maker, &fresh, settings, chance)?;
+            let made = recovery::make(maker, &fresh, (settings, &[]), chance)?;
             pairing.progress.step();
             (Some(made.recovery), made.shares, made.wrapped)
         }
         None => (None, Vec::new(), Vec::new()),
     };
-    let installs = u64::try_from(desks.len().saturating_mul(fresh.len())).unwrap_or(0);
-    pairing.progress.stage("installing the key ring", installs);
-    let mut checks: Vec<(RingKey, Vec<u8>)> = Vec::new();
+    let mut convoy = Convoy::of(&scratch, &pairing.id, &fresh, pairing.progress, desks.len());
     let mut handles = Vec::with_capacity(desks.len());
     for road in &roads {
-        handles.push(find::of_each(|key| {
-            let known = checks.iter().find(|(other, _)| *other == key);
-            let check = known.map(|(_, value)| value.as_slice());
-            let (handle, value) = carry(&scratch, road, key, &fresh, &pairing.id, check)?;
-            if check.is_none() {
-                checks.push((key, value));
-            }
-            pairing.progress.step();
-            Ok(handle)
-        })?);
+        let newest = find::keks(Generation::FIRST, |key| convoy.carry(road, key))?;
+        let log = convoy.carry(road, RingKey::Log)?;
+        handles.push(RingHandles { newest, older: None, log });
     }
-    let copy = |key| copies.iter().find(|(of, _)| *of == key).map(|(_, copy)| copy.clone());
-    let entry = |(key, check)| RingEntry { key, check, recovery: copy(key).unwrap_or_default() };
-    let keys = checks.into_iter().map(entry).collect();
-    let (members, routes) = (Vec::new(), Vec::new());
-    Ok((Ring { id: pairing.id, keys, recovery, members, routes }, shares, handles))
+    let keys = convoy.entries(&copies);
+    let (members, routes, replaced) = (Vec::new(), Vec::new(), Vec::new());
+    let oldest = Generation::FIRST;
+    let ring = Ring { id: pairing.id, keys, recovery, members, routes, oldest, replaced };
+    Ok((ring, shares, handles))
+}
+
+/// A key of the ring that was just made, or opened, as a session object of the maker.
+#[derive(Clone, Copy)]
+pub(super) struct Fresh {
+    pub(super) key: RingKey,
+    pub(super) generation: Generation,
+    pub(super) handle: Handle,
+}
+
+/// New keys on their way from where they were made to every member.
+pub(super) struct Convoy<'a> {
+    maker: &'a Scratch<'a>,
+    id: &'a RingId,
+    fresh: &'a [Fresh],
+    progress: &'a dyn Progress,
+    /// The check values that the first member found.
+    checks: Vec<(RingKey, Generation, Vec<u8>)>,
+}
+
+impl<'a> Convoy<'a> {
+    pub(super) fn of(
+        maker: &'a Scratch<'a>,
+        id: &'a RingId,
+        fresh: &'a [Fresh],
+        progress: &'a dyn Progress,
+        members: usize,
+    ) -> Self {
+        let installs = members.saturating_mul(fresh.len());
+        progress.stage("installing the key ring", u64::try_from(installs).unwrap_or(0));
+        Self { maker, id, fresh, progress, checks: Vec::new() }
+    }
+
+    /// Carries one key to one member, and answers where it is there. It must be the same on all.
+    pub(super) fn carry(&mut self, road: &Road<'_>, key: RingKey) -> Result<Handle> {
+        let made = self.fresh.iter().find(|fresh| fresh.key == key);
+        let fresh =
+            made.ok_or_else(|| wrong(&self.maker.desk, "a key of the ring was not made"))?;
+        let known = self.checks.iter().find(|(other, ..)| *other == key);
+        let check = known.map(|(.., value)| value.as_slice());
+        let (handle, value) = carry(self.maker, road, *fresh, self.id, check)?;
+        if check.is_none() {
+            self.checks.push((key, fresh.generation, value));
+        }
+        self.progress.step();
+        Ok(handle)
+    }
+
+    /// What the log is to know of the keys that arrived, with their recovery copies.
+    pub(super) fn entries(self, copies: &[(RingKey, Generation, Vec<u8>)]) -> Vec<RingEntry> {
+        let copy = |key, generation| {
+            copies.iter().find(|(of, at, _)| (*of, *at) == (key, generation)).map(|it| it.2.clone())
+        };
+        let entry = |(key, generation, check)| {
+            let recovery = copy(key, generation).unwrap_or_default();
+            RingEntry { key, check, recovery, generation }
+        };
+        self.checks.into_iter().map(entry).collect()
+    }
 }
 
 /// The way from the maker to one member: its transport key pair, and the public half of it where the maker is.
-struct Road<'a> {
+pub(super) struct Road<'a> {
     scratch: Scratch<'a>,
     private: Handle,
     public: Handle,
 }
 
-fn roads<'a>(
+pub(super) fn roads<'a>(
     maker: &Scratch<'_>,
     desks: &[Desk<'a>],
-    pairing: &Pairing<'_>,
+    progress: &dyn Progress,
 ) -> Result<Vec<Road<'a>>> {
-    pairing.progress.stage("making transport keys", u64::try_from(desks.len()).unwrap_or(0));
+    progress.stage("making transport keys", u64::try_from(desks.len()).unwrap_or(0));
     let road = |desk: &Desk<'a>| {
         let scratch = Scratch::at(desk);
         let pair = transport::generate(&scratch, transport::TRANSPORT_BITS, false)
@@ -129,35 +179,40 @@ fn roads<'a>(
         let key = transport::public_key(desk, pair.public)?;
         let doing = format!("importing the transport key of member {}", desk.name());
         let public = transport::import(maker, &key).at(&maker.desk, &doing)?;
-        pairing.progress.step();
+        progress.step();
         Ok(Road { scratch, private: pair.private, public })
     };
     desks.iter().map(road).collect()
 }
 
-fn generate(scratch: &Scratch<'_>) -> Result<Vec<(RingKey, Handle)>> {
+/// Makes keys of a generation, which go with the session.
+pub(super) fn generate(
+    scratch: &Scratch<'_>,
+    keys: &[RingKey],
+    generation: Generation,
+) -> Result<Vec<Fresh>> {
     let desk = &scratch.desk;
-    let make = |key: RingKey| {
+    let make = |key: &RingKey| {
+        let key = *key;
         let (mechanism, template) = (recipe::generator(key), recipe::fresh(key));
         let made = desk.member.generate(desk.session, &mechanism, &template);
         let handle = made.at(desk, &format!("generating the {} key of the ring", key.name()))?;
-        Ok((key, scratch.keep(handle)))
+        Ok(Fresh { key, generation, handle: scratch.keep(handle) })
     };
-    RingKey::ALL.into_iter().map(make).collect()
+    keys.iter().map(make).collect()
 }
 
 /// Carries one key to one member and installs it there.
 fn carry(
     maker: &Scratch<'_>,
     road: &Road<'_>,
-    key: RingKey,
-    fresh: &[(RingKey, Handle)],
+    fresh: Fresh,
     id: &RingId,
     check: Option<&[u8]>,
 ) -> Result<(Handle, Vec<u8>)> {
-    let made = fresh.iter().find(|(other, _)| *other == key);
-    let (_, handle) = made.ok_or_else(|| wrong(&maker.desk, "a key of the ring was not made"))?;
+    let Fresh { key, generation, handle } = fresh;
     let doing = format!("wrapping the {} key for member {}", key.name(), road.scratch.desk.name());
-    let wrapped = transport::wrap(&maker.desk, road.public, *handle).at(&maker.desk, &doing)?;
-    install(&road.scratch.desk, id, road.private, &Parcel { key, wrapped: &wrapped, check })
+    let wrapped = transport::wrap(&maker.desk, road.public, handle).at(&maker.desk, &doing)?;
+    let parcel = Parcel { key, generation, wrapped: &wrapped, check };
+    install(&road.scratch.desk, id, road.private, &parcel)
 }

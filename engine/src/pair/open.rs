@@ -1,7 +1,6 @@
 //! Bringing a ring to a member that hasn't it, with the recovery's shares.
 
-use super::at::wrong;
-use super::find::{clear, find, of_each, remove};
+use super::find::{self, find_all};
 use super::install::{Parcel, install};
 use super::recovery;
 use super::scratch::Scratch;
@@ -14,7 +13,7 @@ use tandem_values::Secret;
 
 /// Brings the ring to a member: a new one, a replaced one, a backup token. The shares' key and the recovery key are
 /// session objects there and gone afterwards; the ring's keys never leave the HSM in the clear. Run again it changes
-/// nothing; what an interrupted run left is taken away first.
+/// nothing; what an interrupted run left is used or taken away. A member that was away for a rotation is given what it lacks.
 ///
 /// The session must be one where the user is logged in and may write.
 pub fn open(
@@ -23,26 +22,31 @@ pub fn open(
     shares: &[Secret],
     progress: &dyn Progress,
 ) -> Result<RingHandles> {
-    if let Ok(handles) = find(desk, ring) {
+    if let Ok(handles) = find_all(desk, ring) {
         return Ok(handles);
     }
     let scratch = Scratch::at(desk);
     let private = recovery::open(&scratch, ring, shares)?;
-    remove(desk, &ring.id)?;
-    progress.stage("installing the key ring", u64::try_from(ring.keys.len()).unwrap_or(0));
-    let installed = of_each(|key| {
-        let entry =
-            ring.entry(key).ok_or_else(|| wrong(desk, "the log names no such key of the ring"))?;
-        let parcel = Parcel { key, wrapped: &entry.recovery, check: Some(&entry.check) };
-        let (handle, _) = install(desk, &ring.id, private, &parcel)?;
+    let lacking = find::make_way(desk, ring)?;
+    let is_new = ring.keys.iter().filter(|entry| ring.is_held(entry)).count() == lacking.len();
+    progress.stage("installing the key ring", u64::try_from(lacking.len()).unwrap_or(0));
+    let given = lacking.into_iter().try_for_each(|entry| {
+        let (key, generation) = (entry.key, entry.generation);
+        let check = Some(entry.check.as_slice());
+        let parcel = Parcel { key, generation, wrapped: &entry.recovery, check };
+        install(desk, &ring.id, private, &parcel)?;
         progress.step();
-        Ok(handle)
+        Ok(())
     });
-    match &installed {
-        Ok(_) => tell_set(ring, shares),
-        Err(_) => clear(desk, &ring.id),
+    if let Err(error) = given {
+        // What a member has that held some before is what it is to have: the next run goes on with it.
+        if is_new {
+            find::clear(desk, |desk| find::remove(desk, &ring.id));
+        }
+        return Err(error);
     }
-    installed
+    tell_set(ring, shares);
+    find_all(desk, ring)
 }
 
 /// Where the shares are of another set than is known here, people should know which of them to destroy.

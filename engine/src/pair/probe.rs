@@ -132,7 +132,7 @@ impl Sample {
             (None, len) => {
                 let answer = prove::run(desk, &method, fresh.key, question(&method))
                     .map_err(told(desk, "using it"))?;
-                let open = carry::wrap(desk, handles.open, fresh.key)
+                let open = carry::wrap(desk, handles.newest.open, fresh.key)
                     .map_err(told(desk, "wrapping it under the open key"))?;
                 Mark::Secret(Secret { answer, len: len.unwrap_or(0), open })
             }
@@ -191,7 +191,7 @@ fn length((desk, handles): &Place<'_>, wrapped: &[u8]) -> Result<u64, Failure> {
     let template = recipe::closed(CKO_SECRET_KEY, CKK_GENERIC_SECRET, &[])
         .with(CKA_SENSITIVE, false)
         .with(CKA_EXTRACTABLE, true);
-    let key = scratch.keep(carry::unwrap(desk, handles.open, wrapped, &template)?);
+    let key = scratch.keep(carry::unwrap(desk, handles.newest.open, wrapped, &template)?);
     match desk.member.read(desk.session, key, &[CKA_VALUE])?.first() {
         Some(Reading::Value(Value::Bytes(value))) => Ok(u64::try_from(value.len()).unwrap_or(0)),
         _ => Err(Failure::Different("neither its length nor its value is shown".into())),

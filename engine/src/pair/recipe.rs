@@ -1,7 +1,7 @@
 //! The templates of pairing: what a key of the ring is on a member, and what a closed one lets out.
 
 use crate::desk::Desk;
-use crate::ring::{Ring, RingKey};
+use crate::ring::{Generation, Ring, RingKey};
 use tandem_values::{Mechanism, Template, ck::*};
 
 /// CKA_ID of every key of every ring: one search finds them, and the label tells which is which.
@@ -12,10 +12,14 @@ pub(super) const KEY_LEN: u64 = 32;
 /// Where an unwrapped key of the ring goes.
 #[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
-    /// To the token, as a key of the ring of this identity.
-    Token(&'a [u8; 16]),
+    /// To the token, as a key of the ring of this identity and generation.
+    Token(&'a [u8; 16], Generation),
     /// Into the session, for a check.
     Session,
+    /// Into the session, where what it opens can be wrapped again.
+    Bench,
+    /// Into the session, where it can be wrapped itself.
+    Passing,
 }
 
 /// AES for the keys that wrap or encrypt, a generic secret for the one that MACs.
@@ -89,12 +93,14 @@ pub(super) fn locked(desk: &Desk<'_>, key: RingKey, place: Place<'_>) -> Templat
     let mut template =
         Template::new().with(CKA_CLASS, CKO_SECRET_KEY).with(CKA_KEY_TYPE, key_type(key));
     match place {
-        Place::Token(ring) => {
+        Place::Token(ring, generation) => {
             template.set(CKA_TOKEN, true);
             template.set(CKA_ID, RING_ID);
-            template.set(CKA_LABEL, Ring::label(ring, key).as_str());
+            template.set(CKA_LABEL, Ring::label(ring, key, generation).as_str());
         }
         Place::Session => template.set(CKA_TOKEN, false),
+        Place::Bench => return unlocked(template, key, false),
+        Place::Passing => return unlocked(template, key, true),
     }
     let template =
         template.with(CKA_PRIVATE, true).with(CKA_SENSITIVE, true).with(CKA_EXTRACTABLE, false);
@@ -104,6 +110,16 @@ pub(super) fn locked(desk: &Desk<'_>, key: RingKey, place: Place<'_>) -> Templat
         template.set(CKA_UNWRAP_TEMPLATE, close(Template::new().with(CKA_CLASS, class)));
     }
     template.with(CKA_MODIFIABLE, false)
+}
+
+/// A key that is replaced, for as long as that takes: a session object without the locks that it has on the token.
+fn unlocked(template: Template, key: RingKey, extractable: bool) -> Template {
+    let template = template
+        .with(CKA_TOKEN, false)
+        .with(CKA_PRIVATE, true)
+        .with(CKA_SENSITIVE, true)
+        .with(CKA_EXTRACTABLE, extractable);
+    with_usage(template, usage(key))
 }
 
 /// The class of the keys that a closed KEK opens; `None` for the others.

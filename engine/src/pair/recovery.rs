@@ -5,6 +5,7 @@
 
 use super::at::{At, wrong};
 use super::chance::Chance;
+use super::make::Fresh;
 use super::scratch::Scratch;
 use super::{check, install, recipe, transport};
 use crate::carry;
@@ -12,7 +13,7 @@ use crate::desk::Desk;
 use crate::error::{Error, Result};
 use crate::event::Hash;
 use crate::ports::Entropy;
-use crate::ring::{Recovery, Ring, RingKey};
+use crate::ring::{Generation, Recovery, Ring, RingKey};
 use crate::seal::Seal;
 use crate::settings::RecoverySettings;
 use crate::shares::{self, Combined, SECRET_LEN, Share, Split};
@@ -30,19 +31,19 @@ pub(super) struct Made {
     /// What people keep of it.
     pub(super) shares: Vec<Share>,
     /// The ring's keys, wrapped to it.
-    pub(super) wrapped: Vec<(RingKey, Vec<u8>)>,
+    pub(super) wrapped: Vec<(RingKey, Generation, Vec<u8>)>,
 }
 
-/// Makes the recovery of keys that are session objects at this desk.
+/// Makes the recovery of keys that are session objects at this desk, with a set of shares that is none of the `old` ones.
 pub(super) fn make(
     desk: &Desk<'_>,
-    keys: &[(RingKey, Handle)],
-    settings: &RecoverySettings,
+    keys: &[Fresh],
+    (settings, old): (&RecoverySettings, &[u16]),
     chance: &Chance<'_>,
 ) -> Result<Made> {
     let scratch = Scratch::at(desk);
     let secret = chance.bytes::<SECRET_LEN>();
-    let (split, shares) = deal(&secret, settings, &[], chance)?;
+    let (split, shares) = deal(&secret, settings, old, chance)?;
 
     let pair = transport::generate(&scratch, RECOVERY_BITS, true)
         .at(desk, "making the recovery key pair")?;
@@ -52,9 +53,10 @@ pub(super) fn make(
     let private = carry::wrap(desk, lock, pair.private)
         .at(desk, "wrapping the private half of the recovery key pair")?;
     let mut wrapped = Vec::with_capacity(keys.len());
-    for (key, handle) in keys {
+    for Fresh { key, generation, handle } in keys {
         let doing = format!("wrapping the {} key to the recovery key", key.name());
-        wrapped.push((*key, transport::wrap(desk, pair.public, *handle).at(desk, &doing)?));
+        let copy = transport::wrap(desk, pair.public, *handle).at(desk, &doing)?;
+        wrapped.push((*key, *generation, copy));
     }
     let recovery = Recovery {
         modulus: public.modulus,
@@ -140,7 +142,7 @@ fn witness(ring: &Ring, recovery: &Recovery, secret: &[u8; SECRET_LEN]) -> Resul
     part(&recovery.modulus);
     part(&recovery.exponent);
     for entry in &ring.keys {
-        part(entry.key.name().as_bytes());
+        part(entry.name().as_bytes());
         part(&entry.check);
     }
     let seal = Seal::of(secret).ok_or_else(|| Error::from(CKR_GENERAL_ERROR))?;
@@ -154,6 +156,13 @@ pub(super) fn attest(ring: &mut Ring, shares: &[Secret]) -> Result {
     recovery.witness = witness(ring, &recovery, &secret)?;
     ring.recovery = Some(recovery);
     Ok(())
+}
+
+/// True if these shares open a ring, as far as can be told without a member: they are shares, and their secret bears witness of it.
+pub fn opens(ring: &Ring, shares: &[Secret]) -> Result<bool> {
+    let Some(recovery) = &ring.recovery else { return Ok(false) };
+    let secret = secret_of(&shares::combine(shares)?)?;
+    Ok(witness(ring, recovery, &secret)? == recovery.witness)
 }
 
 /// Opens the private half of a ring's recovery key pair at a desk, by shares of whichever set: the secret stays the same when
@@ -194,15 +203,7 @@ pub fn prove(desk: &Desk<'_>, ring: &Ring, shares: &[Secret]) -> Result<Seal> {
     let private = open(&scratch, ring, shares)?;
     let mut seal = None;
     for entry in &ring.keys {
-        let (handle, value) =
-            install::unwrap(desk, private, &entry.recovery, entry.key, recipe::Place::Session)?;
-        scratch.keep(handle);
-        if value != entry.check {
-            return Err(wrong(
-                desk,
-                &format!("the recovery opens another {} key", entry.key.name()),
-            ));
-        }
+        let handle = install::unwrap_as(&scratch, private, entry, recipe::Place::Session)?;
         if entry.key == RingKey::Log {
             seal = Some(Seal::derive(desk, handle).at(desk, "deriving the seal of the log")?);
         }

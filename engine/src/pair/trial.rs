@@ -18,13 +18,35 @@ pub(super) fn all(
     chance: &Chance<'_>,
     progress: &dyn Progress,
 ) -> Result {
+    ring.members = newest(places, chance, progress)?;
+    ring.routes = probe(places, |_, _| true, chance, progress);
+    Ok(())
+}
+
+/// Tries the newest keys of a ring: one wrapped by each member is opened by another, and each withstands what is known of
+/// attacks.
+pub(super) fn newest(
+    places: &[Place<'_>],
+    chance: &Chance<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Paired>> {
     let ways = places.iter().zip(places.iter().cycle().skip(1));
     links(ways.collect(), chance, progress)?;
     progress.stage("trying known attacks", u64::try_from(places.len()).unwrap_or(0));
-    let tried: Result<Vec<_>> = places.iter().map(|place| attacked(place, progress)).collect();
-    ring.members = tried?;
-    ring.routes = probe(places, |_, _| true, chance, progress);
-    Ok(())
+    places.iter().map(|place| attacked(place, progress)).collect()
+}
+
+/// Tries the newest keys on a member that was given them, with another that holds them, or by itself.
+pub fn links_of(
+    given: Place<'_>,
+    other: Option<Place<'_>>,
+    entropy: &dyn Entropy,
+    progress: &dyn Progress,
+) -> Result {
+    let chance = Chance::new(entropy, &given.0).at(&given.0, "asking for random bytes")?;
+    let other = other.unwrap_or(given);
+    links(vec![(&given, &other), (&other, &given)], &chance, progress)?;
+    attacked(&given, progress).map(drop)
 }
 
 /// Tries a member that has just been given the ring, with the others that are there now.
@@ -71,5 +93,6 @@ fn attacked((desk, handles): &Place<'_>, progress: &dyn Progress) -> Result<Pair
     let serial = desk.member.token().at(desk, "reading the token's serial number")?.serial;
     let attacks = attack(desk, handles)?;
     progress.step();
-    Ok(Paired { name: desk.name().to_owned(), serial, attacks })
+    let generation = handles.newest.generation;
+    Ok(Paired { name: desk.name().to_owned(), serial, attacks, generation })
 }

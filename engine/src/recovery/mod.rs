@@ -8,7 +8,7 @@ mod carry;
 mod combine;
 mod split;
 
-pub use crate::roll::Splitting;
+pub use crate::roll::{Reign, Splitting};
 pub use combine::{Carried, Combined, Told};
 pub use split::Dealt;
 
@@ -25,8 +25,12 @@ use std::sync::Arc;
 pub struct Known {
     /// The key ring that it brings back.
     pub ring: Arc<Ring>,
-    /// How it was split, first by the pairing; the last is the one in force. None without a recovery.
+    /// How it was split, first by the pairing or the last rotation; the last is the one in force. None without a recovery.
     pub splits: Vec<Splitting>,
+    /// The sets of shares that there ever were, those of earlier recoveries too.
+    pub sets: Vec<u16>,
+    /// The keys that were rotated out or are being, with the shares that open backups under them.
+    pub before: Vec<Reign>,
 }
 
 impl Token {
@@ -34,7 +38,14 @@ impl Token {
     /// paired.
     pub fn recovery(&self) -> Result<Known> {
         let roster = self.paired()?;
-        Ok(Known { ring: Arc::clone(&roster.ring), splits: roster.splits.clone() })
+        let newest = roster.ring.newest();
+        let before = roster.reigns.iter().filter(|reign| reign.generation < newest);
+        Ok(Known {
+            ring: Arc::clone(&roster.ring),
+            splits: roster.splits.clone(),
+            sets: roster.sets(),
+            before: before.cloned().collect(),
+        })
     }
 
     /// The committed backups that new HSMs can open by this recovery only. Needs a login.

@@ -46,8 +46,7 @@ impl Token {
         };
         let known = self.recovery()?;
         let used = shares::combine(old)?.set;
-        let sets = known.splits.iter().map(|splitting| splitting.split.set);
-        let sets: Vec<_> = sets.chain([used]).collect();
+        let sets: Vec<_> = known.sets.iter().copied().chain([used]).collect();
         progress.stage("opening the key ring with the old shares and the new ones", 1);
         let (split, shares) = self.deal_anew(&known.ring, old, settings, &sets)?;
         progress.step();

@@ -13,7 +13,7 @@ use crate::seal::Seal;
 use minicbor::{Decode, Encode};
 use quick_cache::sync::Cache;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tandem_values::Handle;
 
 /// How many pages are kept as they were read: 16 MiB.
@@ -23,7 +23,7 @@ const HEADER_MAX: usize = 1 << 24;
 /// The length of what stands before the header, and of the MAC after it.
 const FRAME: usize = 8 + 32;
 /// Which form of checkpoint this is. Another is made anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Why nothing can be taken from a checkpoint.
 #[derive(Debug)]
@@ -124,21 +124,15 @@ impl Header {
 struct Table<E> {
     first: u64,
     count: u64,
+    /// The ranks of its first and of its last key, once somebody has looked for one.
+    span: OnceLock<(u64, u64)>,
     kind: std::marker::PhantomData<E>,
 }
-
-impl<E> Clone for Table<E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<E> Copy for Table<E> {}
 
 impl<E: Entry> Table<E> {
     /// A table that begins on a page, and the page after it.
     const fn at(first: u64, count: u64) -> (Self, u64) {
-        let table = Self { first, count, kind: std::marker::PhantomData };
+        let table = Self { first, count, span: OnceLock::new(), kind: std::marker::PhantomData };
         (table, first.saturating_add(pages_for::<E>(count)))
     }
 }
@@ -202,7 +196,7 @@ impl Base {
     }
 
     /// The entries on a page of a table, by the page's place in it.
-    fn leaf<E: Entry>(&self, table: Table<E>, number: u64) -> Taken<Leaf<E>> {
+    fn leaf<E: Entry>(&self, table: &Table<E>, number: u64) -> Taken<Leaf<E>> {
         let page = self.page(table.first.saturating_add(number))?;
         let before = number.saturating_mul(per_page::<E>());
         let count = table.count.saturating_sub(before).min(per_page::<E>());
@@ -210,15 +204,39 @@ impl Base {
         Ok(Leaf { page, count, kind: std::marker::PhantomData })
     }
 
+    /// The ranks of a table's first key and of its last.
+    fn span<E: Entry>(&self, table: &Table<E>) -> Taken<(u64, u64)> {
+        if let Some(span) = table.span.get() {
+            return Ok(*span);
+        }
+        let rank = |leaf: Leaf<E>, at| Taken::<u64>::Ok(E::rank(&leaf.entry(at)?.key()));
+        let last = self.leaf(table, pages_for::<E>(table.count).saturating_sub(1))?;
+        let at = last.count.saturating_sub(1);
+        let span = (rank(self.leaf(table, 0)?, 0)?, rank(last, at)?);
+        Ok(*table.span.get_or_init(|| span))
+    }
+
+    /// The page on which a key should be, more or less.
+    fn guess<E: Entry>(&self, table: &Table<E>, key: &E::Key) -> Taken<u64> {
+        let (first, last) = self.span(table)?;
+        let width = u128::from(last.saturating_sub(first)).max(1);
+        let far = u128::from(E::rank(key).saturating_sub(first)).min(width);
+        let entry = far.saturating_mul(u128::from(table.count)) / width;
+        Ok(u64::try_from(entry).unwrap_or(table.count) / per_page::<E>())
+    }
+
     /// The page on which the first entry is whose key is not less than this, and its place there. The search begins where the
     /// key should be, and takes steps that double until it is past it.
     fn place<E: Entry>(
         &self,
-        table: Table<E>,
+        table: &Table<E>,
         key: &E::Key,
     ) -> Taken<Option<(Leaf<E>, usize, u64)>> {
+        if table.count == 0 {
+            return Ok(None);
+        }
         let (mut low, mut high) = (0, pages_for::<E>(table.count));
-        let (mut probe, mut stride) = (E::guess(key, table.count) / per_page::<E>(), 1_u64);
+        let (mut probe, mut stride) = (self.guess(table, key)?, 1_u64);
         while low < high {
             probe = probe.clamp(low, high.saturating_sub(1));
             let leaf = self.leaf(table, probe)?;
@@ -242,26 +260,26 @@ impl Base {
         Ok(None)
     }
 
-    fn find<E: Entry>(&self, table: Table<E>, key: &E::Key) -> Taken<Option<E>> {
+    fn find<E: Entry>(&self, table: &Table<E>, key: &E::Key) -> Taken<Option<E>> {
         let Some((leaf, place, _)) = self.place(table, key)? else { return Ok(None) };
         Ok(Some(leaf.entry(place)?).filter(|entry| entry.key() == *key))
     }
 
     /// The slot of a handle.
     pub(super) fn slot(&self, handle: Handle) -> Taken<Option<Slot>> {
-        Ok(self.find(self.slots, &handle)?.map(|(_, slot)| slot))
+        Ok(self.find(&self.slots, &handle)?.map(|(_, slot)| slot))
     }
 
     /// The handle of an identity.
     pub(super) fn handle(&self, id: ObjectId) -> Taken<Option<Handle>> {
-        Ok(self.find(self.ids, &id)?.map(|(_, handle)| handle))
+        Ok(self.find(&self.ids, &id)?.map(|(_, handle)| handle))
     }
 
     /// The handles that bear a name: a CKA_ID (0) or a CKA_LABEL (1).
     pub(super) fn named(&self, which: usize, name: u64) -> Taken<Vec<Handle>> {
         let mut named = Vec::new();
         let Some(table) = self.names.get(which) else { return Ok(named) };
-        let Some((mut leaf, mut place, mut number)) = self.place(*table, &(name, 0))? else {
+        let Some((mut leaf, mut place, mut number)) = self.place(table, &(name, 0))? else {
             return Ok(named);
         };
         loop {
@@ -276,31 +294,31 @@ impl Base {
             if number >= pages_for::<(u64, Handle)>(table.count) {
                 return Ok(named);
             }
-            (leaf, place) = (self.leaf(*table, number)?, 0);
+            (leaf, place) = (self.leaf(table, number)?, 0);
         }
     }
 
     /// Every slot, in order of handle.
     pub(super) const fn slots(&self) -> Walk<'_, (Handle, Slot)> {
-        self.walk(self.slots)
+        self.walk(&self.slots)
     }
 
     /// Every identity, in order.
     pub(super) const fn ids(&self) -> Walk<'_, (ObjectId, Handle)> {
-        self.walk(self.ids)
+        self.walk(&self.ids)
     }
 
     /// Every CKA_ID (0) or CKA_LABEL (1), in order.
     pub(super) fn names(&self, which: usize) -> Option<Walk<'_, (u64, Handle)>> {
-        Some(self.walk(*self.names.get(which)?))
+        Some(self.walk(self.names.get(which)?))
     }
 
     /// What is in stock, by the number of its label and by handle.
     pub(super) const fn stock(&self) -> Walk<'_, Stocked> {
-        self.walk(self.stock)
+        self.walk(&self.stock)
     }
 
-    const fn walk<E: Entry>(&self, table: Table<E>) -> Walk<'_, E> {
+    const fn walk<'a, E: Entry>(&'a self, table: &'a Table<E>) -> Walk<'a, E> {
         Walk { base: self, table, next: 0, page: None }
     }
 }
@@ -336,7 +354,7 @@ impl<E: Entry> Leaf<E> {
 /// A walk through a table. Its pages don't drive others out of the cache.
 pub(super) struct Walk<'a, E> {
     base: &'a Base,
-    table: Table<E>,
+    table: &'a Table<E>,
     next: u64,
     page: Option<(u64, Vec<u8>)>,
 }

@@ -144,9 +144,10 @@ impl Shelf {
         self.look(Since::Checkpoint)
     }
 
-    /// Positions of the sealed records that are about no object.
-    pub(crate) fn others(&self) -> Vec<Position> {
-        self.books.read().others.clone()
+    /// Positions of the sealed records that are about no object, and the one up to which these are all.
+    pub(crate) fn others(&self) -> (Vec<Position>, Position) {
+        let books = self.books.read();
+        (books.others.clone(), books.position)
     }
 
     /// The store's generation when the shelf was last brought up.
@@ -383,7 +384,7 @@ impl Shelf {
         if positions.is_empty() {
             return Ok(Vec::new());
         }
-        let is_there = |slot: &Slot| slot.is_wrapped && positions.contains(&slot.born);
+        let is_there = |slot: &Slot| slot.wrapped_at.is_some_and(|at| positions.contains(&at));
         let first = positions.first().copied().unwrap_or_default();
         self.ask(|books| {
             let mut handles = Vec::new();

@@ -24,8 +24,8 @@ pub(super) trait Entry: Sized + Clone {
     fn key(&self) -> Self::Key;
     /// The handle of the object that it is about.
     fn handle(&self) -> Handle;
-    /// Where among so many the entry of a key should be, more or less.
-    fn guess(key: &Self::Key, count: u64) -> u64;
+    /// A number that grows with the key, more or less evenly.
+    fn rank(key: &Self::Key) -> u64;
     /// Writes it.
     fn write(&self, to: &mut Vec<u8>);
     /// Reads it; `None` if it can't be one.
@@ -83,8 +83,9 @@ impl Entry for (ObjectId, Handle) {
         self.0
     }
 
-    fn guess(_: &ObjectId, count: u64) -> u64 {
-        count / 2
+    /// Identities begin with the time at which they were given.
+    fn rank(id: &ObjectId) -> u64 {
+        id.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
     }
 
     fn handle(&self) -> Handle {
@@ -111,9 +112,8 @@ impl Entry for (u64, Handle) {
     }
 
     /// Names are spread evenly.
-    fn guess((name, _): &Self, count: u64) -> u64 {
-        let guess = u128::from(*name).saturating_mul(u128::from(count)) >> u64::BITS;
-        u64::try_from(guess).unwrap_or(count)
+    fn rank((name, _): &Self) -> u64 {
+        *name
     }
 
     fn handle(&self) -> Handle {
@@ -132,7 +132,7 @@ impl Entry for (u64, Handle) {
 
 /// What a handle's object is.
 impl Entry for (Handle, Slot) {
-    const WIDTH: usize = 8 + 16 + 3 * 8 + 16 + 2 * 8 + 2 * 4 + 1;
+    const WIDTH: usize = 8 + 16 + 4 * 8 + 16 + 2 * 8 + 2 * 4 + 1;
     type Key = Handle;
 
     fn key(&self) -> Handle {
@@ -140,8 +140,8 @@ impl Entry for (Handle, Slot) {
     }
 
     /// Handles are given one after the other.
-    fn guess(handle: &Handle, count: u64) -> u64 {
-        (*handle).min(count)
+    fn rank(handle: &Handle) -> u64 {
+        *handle
     }
 
     fn handle(&self) -> Handle {
@@ -152,21 +152,23 @@ impl Entry for (Handle, Slot) {
         let slot = &self.1;
         to.extend_from_slice(&self.0.to_be_bytes());
         to.extend_from_slice(&slot.id.0);
-        for position in [slot.position, slot.born, slot.since] {
+        // The log begins at 1.
+        let wrapped_at = slot.wrapped_at.unwrap_or(0);
+        for position in [slot.position, slot.born, slot.since, wrapped_at] {
             to.extend_from_slice(&position.to_be_bytes());
         }
         to.extend_from_slice(&slot.fingerprint);
         slot.names.iter().for_each(|name| to.extend_from_slice(&name.to_be_bytes()));
         slot.numbers.iter().for_each(|number| to.extend_from_slice(&number.to_be_bytes()));
         let [token, private] = slot.flags.map(|flag| flag.map_or(0, |flag| 1 + u8::from(flag)));
-        let [wrapped, in_stock] = [slot.is_wrapped, slot.is_in_stock].map(u8::from);
-        to.push(token | private << 2 | wrapped << 4 | in_stock << 5);
+        to.push(token | private << 2 | u8::from(slot.is_in_stock) << 4);
     }
 
     fn read(from: &mut &[u8]) -> Option<Self> {
         let handle = take_u64(from)?;
         let id = ObjectId(take(from)?);
         let (position, born, since) = (take_u64(from)?, take_u64(from)?, take_u64(from)?);
+        let wrapped_at = Some(take_u64(from)?).filter(|position| *position != 0);
         let fingerprint = take(from)?;
         let names = [take_u64(from)?, take_u64(from)?];
         let numbers = [take(from).map(u32::from_be_bytes)?, take(from).map(u32::from_be_bytes)?];
@@ -176,7 +178,7 @@ impl Entry for (Handle, Slot) {
             bits => Some(bits == 2),
         };
         let flags = [flag(bits), flag(bits >> 2)];
-        let (is_wrapped, is_in_stock) = (bits & 0x10 != 0, bits & 0x20 != 0);
+        let is_in_stock = bits & 0x10 != 0;
         let slot = Slot {
             id,
             position,
@@ -186,7 +188,7 @@ impl Entry for (Handle, Slot) {
             names,
             numbers,
             flags,
-            is_wrapped,
+            wrapped_at,
             is_in_stock,
         };
         Some((handle, slot))
@@ -202,8 +204,8 @@ impl Entry for Stocked {
         (self.label, self.handle)
     }
 
-    fn guess(label: &(u64, Handle), count: u64) -> u64 {
-        <(u64, Handle) as Entry>::guess(label, count)
+    fn rank((label, _): &(u64, Handle)) -> u64 {
+        *label
     }
 
     fn handle(&self) -> Handle {
@@ -245,7 +247,7 @@ mod tests {
         let id = ObjectId([4; 16]);
         there_and_back(&Stocked { label: u64::MAX, handle: 1, id, born: 2, position: 3 });
         for flags in [[None, Some(true)], [Some(false), None], [Some(true), Some(false)]] {
-            for (is_wrapped, is_in_stock) in [(true, false), (false, true), (true, true)] {
+            for (wrapped_at, is_in_stock) in [(Some(9), false), (None, true), (Some(1), true)] {
                 let slot = Slot {
                     id: ObjectId([3; 16]),
                     position: 4,
@@ -255,7 +257,7 @@ mod tests {
                     names: [7, 8],
                     numbers: [u32::MAX, 9],
                     flags,
-                    is_wrapped,
+                    wrapped_at,
                     is_in_stock,
                 };
                 there_and_back(&(10_u64, slot));

@@ -18,7 +18,7 @@ pub(super) struct Slot {
     pub(super) id: ObjectId,
     /// Position of the last event that changed it.
     pub(super) position: Position,
-    /// Where its wrapped bytes are.
+    /// Since when it is the key that it is.
     pub(super) born: Position,
     /// Position of its first event; zero if that is not known.
     pub(super) since: Position,
@@ -30,8 +30,8 @@ pub(super) struct Slot {
     pub(super) numbers: [u32; 2],
     /// CKA_TOKEN and CKA_PRIVATE, where they are there.
     pub(super) flags: [Option<bool>; 2],
-    /// It has a secret part that is in the log.
-    pub(super) is_wrapped: bool,
+    /// Where its secret part is in the log, if it has one.
+    pub(super) wrapped_at: Option<Position>,
     /// It is in stock: nobody has claimed it.
     pub(super) is_in_stock: bool,
 }
@@ -95,7 +95,7 @@ impl Slot {
             names: NAMES.map(|kind| names.of(template.bytes(kind))),
             numbers: NUMBERS.map(|kind| number(kind).unwrap_or(OTHER)),
             flags: FLAGS.map(|kind| template.flag(kind)),
-            is_wrapped: object.kek.is_some(),
+            wrapped_at: object.kek.map(|_| object.wrapped_at()),
             is_in_stock: object.is_in_stock(),
         }
     }
@@ -160,6 +160,7 @@ impl Slot {
 pub(super) mod tests {
     use super::*;
     use crate::object::Hold;
+    use crate::ring::Generation;
 
     pub(in super::super) fn object(number: u8, template: Template) -> Object {
         Object {
@@ -174,6 +175,8 @@ pub(super) mod tests {
             born: 1,
             found_on: None,
             hold: Hold::Resident,
+            generation: Generation::default(),
+            rewrapped: None,
             stock: None,
         }
     }

@@ -13,7 +13,7 @@ pub(crate) struct Stocked {
     pub(crate) handle: Handle,
     /// Its identity.
     pub(crate) id: ObjectId,
-    /// Where its wrapped bytes are.
+    /// Since when it is the key that it is.
     pub(crate) born: Position,
     /// Position of the last event that changed it.
     pub(super) position: Position,

@@ -42,7 +42,7 @@ impl Token {
             // Claimed since: it is there and in no stock.
             let entry = self.shelf.get(stocked.handle)?;
             if let Some(entry) = entry.filter(|entry| entry.object.is_in_stock()) {
-                doomed.push((stocked.id, entry.object.mate, entry.object.born));
+                doomed.push((stocked.id, entry.object.mate, entry.object.wrapped_at()));
             }
         }
         let mut count = 0_u64;
@@ -51,10 +51,11 @@ impl Token {
             let left = doomed.iter().filter(|(id, ..)| !gone.contains(id));
             let (mut entries, mut erase) = (Vec::new(), Vec::new());
             count = 0;
-            for (id, mate, born) in left {
+            for (id, mate, wrapped_at) in left {
                 let halves = [Some(*id), *mate].into_iter().flatten();
                 entries.extend(halves.map(|id| Entry::from(Event::Destroyed(id))));
-                erase.push(*born);
+                // Where a rotation puts them meanwhile members come to.
+                erase.push(*wrapped_at);
                 count = count.saturating_add(1);
             }
             (entries, erase)

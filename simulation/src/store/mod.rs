@@ -13,7 +13,7 @@ use crate::toy::Life;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tandem_engine::event::Record;
+use tandem_engine::event::{Event, Record};
 use tandem_engine::log::{Position, Row};
 use tandem_engine::object::ObjectId;
 use tandem_values::Handle;
@@ -112,6 +112,22 @@ impl Books {
             self.handles.insert(row.id, gone);
             self.rows.insert(gone, row);
             self.handles_given = last - 1;
+        }
+    }
+
+    /// Erases bytes that a rotation wraps anew, as soon as it has opened them: a planted bug.
+    pub(crate) fn erase_first(&mut self, opened: &[u8]) {
+        let rotates = self.leases.contains_key("kek/rotate");
+        let newest = self.records.iter().rev().find_map(|record| match record.event() {
+            Some(Event::Rotating(rotation)) => rotation.keys.iter().map(|key| key.generation).max(),
+            _ => None,
+        });
+        let is_it = |record: &&mut Record| {
+            record.wrapped.as_deref() == Some(opened)
+                && record.event().and_then(|event| event.generation()) < newest
+        };
+        if let Some(record) = self.records.iter_mut().find(is_it).filter(|_| rotates) {
+            record.wrapped = None;
         }
     }
 

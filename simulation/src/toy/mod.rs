@@ -34,7 +34,7 @@ pub struct Thing {
 }
 
 /// So many keys are a ring.
-const RING_KEYS: usize = 5;
+pub const RING_KEYS: usize = 5;
 
 impl Thing {
     /// True for a key of the ring, or its head record.

@@ -4,6 +4,7 @@
 
 mod combine;
 mod refused;
+mod rotation;
 mod split;
 mod terminal;
 

@@ -1,6 +1,6 @@
 //! What an application is given, and what it is not.
 
-use super::{back_up, done, enforce, file, keep, keep_with, level, refused};
+use super::{back_up, done, enforce, file, keep, keep_with, level, refused, rotate_keks};
 use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
@@ -96,11 +96,31 @@ impl Claimed {
     }
 }
 
+#[test]
+fn so_it_is_when_the_keks_were_rotated_since_the_backup() {
+    alone(&Wanted::mixed(), |demo| {
+        claimed_after(demo, || rotate_keks(demo));
+        // What nobody claimed goes from the log wherever a rotation has put it.
+        for (kind, _) in STOCK {
+            done(demo, &["stock", "drop", "--type", kind, "--keep", "0"]);
+            assert_eq!(level(demo, kind)[0], 0, "{kind}");
+        }
+        assert_eq!(done(demo, &["log", "check"])["sound"], true);
+        assert_eq!(done(demo, &["verify"])["verified"], true);
+    });
+}
+
 fn claimed_at_once(demo: &Demo) {
+    claimed_after(demo, || {});
+}
+
+/// Keys are claimed after something else has happened since the backup.
+fn claimed_after(demo: &Demo, happens: impl Fn()) {
     enforce(demo);
     keep(demo, &STOCK);
     assert_eq!(done(demo, &["stock", "fill"])["made"], 9);
     back_up(demo, "one.bundle");
+    happens();
     // From here on whoever is short makes keys, which are in no backup.
     keep(demo, &[]);
     {

@@ -83,3 +83,9 @@ fn level(demo: &Demo, kind: &str) -> [u64; 4] {
 fn back_up(demo: &Demo, name: &str) -> Value {
     done(demo, &["backup", "run", "--commit", "--out", &argument(demo, name)])
 }
+
+fn rotate_keks(demo: &Demo) {
+    let (old, new) = (argument(demo, "shares"), argument(demo, "new-shares"));
+    let rotated = done(demo, &["kek", "rotate", "--shares", &old, "--shares-dir", &new]);
+    assert_eq!(rotated["finished"], true, "{rotated}");
+}

@@ -1,6 +1,6 @@
 //! Names: what was claimed after a backup bears its name again when that backup is restored.
 
-use super::{argument, back_up, done, file, keep, keep_with, level, refused, said};
+use super::{argument, back_up, done, file, keep, keep_with, level, refused, rotate_keks, said};
 use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::Session;
 use std::fs;
@@ -18,18 +18,28 @@ fn application_of(demo: &Demo) -> (Application, Session) {
 /// The same, and nothing left of it but bundle, names and shares.
 fn burnt(demo: &Demo) -> PublicKey {
     let public = named(demo);
+    burn(demo);
+    public
+}
+
+fn burn(demo: &Demo) {
     for gone in ["members", "state"] {
         fs::remove_dir_all(file(demo, gone)).expect("a folder");
     }
-    public
 }
 
 /// A demo with keys in a backup, of which one was claimed since.
 fn named(demo: &Demo) -> PublicKey {
+    named_after(demo, || {})
+}
+
+/// The same, with something else that has happened between the two.
+fn named_after(demo: &Demo, happens: impl Fn()) -> PublicKey {
     let names = format!("names = \"{}\"", argument(demo, "names"));
     keep_with(demo, &names, &[("ec:p256", 4)]);
     done(demo, &["stock", "fill"]);
     back_up(demo, "one.bundle");
+    happens();
     keep_with(demo, &names, &[]);
     let public = {
         let (_application, session) = application();
@@ -79,6 +89,25 @@ fn a_key_that_was_claimed_after_the_backup_bears_its_name_again() {
         // Again it changes nothing.
         let again = done(&new, &["restore", &bundle, "--names", &names]);
         assert_eq!((&again["records"], &again["named"]), (&0.into(), &1.into()), "{again}");
+    });
+}
+
+#[test]
+fn names_from_after_a_rotation_go_with_a_backup_from_before() {
+    alone(&Wanted::mixed(), |demo| {
+        let public = named_after(demo, || rotate_keks(demo));
+        burn(demo);
+        let new = new(demo);
+        let bundle = argument(demo, "one.bundle");
+        let restore = ["restore", &bundle, "--names", &argument(demo, "names"), "--shares"];
+        let (then, now) = (argument(demo, "shares"), argument(demo, "new-shares"));
+        refused(&new, &[&restore[..], &[&now]].concat(), 1, &["don't open this ring"]);
+        let restored = done(&new, &[&restore[..], &[&then]].concat());
+        assert_eq!((&restored["named"], &restored["held_back"]), (&1.into(), &0.into()));
+        let (_application, session) = application_of(&new);
+        let made = Kind::P256.find(&session, "zone").expect("the zone's key");
+        let signature = Kind::P256.work(&session, made).expect("it signs");
+        assert!(public.verifies(&DIGEST, &signature), "it is another key");
     });
 }
 

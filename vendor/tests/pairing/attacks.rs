@@ -5,7 +5,7 @@ use crate::world::{Paired, objects};
 use Vendor::{Kryoptic, SoftHsm};
 use tandem_engine::desk::Desk;
 use tandem_engine::pair;
-use tandem_engine::ring::{Attack, RingHandles, RingKey};
+use tandem_engine::ring::{Attack, Generation, Keks, RingHandles, RingKey};
 use tandem_values::{Handle, Mechanism, Template, ck::*};
 
 fn open(attacks: &[Attack]) -> Vec<&str> {
@@ -93,13 +93,15 @@ fn a_key_without_the_lock_falls_to_the_attacks() {
     for vendor in [SoftHsm, Kryoptic] {
         let fixture = Fixture::new(vendor, "a");
         let desk = fixture.desk();
-        let handles = RingHandles {
+        let newest = Keks {
+            generation: Generation::FIRST,
             private: weak(&desk, &closed(CKO_PRIVATE_KEY)),
             secret: weak(&desk, &Template::new()),
             open: weak(&desk, &Template::new()),
-            log: weak(&desk, &Template::new().with(CKA_SIGN, true)),
             data: weak(&desk, &Template::new().with(CKA_ENCRYPT, true)),
         };
+        let log = weak(&desk, &Template::new().with(CKA_SIGN, true));
+        let handles = RingHandles { newest, older: None, log };
         let kept = objects(&desk).len();
         let attacks = pair::attack(&desk, &handles).unwrap();
         let open = open(&attacks);
@@ -141,9 +143,10 @@ fn a_ring_that_does_not_work_is_an_error_and_a_gone_key_is_no_refusal() {
     let paired = Paired::new(&[Kryoptic]);
     let desk = paired.members[0].desk();
     let handles = pair::find(&desk, &paired.ring).unwrap();
-    let nothing = RingHandles { private: handles.log, ..handles };
+    let newest = Keks { private: handles.log, ..handles.newest };
+    let nothing = RingHandles { newest, ..handles };
     assert!(pair::attack(&desk, &nothing).is_err());
-    desk.member.destroy(desk.session, handles.data).unwrap();
+    desk.member.destroy(desk.session, handles.newest.data).unwrap();
     let attacks = pair::attack(&desk, &handles).unwrap();
     let data: Vec<_> =
         attacks.iter().filter(|attack| attack.name.starts_with("data key")).collect();

@@ -14,6 +14,7 @@ mod cut;
 mod interrupted;
 mod recovery;
 mod ring;
+mod rotation;
 mod routes;
 mod tokens;
 mod world;

@@ -49,7 +49,7 @@ fn all_shares_work_too_and_a_part_of_a_ring_is_made_whole() {
     for fixture in &paired.members {
         let desk = fixture.desk();
         let handles = pair::find(&desk, &paired.ring).unwrap();
-        desk.member.destroy(desk.session, handles.open).unwrap();
+        desk.member.destroy(desk.session, handles.newest.open).unwrap();
         let opened = pair::open(&desk, &paired.ring, &paired.words(&[1, 2, 3]), &Quiet).unwrap();
         pair::verify(&desk, &paired.ring, &opened).unwrap();
         assert_eq!(objects(&desk).len(), RingKey::ALL.len());

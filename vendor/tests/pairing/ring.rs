@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use tandem_engine::desk::Desk;
 use tandem_engine::pair;
 use tandem_engine::report::Quiet;
-use tandem_engine::ring::{Ring, RingEntry, RingKey};
+use tandem_engine::ring::{Generation, Ring, RingEntry, RingKey};
 use tandem_values::template::Reading;
 use tandem_values::{Mechanism, Template, Value, ck::*};
 
@@ -22,7 +22,7 @@ fn is_whole(paired: &Paired) {
         let handles = pair::find(&desk, &paired.ring).unwrap();
         pair::verify(&desk, &paired.ring, &handles).unwrap();
         assert_eq!(pair::look(&desk, &paired.ring).unwrap(), handles);
-        assert_eq!(pair::missing(&desk, &paired.ring.id).unwrap(), []);
+        assert_eq!(pair::missing(&desk, &paired.ring).unwrap(), []);
         for key in RingKey::ALL {
             let read = |kind| {
                 let readings = desk.member.read(desk.session, handles.get(key), &[kind]).unwrap();
@@ -40,7 +40,7 @@ fn is_whole(paired: &Paired) {
                 assert_eq!(read(kind), Reading::Value(flag.into()), "{kind:x} of the {key:?} key");
             }
             let Reading::Value(Value::Bytes(label)) = read(CKA_LABEL) else { panic!("a label") };
-            assert_eq!(*label, Ring::label(&paired.ring.id, key).into_bytes());
+            assert_eq!(*label, Ring::label(&paired.ring.id, key, Generation::FIRST).into_bytes());
             assert!(pair::is_ring_label(&label));
         }
         desk.leave();
@@ -96,7 +96,7 @@ fn plant(desk: &Desk<'_>, ring: &Ring, key: RingKey) {
         .with(CKA_TOKEN, true)
         .with(CKA_PRIVATE, true)
         .with(CKA_ID, b"tandem key ring".as_slice())
-        .with(CKA_LABEL, Ring::label(&ring.id, key).as_str())
+        .with(CKA_LABEL, Ring::label(&ring.id, key, Generation::FIRST).as_str())
         .with(CKA_WRAP, true)
         .with(CKA_UNWRAP, true);
     desk.member.generate(desk.session, &Mechanism::plain(CKM_AES_KEY_GEN), &template).unwrap();
@@ -113,7 +113,7 @@ fn a_planted_key_is_never_taken_for_the_true_one() {
         assert_eq!(pair::find(&desk, &paired.ring).unwrap(), before);
         assert_eq!(pair::look(&desk, &paired.ring).unwrap(), before);
         // In its place.
-        desk.member.destroy(desk.session, before.private).unwrap();
+        desk.member.destroy(desk.session, before.newest.private).unwrap();
         let error = pair::find(&desk, &paired.ring).unwrap_err();
         assert!(error.message.contains("another key"), "{error}");
         assert!(error.message.contains("member a"), "{error}");
@@ -139,12 +139,12 @@ fn a_member_that_lost_its_ring_is_told_from_one_that_has_it() {
             error.message.contains("member c") && error.message.contains("tandem member replace")
         );
     }
-    assert_eq!(pair::missing(&desk, &paired.ring.id).unwrap(), RingKey::ALL);
+    assert_eq!(pair::missing(&desk, &paired.ring).unwrap(), RingKey::ALL);
     // One key of five.
     let desk = paired.members[1].desk();
     let handles = pair::find(&desk, &paired.ring).unwrap();
     desk.member.destroy(desk.session, handles.log).unwrap();
-    assert_eq!(pair::missing(&desk, &paired.ring.id).unwrap(), [RingKey::Log]);
+    assert_eq!(pair::missing(&desk, &paired.ring).unwrap(), [RingKey::Log]);
     let error = pair::find(&desk, &paired.ring).unwrap_err();
     assert!(error.message.contains("log key missing"), "{error}");
 }
@@ -156,7 +156,8 @@ fn check_values_tell_keys_apart() {
         let desk = fixture.desk();
         let handles = pair::find(&desk, &paired.ring).unwrap();
         let mut swapped = handles;
-        (swapped.private, swapped.secret) = (handles.secret, handles.private);
+        let (now, before) = (&mut swapped.newest, handles.newest);
+        (now.private, now.secret) = (before.secret, before.private);
         assert!(pair::verify(&desk, &paired.ring, &swapped).is_err());
         // And a ring whose log was edited is not the one on the members.
         let mut edited = paired.ring.clone();

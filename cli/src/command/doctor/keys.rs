@@ -31,7 +31,13 @@ pub(super) fn log_in(
         return None;
     }
     match context.login(live) {
-        Ok(session) => Some(session),
+        Ok(session) => {
+            // A login uses none of the KEKs, and so checks none.
+            if let Err(error) = live.token.check_keks() {
+                findings.wrong(around, error.to_string(), "mend what the message names");
+            }
+            Some(session)
+        }
         Err(error) => {
             findings.wrong(
                 around,

@@ -1,10 +1,11 @@
 //! The key ring: pairing, recovery, and what the modules don't enforce.
 
 use super::Findings;
-use crate::report::NotConfigured;
+use crate::report::{NotConfigured, RotationLine};
 use tandem_engine::report::Status;
 use tandem_engine::ring::Ring;
 use tandem_engine::settings::Role;
+use tandem_runtime::Live;
 
 pub(super) fn look(around: &str, status: &Status, findings: &mut Findings) {
     let Some(ring) = &status.ring else {
@@ -31,8 +32,35 @@ pub(super) fn look(around: &str, status: &Status, findings: &mut Findings) {
             "move to a token that is paired with one",
         ),
     }
+    if let Some(rotation) = RotationLine::of(ring, status) {
+        findings.note(around, rotation.found(), RotationLine::REMEDY);
+    }
     look_at_attacks(around, ring, findings);
     look_at_routes(around, ring, status, findings);
+}
+
+/// KEKs that should be gone from members. Needs a login.
+pub(super) fn look_for_older(
+    around: &str,
+    live: Live<'_>,
+    status: &Status,
+    findings: &mut Findings,
+) {
+    for member in &status.members {
+        let left: Vec<_> = match live.token.rotated_out_on(&member.name) {
+            Ok(left) => left.iter().map(ToString::to_string).collect(),
+            // How it is was told.
+            Err(_) => continue,
+        };
+        if !left.is_empty() {
+            findings.wrong(
+                &format!("{around}, member {}", member.name),
+                format!("still holds keys of {}, which nothing needs", left.join(", ")),
+                "it removes them when it follows the log; if they stay, its module does not destroy them: remove them with its \
+                 vendor's tools",
+            );
+        }
+    }
 }
 
 fn look_at_attacks(around: &str, ring: &Ring, findings: &mut Findings) {

@@ -168,7 +168,7 @@ impl Vault {
             Err(fault) => return Err(unanswered(&desk, fault)),
         }
         match pair::rings(&desk) {
-            Ok(rings) if rings.is_empty() && (self.held_ring || self.station.ring().is_some()) => {
+            Ok(rings) if rings.is_empty() && (self.held_ring || self.station.has_ring()) => {
                 Err(unanswered(&desk, Fault::new(Call::Find, CKR_DEVICE_REMOVED)))
             }
             Ok(_) => Ok(()),

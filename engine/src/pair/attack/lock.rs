@@ -113,7 +113,7 @@ impl Thief<'_> {
         let own = own_key(&scratch).at(&desk, "making a key to wrap with")?;
         let outcome = taken(&carry::wrap(&desk, own, target));
         self.note(key, "wrap it under a key of one's own", outcome);
-        let outcome = taken(&carry::wrap(&desk, self.handles.open, target));
+        let outcome = taken(&carry::wrap(&desk, self.handles.newest.open, target));
         self.note(key, "wrap it under the open key", outcome);
         let outcome = match desk.member.read(desk.session, target, &[CKA_VALUE]) {
             Err(fault) => Outcome::of_failure(fault),

@@ -100,3 +100,25 @@ fn sessions_that_come_and_go_ask_no_member() {
         assert_eq!(asked(&world, "C_Logout"), 2);
     });
 }
+
+/// So many calls a member gets from a program that starts, logs in and signs once with a key that is there, and one that only stands by.
+const CALLS_MAX: [usize; 2] = [28, 16];
+
+/// What a start costs each member is what makes it slow over a network. No KEK is looked for, since none is used; that the ring is
+/// there says its log key, by which the log is checked.
+#[test]
+fn a_start_and_a_first_signature_ask_little_of_members() {
+    let wanted = Wanted::over(&[Vendor::SoftHsm, Vendor::Kryoptic]).with("balance=primary");
+    alone(&wanted, |demo| {
+        let world = a_world(demo);
+        let (_application, session) = application();
+        works(&session);
+        for (member, most) in world.members().into_iter().zip(CALLS_MAX) {
+            let calls: Vec<_> = world.calls(member).into_iter().map(|call| call.function).collect();
+            println!("| {member} | {} calls | {} |", calls.len(), calls.join(", "));
+            assert!(calls.len() <= most, "member {member}: {calls:?}");
+        }
+        let of_keks = ["C_WrapKey", "C_EncryptInit", "C_CreateObject"];
+        assert_eq!(of_keks.map(|function| asked(&world, function)), [0; 3], "no KEK is tried");
+    });
+}

@@ -4,6 +4,7 @@
 mod each;
 mod exceptions;
 mod last;
+mod left;
 mod request;
 mod returned;
 mod scenario;
@@ -52,6 +53,16 @@ at_each_call! {
     destroying_when_softhsm_loses_us: SoftHsm, Destroy, "a", LOST;
     destroying_when_kryoptic_is_ill: Kryoptic, Destroy, "a", ILL;
     destroying_when_kryoptic_loses_us: Kryoptic, Destroy, "a", LOST;
+}
+
+#[test]
+fn a_call_left_behind_on_softhsm_is_not_in_the_way_of_the_next_key() {
+    alone(&Wanted::over(&[Vendor::SoftHsm]), |demo| left::behind(demo));
+}
+
+#[test]
+fn a_call_left_behind_on_kryoptic_is_not_in_the_way_of_the_next_key() {
+    alone(&Wanted::over(&[Vendor::Kryoptic]), |demo| left::behind(demo));
 }
 
 #[test]
