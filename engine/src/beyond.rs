@@ -6,6 +6,7 @@
 use crate::abilities::Unread;
 use crate::check;
 use crate::desk::Desk;
+use crate::error::{Error, Result};
 use crate::follow::{Follower, Taken};
 use crate::held::Held;
 use crate::object::Object;
@@ -13,12 +14,12 @@ use crate::prove::{self, Failure, Proof};
 use crate::settings::{Duty, Offer};
 use crate::station::{Lease, Station};
 use crate::token::Token;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tandem_values::{Template, ck::*, names};
 
-/// The types of keys that members have mechanisms for, by the member's name. One that never answered is not among them.
-pub(crate) type Types = BTreeMap<String, BTreeSet<u64>>;
+/// The types of keys that a member has mechanisms for.
+pub(crate) type Types = BTreeSet<u64>;
 
 /// True for a type whose mechanisms tell whether a member can hold such keys. A generic secret is used by mechanisms that say
 /// nothing of it.
@@ -58,8 +59,7 @@ impl Token {
             return None;
         }
         let key_type = template.key_type().filter(|key_type| is_told(*key_type))?;
-        let types = self.types();
-        let lacks = types.get(station.name()).is_some_and(|types| !types.contains(&key_type));
+        let lacks = self.types(station).is_some_and(|types| !types.contains(&key_type));
         lacks.then(|| format!("it has no mechanism for keys of type {}", names::key_type(key_type)))
     }
 
@@ -109,19 +109,36 @@ impl Token {
             || keys.iter().all(|held| self.lacks(station, &held.object().template).is_none())
     }
 
-    /// What members have mechanisms for, as of when the shelf was last brought up.
-    fn types(&self) -> Arc<Types> {
-        self.types.as_of(self.shelf.seen(), &self.settings.label, || {
+    /// The types that a member has mechanisms for, as of when the shelf was last brought up. `None` if it never said, or if that
+    /// can't be read now and nobody has read it before.
+    fn types(&self, station: &Station) -> Option<Arc<Types>> {
+        let types = station.types.as_of(self.shelf.seen(), &self.settings.label, || {
             let mut unread = Unread::default();
-            let noted = self.members().filter_map(|station| {
-                let mechanisms = unread.except(self.noted_mechanisms(station))??;
-                Some((
-                    station.name().to_owned(),
-                    mechanisms.keys().copied().filter_map(works_with).collect(),
-                ))
-            });
-            (noted.collect(), unread)
-        })
+            let noted = unread.except(self.noted_mechanisms(station)).flatten();
+            let types =
+                noted.map(|mechanisms| mechanisms.keys().copied().filter_map(works_with).collect());
+            (types.map(Arc::new), unread)
+        });
+        types.as_ref().clone()
+    }
+
+    /// What a member can do must be known before it follows the log: what is beyond it is not looked at again.
+    pub(crate) fn knows_types(&self, station: &Station) -> Result {
+        if self.settings.mechanisms == Offer::Common || self.types(station).is_some() {
+            return Ok(());
+        }
+        self.note_abilities(station);
+        self.shelf.refresh()?;
+        if self.types(station).is_some() {
+            return Ok(());
+        }
+        Err(Error::new(
+            CKR_DEVICE_ERROR,
+            format!(
+                "member {}: what it can do is not known, so nothing is brought to it; see `tandem doctor`",
+                station.name()
+            ),
+        ))
     }
 }
 

@@ -152,6 +152,7 @@ impl Token {
         if !self.is_behind(station)? {
             return Ok(());
         }
+        self.knows_types(station)?;
         let Some(mut writing) = self.store.lease(station.name(), self.settings.lease_wait_ms)?
         else {
             log::info!(

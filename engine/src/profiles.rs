@@ -61,9 +61,8 @@ fn shown(id: u64, name: &str) -> Template {
 /// The same identity on every token: it is what the profile is.
 fn identity(id: u64) -> ObjectId {
     let mut bytes = *b"tandem-profile\0\0";
-    if let [.., last] = &mut bytes {
-        *last = u8::try_from(id).unwrap_or_default();
-    }
+    let [.., last] = &mut bytes;
+    *last = u8::try_from(id).unwrap_or_default();
     ObjectId(bytes)
 }
 

@@ -3,7 +3,6 @@
 
 use crate::abilities::{AsSeen, Mechanisms};
 use crate::batch::Batches;
-use crate::beyond::Types;
 use crate::error::{Error, Result};
 use crate::held::{Held, Transients};
 use crate::journal::Journal;
@@ -106,7 +105,6 @@ pub struct Token {
     /// What the shelf had lost when keys held on demand were last evicted for it.
     pub(crate) unloaded: AtomicU64,
     pub(crate) offered: AsSeen<Mechanisms>,
-    pub(crate) types: AsSeen<Types>,
     pub(crate) name_sink: Option<Arc<dyn NameSink>>,
     pub(crate) stocking: crate::stock::Stocking,
 }
@@ -222,7 +220,6 @@ impl Token {
             unloaded: AtomicU64::new(0),
             batches: Batches::default(),
             offered: AsSeen::default(),
-            types: AsSeen::default(),
             name_sink: parts.names,
             stocking: crate::stock::Stocking::default(),
         })

@@ -9,7 +9,7 @@ use crate::setup::{Options, Snapshot};
 use crate::trouble::Trouble;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tandem_engine::settings::{Hold, Offer};
+use tandem_engine::object::Hold;
 
 /// A short script: what went before without trouble, what is tried, and what another process does in the middle.
 pub struct Script {
@@ -42,11 +42,7 @@ impl Script {
 
     /// The token that it begins with.
     pub fn scene(&self, pair: &Snapshot) -> Snapshot {
-        let scene = pair.with_spares(self.spares);
-        match self.lacking {
-            Some(number) => scene.with_lacking(number),
-            None => scene,
-        }
+        pair.with_spares(self.spares).lacking(self.lacking)
     }
 
     const fn with_spares(self, spares: usize) -> Self {
@@ -540,7 +536,7 @@ pub fn once(
         generator: script.generator,
         hold: script.hold,
         stock: script.stock,
-        mechanisms: script.lacking.map_or(Offer::Common, |_| Offer::Any),
+        lacking: script.lacking,
         ..Options::default()
     };
     let processes = if script.aside.is_empty() { 1 } else { 2 };

@@ -108,7 +108,7 @@ impl Run {
     }
 
     /// True for the name of a member that can hold such an object.
-    fn can_hold(&self, member: &str, template: &Template) -> bool {
+    pub(crate) fn can_hold(&self, member: &str, template: &Template) -> bool {
         let named = |(number, _): &(usize, _)| member_name(*number) == member;
         let hsm = self.world.hsms.iter().enumerate().find(named);
         hsm.is_none_or(|(_, hsm)| hsm.lock().can_hold(template))

@@ -59,8 +59,8 @@ pub struct Options {
     pub stock: u64,
     /// How many changed objects are kept in memory before a checkpoint takes them.
     pub checkpoint_after: usize,
-    /// Which mechanisms and types of keys are offered.
-    pub mechanisms: Offer,
+    /// Which member has no elliptic curves. The token then offers what any of its members can do.
+    pub lacking: Option<usize>,
 }
 
 impl Default for Options {
@@ -76,7 +76,7 @@ impl Default for Options {
             loaded_max: 2,
             stock: 0,
             checkpoint_after: CHECKPOINT_AFTER,
-            mechanisms: Offer::Common,
+            lacking: None,
         }
     }
 }
@@ -118,7 +118,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             stock: options.stocks(),
             balance: options.balance,
             session_objects: SessionObjects::Mirrored,
-            mechanisms: options.mechanisms,
+            mechanisms: options.lacking.map_or(Offer::Common, |_| Offer::Any),
             require_backup: RequireBackup::Off,
             min_replicas: options.min_replicas,
             allow_init: true,
@@ -164,10 +164,10 @@ impl Snapshot {
         with
     }
 
-    /// With a member that has no elliptic curves.
+    /// With this member without elliptic curves, if any.
     #[must_use]
-    pub fn with_lacking(mut self, number: usize) -> Self {
-        if let Some(hsm) = self.hsms.get_mut(number) {
+    pub fn lacking(mut self, number: Option<usize>) -> Self {
+        if let Some(hsm) = number.and_then(|number| self.hsms.get_mut(number)) {
             hsm.lack(CKK_EC);
         }
         self

@@ -13,7 +13,7 @@ use crate::world::Event;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_engine::error::Result;
-use tandem_engine::settings::{Balance, CHECKPOINT_AFTER, Hold, Offer};
+use tandem_engine::settings::{Balance, CHECKPOINT_AFTER, Hold};
 
 /// How many changed objects a checkpoint of the catalogue waits for.
 const CHECKPOINTS: [usize; 3] = [CHECKPOINT_AFTER, 1, 3];
@@ -81,6 +81,7 @@ impl Case {
             generator: None,
             hold: if of_keys.per_mille(300) { Hold::OnDemand } else { Hold::Resident },
             loaded_max: 1 + of_keys.index(3),
+            lacking: None,
             stock: 0,
             checkpoint_after: CHECKPOINTS
                 .get(Chance::new(drawn_from(&[seed, 7])).index(CHECKPOINTS.len()))
@@ -89,7 +90,6 @@ impl Case {
             balance: balances.get(chance.index(3)).copied().unwrap_or_default(),
             min_replicas: if chance.per_mille(150) { 2 } else { 1 },
             replay_bytes_max: if chance.per_mille(200) { 100 } else { 4_096 },
-            mechanisms: Offer::Common,
             lanes: LANES
                 .get(Chance::new(drawn_from(&[seed, 4])).index(LANES.len()))
                 .copied()
@@ -102,7 +102,9 @@ impl Case {
         let generator = of_roles.per_mille(250).then(|| of_roles.index(members));
         let keepers = members - usize::from(generator.is_some());
         let min_replicas = options.min_replicas.min(keepers);
-        let mut options = Options { members, generator, min_replicas, ..options };
+        let mut of_abilities = Chance::new(drawn_from(&[seed, 9]));
+        let lacking = of_abilities.per_mille(200).then(|| of_abilities.index(members));
+        let mut options = Options { members, generator, min_replicas, lacking, ..options };
         let plan = Plan::Chance(drawn_from(&[seed, 2]), rates(&mut chance));
         let mut script = script(&mut chance, members, processes);
         let mut of_stock = Chance::new(drawn_from(&[seed, 8]));
@@ -116,7 +118,8 @@ impl Case {
     /// Plays it.
     pub fn play(&self, nests: &Nests, bug: Option<Bug>, record: bool) -> Option<Played> {
         let spares = self.options.members.checked_sub(self.paired)?;
-        let snapshot = &nests.of(self.paired)?.with_spares(spares);
+        let snapshot = nests.of(self.paired)?.with_spares(spares);
+        let snapshot = &snapshot.lacking(self.options.lacking);
         let world = snapshot.world(drawn_from(&[self.seed, 3]), bug);
         if record {
             world.record();

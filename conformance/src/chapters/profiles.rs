@@ -250,10 +250,10 @@ fn authentication(cases: &mut Cases) {
             return skip("it signs by mechanisms that are not known here");
         };
         let key = token.key(sort, Usage::All)?;
-        let (mechanism, data) = (Mechanism::plain(kind), [7; 32]);
+        let (mut mechanism, data) = (Mechanism::plain(kind), [7; 32]);
         let signature = token.sign(session.handle, &mechanism, key.private, &data)?;
         ensure(!signature.is_empty(), || "the signature is empty".into())?;
-        token.module.C_VerifyInit(session.handle, &mut mechanism.clone(), key.public).ok()?;
+        token.module.C_VerifyInit(session.handle, &mut mechanism, key.public).ok()?;
         token.module.C_Verify(session.handle, (&data[..]).into(), signature.as_slice().into()).ok()
     });
 }
