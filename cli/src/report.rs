@@ -70,6 +70,8 @@ pub(crate) struct TokenStatus {
     pub(crate) doubt: Option<String>,
     /// Objects it holds.
     pub(crate) objects: u64,
+    /// Those of them that are beyond some members, which are not to hold them (`mechanisms = "any"`).
+    pub(crate) apart: Vec<ApartLine>,
     /// Its members, in the order of the configuration.
     pub(crate) members: Vec<MemberState>,
     /// Its backup tokens, in the order of the configuration. They are not asked how they are: they may be away.
@@ -152,6 +154,8 @@ pub(crate) struct MemberState {
     pub(crate) proven: u64,
     /// Objects that it could not take.
     pub(crate) exceptions: Vec<ExceptionLine>,
+    /// Objects that are beyond it: others hold them, and it is not to.
+    pub(crate) beyond: Vec<BeyondLine>,
     /// Its library; null if it doesn't answer.
     pub(crate) library: Option<LibraryLine>,
     /// Its own token; null if it doesn't answer.
@@ -191,8 +195,33 @@ pub(crate) struct OwnToken {
     pub(crate) model: String,
 }
 
+/// Objects that are beyond a member, which others hold.
+#[derive(Serialize)]
+pub(crate) struct BeyondLine {
+    /// Why.
+    pub(crate) reason: String,
+    /// How many.
+    pub(crate) objects: u64,
+}
+
+/// Objects that are beyond some members.
+#[derive(Serialize)]
+pub(crate) struct ApartLine {
+    /// Their type, as in `tandem keys list`.
+    pub(crate) key_type: String,
+    /// The members that hold them, proven.
+    pub(crate) members: Vec<String>,
+    /// How many.
+    pub(crate) objects: u64,
+}
+
 impl TokenStatus {
     pub(crate) fn of(status: &Status) -> Self {
+        let apart = |((kind, members), objects): (&(String, Vec<String>), &u64)| ApartLine {
+            key_type: kind.clone(),
+            members: members.clone(),
+            objects: *objects,
+        };
         let state = |member| MemberState::of(member, status.head);
         Self {
             label: status.label.clone(),
@@ -203,6 +232,7 @@ impl TokenStatus {
             head: status.head,
             doubt: status.doubt.as_ref().map(ToString::to_string),
             objects: status.objects,
+            apart: status.apart.iter().map(apart).collect(),
             members: status.members.iter().map(state).collect(),
             backup_tokens: status.backup_tokens.iter().map(BackupTokenLine::of).collect(),
             not_configured: NotConfigured::all(status),
@@ -238,6 +268,7 @@ impl MemberState {
             behind: head.saturating_sub(status.position),
             proven: status.proven,
             exceptions: status.exceptions.iter().map(exception).collect(),
+            beyond: beyond(status),
             library: status.library.as_ref().map(|library| LibraryLine {
                 manufacturer: library.manufacturer.clone(),
                 description: library.description.clone(),
@@ -251,6 +282,12 @@ impl MemberState {
             }),
         }
     }
+}
+
+fn beyond(status: &MemberStatus) -> Vec<BeyondLine> {
+    let line =
+        |(why, objects): (&String, &u64)| BeyondLine { reason: why.clone(), objects: *objects };
+    status.beyond.iter().map(line).collect()
 }
 
 const fn role(role: Role) -> &'static str {
@@ -332,9 +369,9 @@ pub(crate) struct ReplicaLine {
     /// The member's name.
     pub(crate) member: String,
     /// `proven`; `on-demand`: the member proves it when it is used there; `behind`: the member has not come so far; `failed`: it could not take it, or its proof failed; `away`: the
-    /// member doesn't answer; `not-held`: an adopted object that this member doesn't have.
+    /// member doesn't answer; `not-held`: an adopted object that this member doesn't have; `beyond`: the member can't hold such keys (`mechanisms = "any"`).
     pub(crate) state: &'static str,
-    /// Why it failed; otherwise empty.
+    /// Why it failed, or is beyond the member; otherwise empty.
     pub(crate) reason: String,
 }
 
@@ -374,7 +411,7 @@ impl ObjectLine {
     pub(crate) fn is_whole(&self) -> bool {
         self.replicas
             .iter()
-            .all(|replica| matches!(replica.state, "proven" | "on-demand" | "not-held"))
+            .all(|replica| matches!(replica.state, "proven" | "on-demand" | "not-held" | "beyond"))
     }
 }
 
@@ -385,6 +422,7 @@ impl ReplicaLine {
             Replica::OnDemand => ("on-demand", ""),
             Replica::Behind => ("behind", ""),
             Replica::Failed(reason) => ("failed", reason.as_str()),
+            Replica::Beyond(why) => ("beyond", why.as_str()),
             Replica::Away => ("away", ""),
             Replica::NotHeld => ("not-held", ""),
         };
@@ -653,6 +691,8 @@ pub(crate) struct JoinedReport {
     pub(crate) proven: u64,
     /// Objects that it could not take.
     pub(crate) exceptions: Vec<ExceptionLine>,
+    /// Objects that are beyond it: others hold them, and it is not to.
+    pub(crate) beyond: Vec<BeyondLine>,
     /// What can be carried between it and the others; empty if nothing was changed.
     pub(crate) routes: Vec<RouteLine>,
     /// The known attacks on it.
@@ -675,6 +715,7 @@ impl JoinedReport {
             position: report.status.position,
             proven: report.status.proven,
             exceptions: report.status.exceptions.iter().map(exception).collect(),
+            beyond: beyond(&report.status),
             routes: report.routes.iter().map(RouteLine::of).collect(),
             attacks: attacks(std::slice::from_ref(&report.member)),
         }

@@ -8,7 +8,9 @@ pub use stock::{Stock, StockKey};
 
 use crate::document::{Document, Path};
 use crate::typed;
-pub use crate::typed::{AfterFork, Balance, Hold, Kwp, Level, RequireBackup, Role, SessionObjects};
+pub use crate::typed::{
+    AfterFork, Balance, Hold, Kwp, Level, Offer, RequireBackup, Role, SessionObjects,
+};
 use crate::{Error, Warning};
 use std::collections::BTreeMap;
 use std::path::{Path as File, PathBuf};
@@ -119,6 +121,8 @@ pub struct Token {
     pub balance: Balance,
     /// What becomes of session objects when their member fails.
     pub session_objects: SessionObjects,
+    /// Which mechanisms and types of keys are offered.
+    pub mechanisms: Offer,
     /// What becomes of keys that are not backed up.
     pub require_backup: RequireBackup,
     /// How many members must have proven a new key; at least 1, at most the members that hold keys.
@@ -432,6 +436,7 @@ impl Check<'_> {
             rules,
             balance: typed.balance.unwrap_or_default(),
             session_objects: typed.session_objects.unwrap_or_default(),
+            mechanisms: typed.mechanisms.unwrap_or_default(),
             require_backup,
             min_replicas: usize::try_from(min_replicas).unwrap_or(usize::MAX),
             allow_init: typed.allow_init.unwrap_or(false),

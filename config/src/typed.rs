@@ -76,6 +76,9 @@ pub struct Token {
     /// What becomes of session objects when their member fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_objects: Option<SessionObjects>,
+    /// Which mechanisms and types of keys are offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mechanisms: Option<Offer>,
     /// Whether applications may initialise the token and set PINs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_init: Option<bool>,
@@ -183,6 +186,17 @@ pub enum SessionObjects {
     Mirrored,
     /// They are never wrapped, and end with their member.
     Pinned,
+}
+
+/// Which mechanisms and types of keys a token offers whose members differ in what they can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Offer {
+    /// What every member can do.
+    #[default]
+    Common,
+    /// What any member can do: a key lives on those that can hold it.
+    Any,
 }
 
 /// `[token.policy]`

@@ -64,7 +64,7 @@ fn unknown_keys() {
     assert_eq!(
         token("colour = \"blue\""),
         "/t.toml:4: token.colour: this key is unknown; known here are label, state, group, hold, rule, stock, balance, \
-         session_objects, allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
+         session_objects, mechanisms, allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
     );
     assert_eq!(
         error(&format!("tokens = 1\n{SOUND}")),
@@ -86,7 +86,7 @@ fn keys_of_later_versions_are_unknown() {
     assert_eq!(
         token("[token.replication]\npeer = \"rtm\""),
         "/t.toml:4: token.replication: this key is unknown; known here are label, state, group, hold, rule, stock, balance, \
-         session_objects, allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
+         session_objects, mechanisms, allow_init, allow_host_keygen, replay_max, lease_wait_ms, policy, backup, rollover, recovery, member"
     );
 }
 

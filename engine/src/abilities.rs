@@ -1,14 +1,15 @@
-//! What the virtual token can do: what all its members can, remembered, so that it stays the same while members come
-//! and go.
+//! What the virtual token can do: what all its members can, or what any of them can, as the operator wants it; remembered, so
+//! that it stays the same while members come and go.
 
 use crate::check;
 use crate::error::Result;
 use crate::fault::Answer;
-use crate::log::StoreError;
-use crate::settings::Duty;
+use crate::log::{StoreError, Stored};
+use crate::settings::{Duty, Offer};
 use crate::station::Station;
 use crate::token::{Token, note};
 use minicbor::{Decode, Encode};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_values::info::MechanismInfo;
@@ -16,6 +17,59 @@ use tandem_values::{MechanismType, Template, ck::*, mechanism};
 
 /// Mechanisms and what is said of them.
 pub(crate) type Mechanisms = BTreeMap<u64, MechanismInfo>;
+
+/// Why notes could not be read, if any could not.
+#[derive(Default)]
+pub(crate) struct Unread(Option<StoreError>);
+
+impl Unread {
+    /// What was read; what could not be is remembered.
+    pub(crate) fn except<T>(&mut self, read: Stored<T>) -> Option<T> {
+        read.map_err(|error| self.0 = Some(error)).ok()
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self(self.0.or(other.0))
+    }
+}
+
+/// What is made of members' notes, as of when the shelf was last brought up: whoever uses keys does that each time.
+pub(crate) struct AsSeen<T>(Mutex<Option<(u64, Arc<T>)>>);
+
+impl<T> Default for AsSeen<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> AsSeen<T> {
+    /// What it is at this generation of the shelf. What was known before the store went away still is.
+    pub(crate) fn as_of(
+        &self,
+        generation: u64,
+        label: &str,
+        make: impl FnOnce() -> (T, Unread),
+    ) -> Arc<T> {
+        if let Some((known, made)) = &*self.0.lock()
+            && *known == generation
+        {
+            return Arc::clone(made);
+        }
+        let (made, unread) = make();
+        let made = Arc::new(made);
+        let mut known = self.0.lock();
+        match (unread.0, known.as_ref()) {
+            (None, _) => *known = Some((generation, Arc::clone(&made))),
+            (Some(error), before) => {
+                log::warn!("token {label}: {error}");
+                if let Some((_, before)) = before {
+                    return Arc::clone(before);
+                }
+            }
+        }
+        made
+    }
+}
 
 /// What a member can do, as it last said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -97,41 +151,23 @@ impl Token {
         self.noted(station).map(|abilities| (abilities.pin_len_min, abilities.pin_len_max))
     }
 
-    /// What all members that hold keys can do, as of when the shelf was last brought up: whoever uses keys does that each time.
-    /// A member that never answered limits nothing yet.
-    fn common(&self) -> Arc<Mechanisms> {
-        let generation = self.shelf.seen();
-        if let Some((known, common)) = &*self.common.lock()
-            && *known == generation
-        {
-            return Arc::clone(common);
-        }
-        // Members may have come and gone since, and with them what is noted.
-        self.heed_roster();
-        let (common, unread) = self.intersect();
-        let common = Arc::new(common);
-        let mut known = self.common.lock();
-        match (unread, known.as_ref()) {
-            (None, _) => *known = Some((generation, Arc::clone(&common))),
-            // What could be done before the store went away can still be done.
-            (Some(error), before) => {
-                log::warn!("token {}: {error}", self.settings.label);
-                if let Some((_, before)) = before {
-                    return Arc::clone(before);
-                }
-            }
-        }
-        common
+    /// What the token offers. A member that never answered limits nothing yet, and adds nothing.
+    pub(crate) fn offered(&self) -> Arc<Mechanisms> {
+        self.offered.as_of(self.shelf.seen(), &self.settings.label, || {
+            // Members may have come and gone since, and with them what is noted.
+            self.heed_roster();
+            self.combine()
+        })
     }
 
-    /// What the token can do, and why some of it can't be read: what all members can do that hold keys, and make such keys as all
+    /// What the token can do, and why some of it can't be read: what the members can do that hold keys, and make such keys as the
     /// generators can where there are any, and can bring to the others.
-    fn intersect(&self) -> (Mechanisms, Option<StoreError>) {
-        let (common, unread) = self.intersect_of(self.keepers());
+    fn combine(&self) -> (Mechanisms, Unread) {
+        let (common, unread) = self.combined(self.keepers());
         if self.duty_to_make() == Duty::Keys {
             return (common, unread);
         }
-        let (made, unread_too) = self.intersect_of(self.generators());
+        let (made, unread_too) = self.combined(self.generators());
         if made.is_empty() {
             // None of them has answered yet.
             return (common, unread.or(unread_too));
@@ -149,44 +185,36 @@ impl Token {
         (all, unread.or(unread_too))
     }
 
-    /// What all of these can do whose notes can be read, and why some can't.
-    fn intersect_of<'a>(
+    /// What all of these can do whose notes can be read, or any of them, and why some can't be read.
+    fn combined<'a>(
         &self,
         stations: impl Iterator<Item = &'a Arc<Station>>,
-    ) -> (Mechanisms, Option<StoreError>) {
-        let (mut members, mut unread) = (Vec::new(), None);
-        for station in stations {
-            match self.store.note(&note::member(station.name(), note::ABILITIES)) {
-                Ok(bytes) => {
-                    members.extend(bytes.and_then(|b| minicbor::decode::<Abilities>(&b).ok()));
-                }
-                Err(error) => unread = Some(error),
-            }
-        }
-        let mut members = members.into_iter();
-        let Some(first) = members.next() else { return (BTreeMap::new(), unread) };
-        let common = members.fold(first.mechanisms, |common, member| {
-            common
-                .into_iter()
-                .filter_map(|(kind, a)| {
-                    member.mechanisms.get(&kind).map(|b| (kind, narrower(&a, b)))
-                })
-                .collect()
-        });
-        let common = common
-            .into_iter()
-            .filter(|(kind, info)| {
-                mechanism::layout(*kind).is_some() && info.flags & FUNCTIONS != 0
-            })
-            .collect();
-        (common, unread)
+    ) -> (Mechanisms, Unread) {
+        let mut unread = Unread::default();
+        let members: Vec<_> =
+            stations.filter_map(|station| unread.except(self.noted_mechanisms(station))?).collect();
+        let with = match self.settings.mechanisms {
+            Offer::Common => intersection,
+            Offer::Any => union,
+        };
+        let mut all =
+            members.into_iter().reduce(|all, member| with(all, &member)).unwrap_or_default();
+        all.retain(|kind, info| mechanism::layout(*kind).is_some() && info.flags & FUNCTIONS != 0);
+        (all, unread)
     }
 
-    /// The mechanisms that all members have.
+    /// The mechanisms of a member, as it last said; `None` if it never did.
+    pub(crate) fn noted_mechanisms(&self, station: &Station) -> Stored<Option<Mechanisms>> {
+        let noted = self.store.note(&note::member(station.name(), note::ABILITIES))?;
+        let noted = noted.and_then(|bytes| minicbor::decode::<Abilities>(&bytes).ok());
+        Ok(noted.map(|abilities| abilities.mechanisms))
+    }
+
+    /// The mechanisms that the token offers.
     pub fn mechanisms(&self) -> Vec<MechanismType> {
         // Where the store can't be read what was known of it stands.
         let _ = self.shelf.refresh();
-        self.common().keys().copied().collect()
+        self.offered().keys().copied().collect()
     }
 
     /// One of them, with the narrower key sizes. CKR_MECHANISM_INVALID if it is none of them.
@@ -198,7 +226,7 @@ impl Token {
 
     /// The same as of when the shelf was last brought up.
     pub(crate) fn mechanism_as_seen(&self, kind: MechanismType) -> Result<MechanismInfo> {
-        self.common().get(&kind).copied().ok_or_else(|| CKR_MECHANISM_INVALID.into())
+        self.offered().get(&kind).copied().ok_or_else(|| CKR_MECHANISM_INVALID.into())
     }
 }
 
@@ -224,6 +252,24 @@ fn made_by(kind: u64) -> Template {
         Some((class, key_type)) => key.with(CKA_CLASS, class).with(CKA_KEY_TYPE, key_type),
         None => key,
     }
+}
+
+/// What both can do.
+fn intersection(a: Mechanisms, b: &Mechanisms) -> Mechanisms {
+    let both = |(kind, a): (u64, MechanismInfo)| Some((kind, narrower(&a, b.get(&kind)?)));
+    a.into_iter().filter_map(both).collect()
+}
+
+/// What either can do. Of a key that both have a mechanism for nobody says on which it will be: its size is one that both take.
+fn union(mut a: Mechanisms, b: &Mechanisms) -> Mechanisms {
+    for (kind, b) in b {
+        let info = a.get(kind).map_or(*b, |a| {
+            let narrower = narrower(a, b);
+            MechanismInfo { flags: narrower.flags | ((a.flags | b.flags) & FUNCTIONS), ..narrower }
+        });
+        a.insert(*kind, info);
+    }
+    a
 }
 
 fn narrower(a: &MechanismInfo, b: &MechanismInfo) -> MechanismInfo {

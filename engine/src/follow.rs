@@ -152,6 +152,7 @@ impl Token {
         if !self.is_behind(station)? {
             return Ok(());
         }
+        self.knows_types(station)?;
         let Some(mut writing) = self.store.lease(station.name(), self.settings.lease_wait_ms)?
         else {
             log::info!(
@@ -168,7 +169,7 @@ impl Token {
         loop {
             let lease = lease_to_follow(station)?;
             lease.ring()?;
-            let judge = self.judge_for(station, doubted.is_some());
+            let judge = self.judge_for(station, None, doubted.is_some());
             let mut follower = Follower {
                 station,
                 desk: lease.desk(),
@@ -212,11 +213,18 @@ impl Token {
 
     /// Another member to judge signatures, so that none is the judge of its own. Where something has failed it may have
     /// been the judge, who must then show that it is well.
-    pub(crate) fn judge_for(&self, station: &Arc<Station>, doubtful: bool) -> Option<Lease> {
+    pub(crate) fn judge_for(
+        &self,
+        station: &Arc<Station>,
+        key: Option<&Object>,
+        doubtful: bool,
+    ) -> Option<Lease> {
+        let can_tell =
+            |other: &Arc<Station>| key.is_none_or(|key| self.lacks(other, &key.template).is_none());
         self.stations
             .iter()
             .filter(|other| !Arc::ptr_eq(other, station) && other.is_ready())
-            .filter(|other| other.does(Duty::Keys))
+            .filter(|other| other.does(Duty::Keys) && can_tell(other))
             .filter_map(|other| other.lease().ok())
             .find_map(|lease| {
                 if !doubtful || self.is_well(&lease.desk()) {
@@ -286,8 +294,13 @@ impl Token {
             return Ok(Err(fault));
         }
         if let Err(failure) = taken {
-            log::error!("member {} does not take object {id}: {failure}", follower.station.name());
+            let name = follower.station.name();
             writing.except(id, &failure.to_string())?;
+            if let Failure::Beyond(why) = &failure {
+                log::info!("member {name} is not to hold object {id}: {why}");
+                return Ok(Ok(()));
+            }
+            log::error!("member {name} does not take object {id}: {failure}");
             exceptions.push(Exception { id, failure });
         }
         Ok(Ok(()))
@@ -369,8 +382,12 @@ impl Token {
             return Ok(Ok(()));
         };
         if now.object.is_on_demand() {
-            // It comes when it is used.
-            return Ok(Ok(()));
+            // It comes when it is used; whether it can is tried where others could not be taken.
+            let wrapped = || self.wrapped(&now.object).ok();
+            return Ok(match self.beyond(follower.station, &now.object.template) {
+                Some(_) => self.bring(follower, &now.object, wrapped().as_ref()),
+                None => Ok(()),
+            });
         }
         let mut object = now.object.clone();
         let wrapped = match (&record.wrapped, object.under()) {
@@ -389,16 +406,28 @@ impl Token {
         Ok(taken)
     }
 
-    /// Makes and proves a replica.
+    /// Makes and proves a replica, or proves that there could be one where it is held on demand.
     pub(crate) fn bring(
         &self,
         follower: &Follower<'_>,
         object: &Object,
         wrapped: Option<&Wrapped>,
     ) -> Result<(), Failure> {
-        if object.is_on_demand() {
-            return self.try_out_again(follower, object, wrapped);
-        }
+        self.may_be_brought(follower.station, object)?;
+        let taken = if object.is_on_demand() {
+            self.try_out_again(follower, object, wrapped)
+        } else {
+            self.bring_resident(follower, object, wrapped)
+        };
+        self.as_paired(follower.station, object, taken)
+    }
+
+    fn bring_resident(
+        &self,
+        follower: &Follower<'_>,
+        object: &Object,
+        wrapped: Option<&Wrapped>,
+    ) -> Taken {
         let desk = &follower.desk;
         if let Some(handle) = follower.station.replica(follower.desk.life, object.id) {
             return Ok(Self::keep_found(follower, object, handle)?);
@@ -442,9 +471,9 @@ impl Token {
             }
         };
         let proof = match kek {
-            Some((kek, bytes)) => {
-                self.prove_replica(desk, &follower.judge, handle, object, kek, bytes)
-            }
+            Some((kek, bytes)) => self.with_judge(follower, object, |judge| {
+                self.prove_replica(desk, judge, handle, object, kek, bytes)
+            }),
             None => crate::prove::compare(desk, handle, &crate::prove::telling(object)),
         };
         if let Err(failure) = proof {

@@ -384,7 +384,7 @@ impl Token {
             prove::keyed_method(object).ok_or_else(|| Error::from(CKR_KEY_NOT_WRAPPABLE))?;
         let seal = self.seal()?;
         let twin = carry::twin(&transient.object, &method.flags());
-        self.on_makers(|lease| {
+        self.on_makers_of(&twin, |lease| {
             let desk = lease.desk();
             let kek = self.kek_at(&desk, lease.station(), wrapped.under)?;
             let key = carry::unwrap(&desk, kek, &wrapped.bytes, &twin)?;
@@ -413,7 +413,7 @@ impl Token {
             return Ok(None);
         }
         let twin = carry::twin(object, &[(CKA_EXTRACTABLE, true)]);
-        let tightened = self.on_makers(|lease| {
+        let tightened = self.on_makers_of(&twin, |lease| {
             let desk = lease.desk();
             let open = self.kek_at(&desk, lease.station(), wrapped.under)?;
             let (under, kek) = self.newest_at(&desk, lease.station(), closed)?;
@@ -426,7 +426,7 @@ impl Token {
             match self.prove_wrapped((&desk, &desk), &tightened, kek, &bytes) {
                 Ok(()) => Ok(Wrapped { under, bytes }),
                 Err(Failure::Fault(fault)) => Err(fault),
-                Err(Failure::Different(_) | Failure::Left(..)) => {
+                Err(Failure::Different(_) | Failure::Beyond(_) | Failure::Left(..)) => {
                     Err(Fault::new(Call::Wrap, CKR_FUNCTION_FAILED))
                 }
             }
@@ -543,7 +543,10 @@ impl Token {
     pub(crate) fn replicas_of(&self, entry: &Entry) -> usize {
         // They need not have come to it in the log: it is proven when they load it.
         let since = if entry.object.is_on_demand() { 0 } else { entry.object.born };
-        self.proven_on(entry.object.id, since).len()
+        let able = |name: &&String| {
+            self.station(name).is_none_or(|it| self.beyond(it, &entry.object.template).is_none())
+        };
+        self.proven_on(entry.object.id, since).iter().filter(able).count()
     }
 }
 

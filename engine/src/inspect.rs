@@ -6,7 +6,7 @@ use crate::health::Health;
 use crate::held::Held;
 use crate::log::Following;
 use crate::member::User;
-use crate::prove::Failure;
+use crate::prove::{Failure, says_beyond};
 use crate::report::{
     BackupToken, Condition, MemberStatus, ObjectReport, Progress, Replica, Status,
 };
@@ -15,8 +15,9 @@ use crate::settings::Duty;
 use crate::shelf::Entry;
 use crate::station::Station;
 use crate::token::Token;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tandem_values::{Secret, Template, ck::*};
+use tandem_values::{Secret, Template, ck::*, keytype};
 
 impl Token {
     /// Logs in as the user without an application's session: for the operator's tool. The login ends with the session
@@ -47,9 +48,33 @@ impl Token {
             head: self.store.head()?.position,
             doubt: self.doubt()?,
             objects: u64::try_from(self.shelf.len()).unwrap_or(u64::MAX),
+            apart: self.apart()?,
             members,
             backup_tokens: self.backup_tokens_known()?,
         })
+    }
+
+    /// Objects that are beyond some members, by their type and by who holds them.
+    fn apart(&self) -> Result<BTreeMap<(String, Vec<String>), u64>> {
+        let followings = self
+            .keepers()
+            .map(|station| Ok((station, self.store.following(station.name())?)))
+            .collect::<Result<Vec<_>>>()?;
+        let exceptions = followings.iter().flat_map(|(_, following)| &following.exceptions);
+        let ids: BTreeSet<_> = exceptions
+            .filter(|(_, reason)| says_beyond(reason).is_some())
+            .map(|(id, _)| *id)
+            .collect();
+        let mut apart = BTreeMap::<_, u64>::new();
+        for id in ids {
+            let Some(entry) = self.shelf.by_id(id)? else { continue };
+            let on = followings.iter().filter(|(station, known)| is_on(station, &entry, known));
+            let holders = on.map(|(station, _)| station.name().to_owned()).collect();
+            let kind = keytype::of(&entry.object.template).unwrap_or_default();
+            let count = apart.entry((kind, holders)).or_default();
+            *count = count.saturating_add(1);
+        }
+        Ok(apart)
     }
 
     /// What the log tells of the backup tokens. They are not asked.
@@ -99,6 +124,16 @@ impl Token {
             .iter()
             .filter(|entry| is_on(station, entry, &following))
             .count();
+        let (mut exceptions, mut beyond) = (Vec::new(), BTreeMap::<String, u64>::new());
+        for (id, reason) in following.exceptions {
+            match says_beyond(&reason) {
+                None => exceptions.push((id, reason)),
+                Some(why) => {
+                    let count = beyond.entry(why.to_owned()).or_default();
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
         Ok(MemberStatus {
             name: station.name().to_owned(),
             role: station.settings.role,
@@ -106,7 +141,8 @@ impl Token {
             reason,
             position: following.position,
             proven: u64::try_from(proven).unwrap_or(u64::MAX),
-            exceptions: following.exceptions,
+            exceptions,
+            beyond,
             library: station.is_up().then(|| station.member.library().ok()).flatten(),
             token,
         })
@@ -190,7 +226,9 @@ impl Token {
         for (station, _) in &members {
             let sound = reports.iter().all(|report| {
                 let own = report.replicas.iter().find(|(name, _)| name == station.name());
-                own.is_none_or(|(_, found)| matches!(found, Replica::Proven | Replica::NotHeld))
+                own.is_none_or(|(_, found)| {
+                    matches!(found, Replica::Proven | Replica::NotHeld | Replica::Beyond(_))
+                })
             });
             if sound {
                 station.health(Health::trust);
@@ -334,8 +372,11 @@ fn replica(station: &Station, entry: &Entry, following: &Following) -> Replica {
     if following.position < entry.object.born && !entry.object.is_on_demand() {
         return Replica::Behind;
     }
-    match following.exceptions.iter().find(|(id, _)| *id == entry.object.id) {
-        Some((_, reason)) => Replica::Failed(reason.clone()),
+    match following.exception(entry.object.id) {
+        Some(reason) => match says_beyond(reason) {
+            Some(why) => Replica::Beyond(why.to_owned()),
+            None => Replica::Failed(reason.to_owned()),
+        },
         None if entry.object.is_on_demand() => Replica::OnDemand,
         None => Replica::Proven,
     }

@@ -9,6 +9,7 @@ use crate::joining::unwell;
 use crate::member::User;
 use crate::object::{Object, ObjectId};
 use crate::pair;
+use crate::prove::says_beyond;
 use crate::reconcile::{Action, Found, Inventory, Step, Wanted, plan};
 use crate::replica::is_hidden;
 use crate::report::{Outcome, Progress, Reconciliation};
@@ -139,10 +140,12 @@ impl Token {
             &format!("looking at what {name} holds"),
             u64::try_from(known.len()).unwrap_or(0),
         );
-        let exceptions = self.store.following(name)?.exceptions.into_iter().map(|(id, _)| id);
+        let exceptions = self.store.following(name)?.exceptions;
+        let beyond = exceptions.iter().filter(|(_, reason)| says_beyond(reason).is_some());
         let mut inventory = Inventory {
             member: name.to_owned(),
-            exceptions: exceptions.collect(),
+            beyond: beyond.map(|(id, _)| *id).collect(),
+            exceptions: exceptions.iter().map(|(id, _)| *id).collect(),
             found: BTreeMap::new(),
         };
         let mut others = everything(&desk).map_err(ill)?;

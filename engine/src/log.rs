@@ -71,14 +71,20 @@ pub trait Log: Send + Sync {
 pub struct Following {
     /// Everything up to here has been taken over, but for the exceptions.
     pub position: Position,
-    /// Objects it could not take, with the reason.
+    /// Objects it could not take, with the reason, in the order of their identities.
     pub exceptions: Vec<(ObjectId, String)>,
 }
 
 impl Following {
     /// True if this object is one that the member could not take.
     pub fn excepts(&self, id: ObjectId) -> bool {
-        self.exceptions.iter().any(|(excepted, _)| *excepted == id)
+        self.exception(id).is_some()
+    }
+
+    /// Why the member could not take this object, if it could not.
+    pub fn exception(&self, id: ObjectId) -> Option<&str> {
+        let at = self.exceptions.binary_search_by_key(&id, |(excepted, _)| *excepted).ok()?;
+        self.exceptions.get(at).map(|(_, reason)| reason.as_str())
     }
 }
 

@@ -267,6 +267,7 @@ fn refusal(member: &str, failure: &Failure) -> Error {
     let remedy = "choose a key type that all members hold (`tandem doctor` lists them)";
     let (rv, remedy) = match failure.cause() {
         Failure::Fault(fault) if fault.call == Call::Unwrap => (CKR_KEY_NOT_WRAPPABLE, remedy),
+        Failure::Beyond(_) => (CKR_KEY_NOT_WRAPPABLE, remedy),
         Failure::Fault(fault) => (fault.rv.0, remedy),
         Failure::Different(_) | Failure::Left(..) => {
             (CKR_FUNCTION_FAILED, "something is wrong with that member: `tandem doctor`")
@@ -697,10 +698,13 @@ impl Token {
     ) -> Result<(Arc<Station>, T)> {
         let is_user = self.login.read().is_user();
         // Whoever makes it, somebody must be there to hold it.
-        let mut stations = if is_user { self.makers()? } else { self.candidates(Duty::Keys) };
+        let is_able = |station: &Arc<Station>| self.lacks(station, template).is_none();
+        let mut stations =
+            if is_user { self.makers_of(template)? } else { self.candidates(Duty::Keys) };
         if duty == Duty::Making {
             stations = self.generators_up()?;
         }
+        stations.retain(|station| is_able(station));
         let is_best = |station: &Arc<Station>| self.carries_everywhere(station.name(), template);
         stations.sort_by_key(|station| !is_best(station));
         let mut begun = None;
@@ -712,7 +716,8 @@ impl Token {
             stations
                 .sort_by_key(|station| !begun.as_ref().is_some_and(|begun| begun.is_on(station)));
         }
-        let stations = self.in_turn(duty, stations, |station| !is_user || station.is_ready());
+        let is_fit = |station: &Arc<Station>| (!is_user || station.is_ready()) && is_able(station);
+        let stations = self.in_turn(duty, stations, is_fit);
         let mut inquiry = Inquiry::default();
         let mut last: Option<(String, Fault)> = None;
         for station in stations {

@@ -112,7 +112,7 @@ impl Token {
         wrapped: &Wrapped,
     ) -> Proof {
         let kek = self.kek_at(&lease.desk(), lease.station(), wrapped.under)?;
-        self.judged(lease, |judge| {
+        self.judged(lease, object, |judge| {
             self.prove_replica(&lease.desk(), judge, handle, object, kek, &wrapped.bytes)
         })
     }
@@ -135,13 +135,14 @@ impl Token {
 
     /// Proves something on a member, with another to judge it. Where that fails it may have been the judge, who must then show
     /// that it is well; where nobody else is, the member is its own judge.
-    fn judged(&self, lease: &Lease, prove: impl Fn(&Desk<'_>) -> Proof) -> Proof {
+    fn judged(&self, lease: &Lease, key: &Object, prove: impl Fn(&Desk<'_>) -> Proof) -> Proof {
         let mut told: Option<Fault> = None;
         for attempt in [Judging::Another, Judging::OneThatIsWell, Judging::Itself] {
-            let judge = match attempt {
-                Judging::Itself => None,
-                _ => self.judge_for(lease.station(), attempt == Judging::OneThatIsWell),
+            let another = || {
+                let doubtful = attempt == Judging::OneThatIsWell;
+                self.judge_for(lease.station(), Some(key), doubtful)
             };
+            let judge = if attempt == Judging::Itself { None } else { another() };
             let proof = prove(&judge.as_ref().map_or_else(|| lease.desk(), Lease::desk));
             let Err(Failure::Fault(fault)) = proof else { return proof };
             // Something may be half-way in either session.
@@ -191,6 +192,9 @@ impl Token {
         let (mut proven, mut inquiry) = (0_usize, Inquiry::default());
         // Where nobody can hold keys just now, nobody has proven these.
         let mut able = self.makers().unwrap_or_default();
+        able.retain(|station| {
+            entries.iter().all(|entry| self.beyond(station, &entry.object.template).is_none())
+        });
         able.sort_by_key(|station| Some(station.name()) == maker);
         for station in &able {
             let tried = self.retry_lost(station, &mut |lease| self.try_out_each(lease, &entries));
@@ -285,9 +289,10 @@ impl Token {
         }
         let wrapped = wrapped
             .ok_or_else(|| Failure::Different("its wrapped key can't be read in the log".into()))?;
-        let desks = (&follower.desk, &follower.judge);
         let kek = self.kek_at(&follower.desk, follower.station, wrapped.under)?;
-        self.prove_wrapped(desks, object, kek, &wrapped.bytes)
+        self.with_judge(follower, object, |judge| {
+            self.prove_wrapped((&follower.desk, judge), object, kek, &wrapped.bytes)
+        })
     }
 
     fn remove_resident(&self, follower: &Follower<'_>, object: &Object) -> Taken {

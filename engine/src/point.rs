@@ -138,7 +138,7 @@ pub(crate) fn find(
                     Ok(()) => return Ok(public),
                     Err(Failure::Fault(fault)) => return Err(fault),
                     // Nothing was made that could be left.
-                    Err(Failure::Different(_) | Failure::Left(..)) => {}
+                    Err(Failure::Different(_) | Failure::Beyond(_) | Failure::Left(..)) => {}
                 }
             }
             Err(no_way())

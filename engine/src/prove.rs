@@ -24,6 +24,8 @@ pub enum Failure {
     Different(String),
     /// A call failed, which says nothing about the key.
     Fault(Fault),
+    /// No such key can be there, as the member is: why. It was not tried.
+    Beyond(String),
     /// A copy that failed its proof could not be removed either: what it failed by, and what the member answered.
     Left(Box<Self>, Fault),
 }
@@ -46,6 +48,14 @@ pub fn says_left(reason: &str) -> bool {
     reason.contains(LEFT)
 }
 
+/// How the reason of an exception says that the key is beyond the member.
+const BEYOND: &str = "such keys are beyond it: ";
+
+/// Why a key is beyond a member, if the reason of an exception says that.
+pub fn says_beyond(reason: &str) -> Option<&str> {
+    reason.strip_prefix(BEYOND)
+}
+
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
@@ -57,6 +67,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Different(what) => write!(f, "it is another key: {what}"),
             Self::Fault(fault) => write!(f, "it could not be proven: {fault}"),
+            Self::Beyond(why) => write!(f, "{BEYOND}{why}"),
             Self::Left(failure, fault) => {
                 write!(f, "{failure}; and {LEFT} ({fault}), which is tried again")
             }

@@ -35,6 +35,8 @@ pub struct Inventory {
     pub member: String,
     /// Objects of the log that it could not take, as far as its follower knows.
     pub exceptions: BTreeSet<ObjectId>,
+    /// Objects of the log that are beyond it: it is not to hold them.
+    pub beyond: BTreeSet<ObjectId>,
     /// Objects of the log that were looked for and found.
     pub found: BTreeMap<ObjectId, Found>,
 }
@@ -105,6 +107,7 @@ fn step(object: &Wanted, inventory: &Inventory) -> Option<(Action, &'static str)
         }
     }
     match found {
+        None if inventory.beyond.contains(&object.id) => None,
         None => Some((Action::Bring, "it is missing there")),
         Some(Found::Another) => {
             Some((Action::Look, "what bears its name and class there is another object"))
@@ -135,6 +138,7 @@ mod tests {
         Inventory {
             member: "a".into(),
             exceptions: exceptions.iter().map(|number| id(*number)).collect(),
+            beyond: BTreeSet::from([id(9)]),
             found: found.iter().map(|(number, found)| (id(*number), *found)).collect(),
         }
     }
@@ -148,7 +152,8 @@ mod tests {
         let dead = Wanted { alive: false, ..wanted(2) };
         let elsewhere = Wanted { holders: Some(vec!["b".into()]), ..wanted(3) };
         let inventory = holding(&[(1, Found::Proven)], &[3]);
-        assert!(actions(&[wanted(1), dead, elsewhere], inventory).is_empty());
+        let beyond = wanted(9);
+        assert!(actions(&[wanted(1), dead, elsewhere, beyond], inventory).is_empty());
     }
 
     #[test]

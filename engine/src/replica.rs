@@ -11,6 +11,7 @@ use crate::inquiry::Inquiry;
 use crate::log::Position;
 use crate::object::{Hold, Kek, Object, ObjectId, Under, Wrapped};
 use crate::pair;
+use crate::profiles;
 use crate::prove::{self, Failure, Proof};
 use crate::settings::Duty;
 use crate::shelf::Entry;
@@ -27,6 +28,7 @@ impl Token {
     pub(crate) fn place(&self, lease: &Lease, held: &Held) -> Answer<Handle> {
         match held {
             Held::Token(entry) => {
+                profiles::is_no_profile(entry.handle)?;
                 // It may have been renamed since the operation began.
                 let now = self.shelf.by_id(entry.object.id).ok().flatten();
                 let entry = now.as_ref().unwrap_or(entry);
@@ -401,7 +403,7 @@ impl Token {
         let object = held.object();
         let wrapped = self.wrapped_of(held)?.ok_or(CKR_KEY_UNEXTRACTABLE)?;
         let twin = carry::twin(object, &[(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)]);
-        self.on_makers(|lease| {
+        self.on_makers_of(&object.template, |lease| {
             let desk = lease.desk();
             let kek = self.kek_at(&desk, lease.station(), wrapped.under)?;
             let handle = carry::unwrap(&desk, kek, &wrapped.bytes, &twin)?;
@@ -413,10 +415,21 @@ impl Token {
 
     /// Does something on the first member that can hold keys and is able to do it. Only for what leaves no effect, so that
     /// trying again elsewhere is safe: one is enough, also where a new key would want more.
-    pub(crate) fn on_makers<T>(&self, mut work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
-        let holders = self.holders_up()?;
-        let holders = self.in_turn(Duty::Keys, holders, |station| station.is_ready());
-        self.on_each(holders, &mut work)
+    pub(crate) fn on_makers<T>(&self, work: impl FnMut(&Lease) -> Answer<T>) -> Result<T> {
+        self.on_makers_of(&Template::new(), work)
+    }
+
+    /// The same with an object of these attributes: members to which it is beyond come last, or not at all.
+    pub(crate) fn on_makers_of<T>(
+        &self,
+        template: &Template,
+        mut work: impl FnMut(&Lease) -> Answer<T>,
+    ) -> Result<T> {
+        let mut holders = self.holders_up(template)?;
+        holders.sort_by_key(|station| self.beyond(station, template).is_some());
+        let is_able = |station: &Arc<Station>| self.lacks(station, template).is_none();
+        let is_fit = |station: &Arc<Station>| station.is_ready() && is_able(station);
+        self.on_each(self.in_turn(Duty::Keys, holders, is_fit), &mut work)
     }
 }
 

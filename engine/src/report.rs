@@ -61,6 +61,8 @@ pub struct MemberStatus {
     pub position: u64,
     /// Objects it could not take, with the reason.
     pub exceptions: Vec<(ObjectId, String)>,
+    /// Why objects are beyond it and live on others, and how many these are.
+    pub beyond: BTreeMap<String, u64>,
     /// Objects that it holds and has proven.
     pub proven: u64,
     /// Its library, if it answers.
@@ -84,6 +86,8 @@ pub struct Status {
     pub doubt: Option<Doubt>,
     /// Objects it holds.
     pub objects: u64,
+    /// Objects that are beyond some of its members, by their type and by the members that hold them: how many these are.
+    pub apart: BTreeMap<(String, Vec<String>), u64>,
     /// Its members.
     pub members: Vec<MemberStatus>,
     /// Its backup tokens, which are connected only while a backup runs.
@@ -114,6 +118,8 @@ pub enum Replica {
     Behind,
     /// The member could not take it, or the proof failed: why.
     Failed(String),
+    /// It is beyond the member, which is not to hold it: why.
+    Beyond(String),
     /// The member doesn't answer.
     Away,
     /// An adopted object that this member doesn't hold.

@@ -7,7 +7,11 @@ use crate::fault::Answer;
 use crate::follow::{Exception, Follower, Taken, ill_or_lost};
 use crate::log::{Following, Lease as Writing, Position};
 use crate::object::ObjectId;
+use crate::prove::{Failure, says_beyond};
+use crate::station::Station;
 use crate::token::Token;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use tandem_values::Template;
 
 /// The most records that a member's exceptions wait for.
@@ -42,17 +46,32 @@ impl Token {
     }
 
     /// True if a member's exceptions are due.
-    pub(crate) fn is_due(&self, station: &crate::station::Station, following: &Following) -> bool {
-        let may_change = |(id, _): &(ObjectId, String)| self.may_be_taken(station.name(), *id);
-        following.exceptions.iter().any(may_change)
-            && station.patience.lock().is_over(following.position)
+    pub(crate) fn is_due(&self, station: &Station, following: &Following) -> bool {
+        station.patience.lock().is_over(following.position)
+            && self.may_be_taken(station, following).next().is_some()
     }
 
-    /// True unless it was adopted, and so is where it is for good.
-    fn may_be_taken(&self, name: &str, id: ObjectId) -> bool {
-        self.shelf.by_id(id).ok().flatten().is_none_or(|entry| {
-            let holders = entry.object.holders.as_ref();
-            holders.is_none_or(|holders| holders.iter().any(|holder| holder == name))
+    /// The exceptions of which something may come: not of what was adopted, and so is where it is for good, and not of what is
+    /// still beyond the member.
+    fn may_be_taken<'a>(
+        &'a self,
+        station: &'a Station,
+        following: &'a Following,
+    ) -> impl Iterator<Item = &'a (ObjectId, String)> {
+        // What is told of one is so of each other of which the same is told.
+        let mut beyond = BTreeMap::new();
+        following.exceptions.iter().filter(move |(id, reason)| {
+            let entry = || self.shelf.by_id(*id).ok().flatten();
+            if let Some(why) = says_beyond(reason) {
+                let is_still = || {
+                    entry().is_some_and(|it| self.beyond(station, &it.object.template).is_some())
+                };
+                return !*beyond.entry(why).or_insert_with(is_still);
+            }
+            entry().is_none_or(|entry| {
+                let holders = entry.object.holders.as_ref();
+                holders.is_none_or(|holders| holders.iter().any(|it| it == station.name()))
+            })
         })
     }
 
@@ -69,10 +88,8 @@ impl Token {
         }
         follower.look_first = true;
         let mut left = false;
-        for (id, reason) in &following.exceptions {
-            if !self.may_be_taken(follower.station.name(), *id) {
-                continue;
-            }
+        let station = Arc::clone(follower.station);
+        for (id, reason) in self.may_be_taken(&station, &following) {
             follower.progress.step();
             let taken = self.take_again(follower, *id, reason)?;
             if let Some(fault) = ill_or_lost(&taken)
@@ -86,8 +103,11 @@ impl Token {
                     log::info!("member {}: object {id} is in order now", follower.station.name());
                 }
                 Err(failure) => {
-                    left = true;
                     writing.except(*id, &failure.to_string())?;
+                    if matches!(failure, Failure::Beyond(_)) {
+                        continue;
+                    }
+                    left = true;
                     exceptions.push(Exception { id: *id, failure });
                 }
             }

@@ -9,7 +9,7 @@ use crate::token::Token;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tandem_values::ck::*;
+use tandem_values::{Template, ck::*};
 
 /// Members, few of them: each call looks for its own.
 pub(crate) type Stations = SmallVec<[Arc<Station>; 4]>;
@@ -17,17 +17,27 @@ pub(crate) type Stations = SmallVec<[Arc<Station>; 4]>;
 impl Token {
     /// Members to try for work, best first: those that are up, active before standby.
     pub(crate) fn candidates(&self, duty: Duty) -> Stations {
+        self.candidates_for(duty, |_| true)
+    }
+
+    /// The same of those that are able to do it, up or not.
+    fn candidates_for(&self, duty: Duty, is_able: impl Fn(&Arc<Station>) -> bool) -> Stations {
         if !self.is_tended() {
             self.end_long_rest();
             self.heed();
             self.wake_all();
         }
-        let mut up = self.up(duty);
+        let able = || {
+            let mut up = self.up(duty);
+            up.retain(|station| is_able(station));
+            up
+        };
+        let mut up = able();
         if up.is_empty() {
             // Whoever tends them may just not have come round.
             self.wake_all();
-            self.wait_for_anybody(duty);
-            up = self.up(duty);
+            self.waking.wait_until(|| !able().is_empty());
+            up = able();
         }
         for station in &up {
             station.set_others(up.len().saturating_sub(1));
@@ -89,15 +99,22 @@ impl Token {
     }
 
     /// Members that can hold keys, best first: logged in, with the ring found.
-    pub(crate) fn holders_up(&self) -> Result<Stations> {
-        let mut holders = self.candidates(Duty::Keys);
+    /// Only those that have mechanisms for an object with these attributes.
+    pub(crate) fn holders_up(&self, template: &Template) -> Result<Stations> {
+        let is_able = |station: &Arc<Station>| self.lacks(station, template).is_none();
+        let mut holders = self.candidates_for(Duty::Keys, is_able);
         holders.retain(|station| station.is_ready());
         if holders.is_empty() { Err(self.nobody()) } else { Ok(holders) }
     }
 
     /// The same, if there are enough of them for a new key.
     pub(crate) fn makers(&self) -> Result<Stations> {
-        let makers = self.holders_up()?;
+        self.makers_of(&Template::new())
+    }
+
+    /// The same of those that have mechanisms for an object with these attributes.
+    pub(crate) fn makers_of(&self, template: &Template) -> Result<Stations> {
+        let makers = self.holders_up(template)?;
         if makers.len() < self.settings.min_replicas {
             return Err(Error::new(
                 CKR_DEVICE_ERROR,
@@ -158,7 +175,7 @@ impl Token {
 
     /// Members on which an object can be used, best first. What is there already comes before what must be brought.
     pub(crate) fn holders(&self, keys: &[Held]) -> Stations {
-        let mut stations = self.candidates(Duty::Keys);
+        let mut stations = self.candidates_for(Duty::Keys, |station| self.is_able(station, keys));
         stations.retain(|station| can_use(station, keys));
         stations.sort_by_key(|station| {
             !keys.iter().all(|held| match held {
@@ -175,7 +192,8 @@ impl Token {
         &'a self,
         keys: &'a [Held],
     ) -> impl Iterator<Item = Arc<Station>> + 'a {
-        self.in_turn(Duty::Keys, self.holders(keys), |station| can_use(station, keys))
+        let is_fit = |station: &Arc<Station>| can_use(station, keys) && self.is_able(station, keys);
+        self.in_turn(Duty::Keys, self.holders(keys), is_fit)
     }
 
     /// These members, and then whoever has come up since and is fit.

@@ -3,7 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::ring::{Ring, Route};
-use crate::settings::Duty;
+use crate::settings::{Duty, Offer};
+use crate::station::Station;
 use crate::token::Token;
 use tandem_values::{Template, ck::*};
 
@@ -39,53 +40,74 @@ impl Token {
         tried(ring, prefix, odd).filter(|route| self.keeps_keys(&route.to))
     }
 
-    /// Refuses a token object that some member could never take from those whose duty it is to make it, and says which and why.
+    /// Refuses a token object that some member could never take from those whose duty it is to make it, or that too few could
+    /// where the token offers what any can do, and says which and why.
     pub(crate) fn can_be_carried(&self, template: &Template, duty: Duty) -> Result {
-        let (Some((prefix, odd)), Some(ring)) = (kind(template), self.ring.read().clone()) else {
-            return Ok(());
-        };
         if !template.is(CKA_TOKEN) {
             return Ok(());
         }
-        let generators: Vec<_> = match duty {
-            Duty::Keys => Vec::new(),
-            Duty::Making => self.generators().map(|station| station.name()).collect(),
-        };
-        let makes = |name: &str| match duty {
-            Duty::Keys => self.keeps_keys(name),
-            Duty::Making => generators.contains(&name),
-        };
+        let (mut able, mut unable) = (0_usize, None);
         for station in self.keepers() {
-            let failures = self
-                .tried_at_work(&ring, prefix, odd)
-                .filter(|route| route.to == station.name() && makes(&route.from));
-            let mut failures = failures.peekable();
-            if failures.peek().is_none() {
-                continue;
-            }
-            let reason = failures.try_fold("", |_, route| route.failure.as_deref().ok_or(()));
-            if let Ok(reason) = reason {
-                return Err(Error::new(
-                    CKR_KEY_NOT_WRAPPABLE,
-                    format!(
-                        "token {}: member {} can't take keys of this kind ({prefix} {reason}), so none is made; choose a kind that \
-                         every member holds (`tandem doctor` lists them)",
-                        self.settings.label,
-                        station.name()
-                    ),
-                ));
+            let why = self.lacks(station, template);
+            match why.or_else(|| self.not_carried(station, template, &[duty])) {
+                None => able = able.saturating_add(1),
+                Some(why) => unable = unable.or_else(|| Some((station.name(), why))),
             }
         }
-        Ok(())
+        let Some((name, why)) = unable else { return Ok(()) };
+        let (label, wanted) = (&self.settings.label, self.settings.min_replicas.max(1));
+        let told = match self.settings.mechanisms {
+            Offer::Common => format!(
+                "token {label}: member {name} can't take keys of this kind ({why}), so none is made; choose a kind that every member \
+                 holds (`tandem doctor` lists them)"
+            ),
+            Offer::Any if able >= wanted => return Ok(()),
+            Offer::Any => format!(
+                "token {label}: {able} of its members can hold keys of this kind and min_replicas = {wanted}, so none is made: \
+                 member {name} can't ({why}); add a member that can, lower min_replicas, or choose another kind"
+            ),
+        };
+        Err(Error::new(CKR_KEY_NOT_WRAPPABLE, told))
     }
 
-    /// True if pairing carried such keys from this member to every other: it is asked first to make one.
+    /// Why pairing could bring a member no keys like this one from those that have these duties; `None` if it could, or has not
+    /// tried such keys.
+    pub(crate) fn not_carried(
+        &self,
+        station: &Station,
+        template: &Template,
+        from: &[Duty],
+    ) -> Option<String> {
+        let ((prefix, odd), ring) = (kind(template)?, self.ring.read().clone()?);
+        let generators: Vec<_> = match from {
+            [Duty::Keys] => Vec::new(),
+            _ => self.generators().map(|station| station.name()).collect(),
+        };
+        let makes = |name: &str| {
+            from.iter().any(|duty| match duty {
+                Duty::Keys => self.keeps_keys(name),
+                Duty::Making => generators.contains(&name),
+            })
+        };
+        let failures = self
+            .tried_at_work(&ring, prefix, odd)
+            .filter(|route| route.to == station.name() && makes(&route.from));
+        let mut failures = failures.peekable();
+        failures.peek()?;
+        let reason = failures.try_fold("", |_, route| route.failure.as_deref().ok_or(()));
+        reason.ok().map(|reason| format!("{prefix} {reason}"))
+    }
+
+    /// True if pairing carried such keys from this member to every other that can hold them: it is asked first to make one.
     pub(crate) fn carries_everywhere(&self, from: &str, template: &Template) -> bool {
         let (Some((prefix, odd)), Some(ring)) = (kind(template), self.ring.read().clone()) else {
             return true;
         };
+        let can_hold = |name: &str| {
+            self.any_station(name).is_none_or(|to| self.beyond(to, template).is_none())
+        };
         self.tried_at_work(&ring, prefix, odd)
-            .filter(|route| route.from == from)
+            .filter(|route| route.from == from && can_hold(&route.to))
             .all(|route| route.failure.is_none())
     }
 }

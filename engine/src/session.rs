@@ -135,6 +135,7 @@ impl Session {
         found.extend(sealed.filter(|entry| seen(&entry.object)).map(|entry| entry.handle));
         let transients = self.token.transients.find(&plain).into_iter();
         found.extend(transients.filter(|t| seen(&t.object)).map(|t| t.handle));
+        found.extend(self.token.find_profiles(template, &plain));
         if !own.is_empty() {
             found = self.having(found, &own)?;
         }
@@ -220,6 +221,9 @@ impl Session {
     /// An attribute of Tandem's own (`pkcs11-headers/tandem-pkcs11.h`).
     fn own(&self, held: &Held, kind: AttributeType) -> Reading {
         let object = held.object();
+        if is_tandem(kind) && object.class() == CKO_PROFILE {
+            return Reading::Invalid;
+        }
         Reading::Value(match kind {
             CKA_UNIQUE_ID => object.id.to_string().as_str().into(),
             tandem::CKA_TANDEM_BACKED_UP => self.token.backed_up(held).is_some().into(),

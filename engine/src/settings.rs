@@ -137,6 +137,16 @@ pub enum SessionObjects {
     Pinned,
 }
 
+/// Which mechanisms and types of keys a token offers whose members differ in what they can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offer {
+    /// What every member can do: each key is on each of them.
+    #[default]
+    Common,
+    /// What any member can do: a key lives on those that can hold it.
+    Any,
+}
+
 /// So many changed objects are kept in memory, some 400 bytes each, before a checkpoint of the catalogue takes them.
 pub const CHECKPOINT_AFTER: usize = 32_768;
 
@@ -155,6 +165,8 @@ pub struct Settings {
     pub balance: Balance,
     /// What becomes of session objects when their member fails.
     pub session_objects: SessionObjects,
+    /// Which mechanisms and types of keys are offered.
+    pub mechanisms: Offer,
     /// The rule about keys that are not backed up.
     pub require_backup: RequireBackup,
     /// How many members must have proven a new key before its handle is returned. At least 1.

@@ -2,6 +2,8 @@
 //!
 //! No lock here is held while a vendor's code runs.
 
+use crate::abilities::AsSeen;
+use crate::beyond::Types;
 use crate::desk::Desk;
 use crate::fault::{Answer, Call, Class, Fault};
 use crate::found::{Found, Life, RingThere, Spot};
@@ -57,6 +59,8 @@ pub struct Station {
     pub(crate) patience: Mutex<Patience>,
     /// What it is to the token.
     pub(crate) standing: Mutex<Standing>,
+    /// The types of keys that it has mechanisms for, if it has said.
+    pub(crate) types: AsSeen<Option<Arc<Types>>>,
 }
 
 #[derive(Default)]
@@ -112,6 +116,7 @@ impl Station {
             clean_epoch: AtomicU64::new(u64::MAX),
             patience: Mutex::default(),
             standing: Mutex::default(),
+            types: AsSeen::default(),
         }
     }
 

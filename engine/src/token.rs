@@ -1,6 +1,7 @@
 //! A virtual token: members, log and catalogue under one label. The other files of this crate add its methods by what
 //! they are about: `login`, `make`, `follow`, `replica`, `admin`, `inspect`.
 
+use crate::abilities::{AsSeen, Mechanisms};
 use crate::batch::Batches;
 use crate::error::{Error, Result};
 use crate::held::{Held, Transients};
@@ -103,7 +104,7 @@ pub struct Token {
     pub(crate) batches: Batches,
     /// What the shelf had lost when keys held on demand were last evicted for it.
     pub(crate) unloaded: AtomicU64,
-    pub(crate) common: Mutex<Option<(u64, Arc<crate::abilities::Mechanisms>)>>,
+    pub(crate) offered: AsSeen<Mechanisms>,
     pub(crate) name_sink: Option<Arc<dyn NameSink>>,
     pub(crate) stocking: crate::stock::Stocking,
 }
@@ -218,7 +219,7 @@ impl Token {
             heeded: AtomicU64::new(0),
             unloaded: AtomicU64::new(0),
             batches: Batches::default(),
-            common: Mutex::new(None),
+            offered: AsSeen::default(),
             name_sink: parts.names,
             stocking: crate::stock::Stocking::default(),
         })
@@ -382,6 +383,9 @@ impl Token {
     pub(crate) fn named(&self, handle: Handle) -> Result<Option<Held>> {
         if let Some(transient) = self.transients.get(handle) {
             return Ok(Some(Held::Transient(transient)));
+        }
+        if let Some(profile) = self.profile(handle) {
+            return Ok(Some(profile));
         }
         // A store that can't be read now says nothing against what is on the shelf.
         if let Err(error) = self.shelf.refresh() {

@@ -4,7 +4,7 @@ use crate::pin::Pins;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_config::meant::{
-    self, AfterFork, Balance, Hold, Init, Kwp, RequireBackup, Role, Selector, SessionObjects,
+    self, AfterFork, Balance, Hold, Init, Kwp, Offer, RequireBackup, Role, Selector, SessionObjects,
 };
 use tandem_engine::settings;
 use tandem_values::ck::{CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD};
@@ -25,6 +25,10 @@ pub(crate) fn settings(token: &meant::Token) -> settings::Settings {
         session_objects: match token.session_objects {
             SessionObjects::Mirrored => settings::SessionObjects::Mirrored,
             SessionObjects::Pinned => settings::SessionObjects::Pinned,
+        },
+        mechanisms: match token.mechanisms {
+            Offer::Common => settings::Offer::Common,
+            Offer::Any => settings::Offer::Any,
         },
         require_backup: match token.require_backup {
             RequireBackup::Off => settings::RequireBackup::Off,

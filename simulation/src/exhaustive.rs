@@ -23,6 +23,8 @@ pub struct Script {
     pub aside: &'static [Action],
     /// How many HSMs the configuration names beside the two members.
     pub spares: usize,
+    /// Which of the members has no elliptic curves. The token then offers what any of them can do.
+    pub lacking: Option<usize>,
     /// Where its keys live.
     pub hold: Hold,
     /// Which member makes them for the others.
@@ -40,7 +42,7 @@ impl Script {
 
     /// The token that it begins with.
     pub fn scene(&self, pair: &Snapshot) -> Snapshot {
-        pair.with_spares(self.spares)
+        pair.with_spares(self.spares).lacking(self.lacking)
     }
 
     const fn with_spares(self, spares: usize) -> Self {
@@ -49,6 +51,10 @@ impl Script {
 
     const fn on_demand(self) -> Self {
         Self { hold: Hold::OnDemand, ..self }
+    }
+
+    const fn with_lacking(self, number: usize) -> Self {
+        Self { lacking: Some(number), ..self }
     }
 
     const fn with_stock(self, stock: u64) -> Self {
@@ -80,6 +86,7 @@ const fn script(
         spares: 0,
         hold: Hold::Resident,
         generator: None,
+        lacking: None,
         stock: 0,
     }
 }
@@ -300,6 +307,57 @@ pub const SCRIPTS: &[Script] = &[
     script("fill on demand while another claims", &[Random], &[Stock], &[Make(KeyKind::Hmac)])
         .on_demand()
         .with_stock(1),
+    // Elliptic curves are beyond one of the two.
+    script("make a pair that is beyond a member", &[Random], &[Make(KeyKind::Ec), Sign(0)], &[])
+        .with_lacking(1),
+    script("make a pair beyond who is asked first", &[Random], &[Make(KeyKind::Ec), Sign(0)], &[])
+        .with_lacking(0),
+    script(
+        "catch up with what is beyond a member",
+        &[
+            Make(KeyKind::Ec),
+            Unplug(1),
+            Make(KeyKind::Ec),
+            Make(KeyKind::Hmac),
+            PlugIn(1),
+            Pass(400_000),
+        ],
+        &[Relabel(1), Destroy(0)],
+        &[],
+    )
+    .with_lacking(1),
+    script(
+        "destroy while another makes what is beyond a member",
+        &[Make(KeyKind::Ec)],
+        &[Destroy(0)],
+        &[Make(KeyKind::Ec)],
+    )
+    .with_lacking(1),
+    script(
+        "sign on demand beyond who is asked first",
+        &[Make(KeyKind::Ec)],
+        &[Sign(0), Make(KeyKind::Ec)],
+        &[],
+    )
+    .on_demand()
+    .with_lacking(0),
+    script("fill the stock beyond a member and claim", &[Random], &[Stock, Make(KeyKind::Ec)], &[])
+        .with_stock(1)
+        .with_lacking(1),
+    script(
+        "replace a member by one that can hold all",
+        &[Make(KeyKind::Ec), Make(KeyKind::Hmac), Swap(1)],
+        &[Replace(1), Sign(0)],
+        &[],
+    )
+    .with_lacking(1),
+    script(
+        "remove the one that holds a key alone",
+        &[Make(KeyKind::Ec)],
+        &[Remove(0), Sign(0)],
+        &[],
+    )
+    .with_lacking(1),
     script("make while another wipes", &[Make(KeyKind::Hmac)], &[Make(KeyKind::Hmac)], &[Wipe(1)]),
 ];
 
@@ -478,6 +536,7 @@ pub fn once(
         generator: script.generator,
         hold: script.hold,
         stock: script.stock,
+        lacking: script.lacking,
         ..Options::default()
     };
     let processes = if script.aside.is_empty() { 1 } else { 2 };

@@ -195,15 +195,20 @@ impl Member for Toy {
     }
 
     fn mechanism_list(&self) -> Answer<Vec<MechanismType>> {
-        let kinds = || MECHANISMS.into_iter().map(|(kind, ..)| kind).collect();
-        self.plain(Call::Info, "mechanism list", |_| Ok(kinds()))
+        self.plain(Call::Info, "mechanism list", |hsm| {
+            let kinds = MECHANISMS.into_iter().map(|(kind, ..)| kind);
+            Ok(kinds.filter(|kind| hsm.has_mechanism(*kind)).collect())
+        })
     }
 
     fn mechanisms(&self) -> Answer<Vec<(MechanismType, MechanismInfo)>> {
         let info = |(kind, key_size_min, key_size_max, flags)| {
             (kind, MechanismInfo { key_size_min, key_size_max, flags })
         };
-        self.plain(Call::Info, "mechanisms", |_| Ok(MECHANISMS.into_iter().map(info).collect()))
+        self.plain(Call::Info, "mechanisms", |hsm| {
+            let had = MECHANISMS.into_iter().filter(|(kind, ..)| hsm.has_mechanism(*kind));
+            Ok(had.map(info).collect())
+        })
     }
 
     fn open(&self, writes: bool) -> Answer<SessionId> {

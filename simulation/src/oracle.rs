@@ -431,6 +431,7 @@ impl Judge<'_> {
             let (position, excepted) = books.follower(&name);
             let excused = !self.hits.is_empty() || self.is_bad(number);
             let lacks = |real: &&Real| {
+                let excused = excused || !self.run.can_hold(&name, &real.object.template);
                 position < real.object.born || (excepted.contains(&real.object.id) && !excused)
             };
             if let Some(real) = self.truth.living().find(lacks) {
@@ -584,7 +585,7 @@ impl Judge<'_> {
             _ => {
                 self.store_failed()
                     // Operators took out more than new keys can do without.
-                    || self.run.keepers(self.truth) < self.run.options.min_replicas
+                    || self.run.able(self.truth) < self.run.options.min_replicas
                     || !self.hits.is_empty()
                     || self.anything_wrong()
                     || self.comes_between()

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tandem_engine::error::{Error, Result};
 use tandem_engine::member::User;
-use tandem_values::{Handle, Secret, ck::*};
+use tandem_values::{Handle, Secret, Template, ck::*};
 
 /// A member at which nothing has gone wrong for so long is due, however often it failed before.
 pub const QUIET_MS: u64 = 310_000;
@@ -251,6 +251,21 @@ impl Run {
     /// How many of the members hold keys.
     pub fn keepers(&self, truth: &Truth) -> usize {
         truth.members.len() - usize::from(self.generator(truth).is_some())
+    }
+
+    /// How many of them can hold every key that is made; none, if there is a generator and it can't make each.
+    pub fn able(&self, truth: &Truth) -> usize {
+        let every = Template::new().with(CKA_KEY_TYPE, CKK_EC);
+        let able = |number: &usize| {
+            let hsm = self.world.hsms.get(*number);
+            hsm.is_some_and(|hsm| hsm.lock().can_hold(&every))
+        };
+        if self.generator(truth).is_some_and(|number| !able(&number)) {
+            return 0;
+        }
+        let counts = |number: &usize| truth.members.contains(&member_name(*number));
+        let numbers = (0..self.options.members).filter(counts);
+        numbers.filter(|number| self.options.keeps_keys(*number)).filter(able).count()
     }
 
     /// HSMs at which nothing is wrong, and which hold the ring.

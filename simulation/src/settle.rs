@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tandem_engine::heads::HeadRecord;
 use tandem_engine::report::{Quiet, Replica};
 use tandem_engine::step::{Output, Room, Step, Verb};
-use tandem_values::{Handle, Mechanism, Secret, ck::*};
+use tandem_values::{Handle, Mechanism, Secret, Template, ck::*};
 
 /// What is judged.
 type Judgement = Result<(), String>;
@@ -28,6 +28,8 @@ pub struct Settled {
     pub excepted: usize,
     /// Replicas that are proven where they should be.
     pub proven: usize,
+    /// Replicas that are not to be, since they are beyond the member.
+    pub beyond: usize,
 }
 
 impl Run {
@@ -80,7 +82,15 @@ impl Run {
             }
             for (member, replica) in report.replicas {
                 let (_, excepted) = self.world.books.lock().follower(&member);
+                let is_beyond = !self.can_hold(&member, &report.template);
                 match replica {
+                    Replica::Beyond(_) if is_beyond => settled.beyond += 1,
+                    replica if is_beyond => {
+                        return Err(format!(
+                            "object {} is beyond {member}, and there: {replica:?}",
+                            report.handle
+                        ));
+                    }
                     Replica::Proven => settled.proven += 1,
                     Replica::Failed(_) if excepted.contains(&report.id) => settled.excepted += 1,
                     // It has lied, and is found out.
@@ -95,6 +105,13 @@ impl Run {
         token.stop();
         self.world.bury(life);
         Ok(settled)
+    }
+
+    /// True for the name of a member that can hold such an object.
+    pub(crate) fn can_hold(&self, member: &str, template: &Template) -> bool {
+        let named = |(number, _): &(usize, _)| member_name(*number) == member;
+        let hsm = self.world.hsms.iter().enumerate().find(named);
+        hsm.is_none_or(|(_, hsm)| hsm.lock().can_hold(template))
     }
 
     pub(crate) fn has_lied(&self, member: &str) -> bool {

@@ -13,11 +13,14 @@ use tandem_engine::ports::{NoVerifier, OneHand};
 use tandem_engine::report::{PairReport, Quiet};
 
 use tandem_engine::settings::{
-    Balance, CHECKPOINT_AFTER, Hold, MemberSettings, RecoverySettings, RequireBackup, Role,
+    Balance, CHECKPOINT_AFTER, Hold, MemberSettings, Offer, RecoverySettings, RequireBackup, Role,
     SessionObjects, Settings, StockSettings,
 };
 use tandem_engine::token::{Parts, Token};
-use tandem_values::{Secret, ck::CKR_FUNCTION_FAILED};
+use tandem_values::{
+    Secret,
+    ck::{CKK_EC, CKR_FUNCTION_FAILED},
+};
 
 /// The user's PIN.
 pub const PIN: &[u8] = b"123456";
@@ -56,6 +59,8 @@ pub struct Options {
     pub stock: u64,
     /// How many changed objects are kept in memory before a checkpoint takes them.
     pub checkpoint_after: usize,
+    /// Which member has no elliptic curves. The token then offers what any of its members can do.
+    pub lacking: Option<usize>,
 }
 
 impl Default for Options {
@@ -71,6 +76,7 @@ impl Default for Options {
             loaded_max: 2,
             stock: 0,
             checkpoint_after: CHECKPOINT_AFTER,
+            lacking: None,
         }
     }
 }
@@ -112,6 +118,7 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
             stock: options.stocks(),
             balance: options.balance,
             session_objects: SessionObjects::Mirrored,
+            mechanisms: options.lacking.map_or(Offer::Common, |_| Offer::Any),
             require_backup: RequireBackup::Off,
             min_replicas: options.min_replicas,
             allow_init: true,
@@ -155,6 +162,15 @@ impl Snapshot {
         let spares = (with.hsms.len()..).take(count).map(toy);
         with.hsms.extend(spares);
         with
+    }
+
+    /// With this member without elliptic curves, if any.
+    #[must_use]
+    pub fn lacking(mut self, number: Option<usize>) -> Self {
+        if let Some(hsm) = number.and_then(|number| self.hsms.get_mut(number)) {
+            hsm.lack(CKK_EC);
+        }
+        self
     }
 
     /// A world that begins here.

@@ -81,6 +81,7 @@ impl Case {
             generator: None,
             hold: if of_keys.per_mille(300) { Hold::OnDemand } else { Hold::Resident },
             loaded_max: 1 + of_keys.index(3),
+            lacking: None,
             stock: 0,
             checkpoint_after: CHECKPOINTS
                 .get(Chance::new(drawn_from(&[seed, 7])).index(CHECKPOINTS.len()))
@@ -101,7 +102,9 @@ impl Case {
         let generator = of_roles.per_mille(250).then(|| of_roles.index(members));
         let keepers = members - usize::from(generator.is_some());
         let min_replicas = options.min_replicas.min(keepers);
-        let mut options = Options { members, generator, min_replicas, ..options };
+        let mut of_abilities = Chance::new(drawn_from(&[seed, 9]));
+        let lacking = of_abilities.per_mille(200).then(|| of_abilities.index(members));
+        let mut options = Options { members, generator, min_replicas, lacking, ..options };
         let plan = Plan::Chance(drawn_from(&[seed, 2]), rates(&mut chance));
         let mut script = script(&mut chance, members, processes);
         let mut of_stock = Chance::new(drawn_from(&[seed, 8]));
@@ -115,7 +118,8 @@ impl Case {
     /// Plays it.
     pub fn play(&self, nests: &Nests, bug: Option<Bug>, record: bool) -> Option<Played> {
         let spares = self.options.members.checked_sub(self.paired)?;
-        let snapshot = &nests.of(self.paired)?.with_spares(spares);
+        let snapshot = nests.of(self.paired)?.with_spares(spares);
+        let snapshot = &snapshot.lacking(self.options.lacking);
         let world = snapshot.world(drawn_from(&[self.seed, 3]), bug);
         if record {
             world.record();

@@ -1,6 +1,7 @@
 //! `tandem member` for people.
 
 use super::pairing::{show_attacks, show_routes};
+use super::status::show_beyond;
 use super::{Judgement, Show, count, judged, table};
 use crate::error::Result;
 use crate::report::{BackupTokenLine, JoinedReport, LeftReport, MemberChange, MembersReport};
@@ -108,7 +109,7 @@ impl Show for JoinedReport {
         for exception in &self.exceptions {
             screen.line(format!("it could not take {}: {}", exception.object, exception.reason))?;
         }
-        Ok(())
+        show_beyond(member, &self.beyond, screen)
     }
 }
 

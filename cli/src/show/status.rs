@@ -2,7 +2,7 @@
 
 use super::{Judgement, Show, coloured, count, judged, table};
 use crate::error::Result;
-use crate::report::{MemberState, RotationLine, StatusReport, TokenStatus};
+use crate::report::{ApartLine, BeyondLine, MemberState, RotationLine, StatusReport, TokenStatus};
 use crate::screen::Screen;
 use comfy_table::Cell;
 
@@ -46,8 +46,36 @@ impl Show for TokenStatus {
                     member.name, exception.object, exception.reason
                 ))?;
             }
+            show_beyond(&member.name, &member.beyond, screen)?;
+        }
+        for apart in &self.apart {
+            screen.line(apart.line())?;
         }
         Ok(())
+    }
+}
+
+/// What is beyond a member.
+pub(crate) fn show_beyond(member: &str, beyond: &[BeyondLine], screen: &mut Screen) -> Result {
+    for line in beyond {
+        let objects =
+            count(usize::try_from(line.objects).unwrap_or(usize::MAX), "object", "objects");
+        screen.line(format!("{objects} beyond {member}, by design: {}", line.reason))?;
+    }
+    Ok(())
+}
+
+impl ApartLine {
+    /// Who holds them, for people.
+    pub(crate) fn line(&self) -> String {
+        let objects =
+            count(usize::try_from(self.objects).unwrap_or(usize::MAX), "object", "objects");
+        let held = match self.members.as_slice() {
+            [] => "on no member".to_owned(),
+            [only] => format!("on {only} alone"),
+            some => format!("on {}", some.join(", ")),
+        };
+        format!("{objects} of type {}: {held}", self.key_type)
     }
 }
 

@@ -11,6 +11,7 @@ mod keys;
 mod messages;
 mod objects;
 mod parallel;
+mod profiles;
 mod random;
 mod sessions;
 mod sign;
@@ -25,13 +26,14 @@ use crate::case::{Case, Cases};
 type Chapter = (&'static str, fn(&mut Cases));
 
 /// The chapters, in the order in which they are run.
-pub const CHAPTERS: [Chapter; 17] = [
+pub const CHAPTERS: [Chapter; 18] = [
     ("general", general::add),
     ("cycles", cycles::add),
     ("slots", slots::add),
     ("sessions", sessions::add),
     ("objects", objects::add),
     ("find", find::add),
+    ("profiles", profiles::add),
     ("encrypt", encrypt::add),
     ("digest", digest::add),
     ("sign", sign::add),

@@ -218,7 +218,7 @@ impl Token {
         let wrapped = Wrapped { under, bytes: bytes.clone() };
         let mut nonce = [0; 12];
         self.entropy.fill(&mut nonce);
-        let (generation, bytes) = self.on_makers(|lease| {
+        let (generation, bytes) = self.on_makers_of(&kept.object.template, |lease| {
             let keks = self.newest_keks_at(&lease.desk(), lease.station())?;
             let is_it = |generation| generation == under.generation;
             let bench = Bench::open(&lease.desk(), keks, told, opener.shares, is_it)

@@ -172,9 +172,11 @@ impl Token {
 
     /// Opens one record's key on a member and proves it.
     pub(crate) fn prove_record(&self, object: &Object, wrapped: &[u8]) -> Result<Proof> {
-        self.on_makers(|lease| match self.prove_opened(lease, object, wrapped) {
-            Err(Failure::Fault(fault)) if !crate::prove::is_refusal(fault) => Err(fault),
-            proof => Ok(proof),
+        self.on_makers_of(&object.template, |lease| {
+            match self.prove_opened(lease, object, wrapped) {
+                Err(Failure::Fault(fault)) if !crate::prove::is_refusal(fault) => Err(fault),
+                proof => Ok(proof),
+            }
         })
     }
 

@@ -61,6 +61,9 @@ impl Hsm {
             CKM_EC_KEY_PAIR_GEN => CKK_EC,
             _ => return Err(refuse(CKR_MECHANISM_INVALID)),
         };
+        if !self.has_mechanism(mechanism.kind) {
+            return Err(refuse(CKR_MECHANISM_INVALID));
+        }
         let part = fresh_public(key_type, &public, chance).map_err(refuse)?;
         self.drawn += 1;
         for (half, class) in [(&mut public, CKO_PUBLIC_KEY), (&mut private, CKO_PRIVATE_KEY)] {

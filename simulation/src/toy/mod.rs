@@ -13,6 +13,7 @@ mod template;
 pub use operation::Operation;
 
 use std::collections::BTreeMap;
+use tandem_engine::check;
 use tandem_engine::fault::{Answer, Call, Fault};
 use tandem_engine::member::{SessionId, User};
 use tandem_engine::step::Verb;
@@ -70,6 +71,8 @@ pub struct Hsm {
     pub away: bool,
     /// Holds keys, and no data.
     keys_only: bool,
+    /// The type of keys that it does not have.
+    lacks: Option<u64>,
     /// The objects of its own token, put aside while an empty token is in its place.
     replaced: Option<BTreeMap<u64, Thing>>,
     boot: u64,
@@ -94,6 +97,7 @@ impl Hsm {
             full: false,
             away: false,
             keys_only: false,
+            lacks: None,
             replaced: None,
             boot: 1,
             objects: BTreeMap::new(),
@@ -110,6 +114,23 @@ impl Hsm {
     pub fn hold_keys_only(&mut self) {
         self.keys_only = true;
         self.objects.retain(|_, thing| thing.template.class() != Some(CKO_DATA));
+    }
+
+    /// A model that has no keys of this type, and never had.
+    pub fn lack(&mut self, key_type: u64) {
+        self.lacks = Some(key_type);
+        self.objects.retain(|_, thing| thing.template.key_type() != Some(key_type));
+    }
+
+    /// True unless it has no keys of this one's type.
+    pub fn can_hold(&self, template: &Template) -> bool {
+        self.lacks.is_none() || template.key_type() != self.lacks
+    }
+
+    /// True for a mechanism that it has.
+    pub fn has_mechanism(&self, kind: u64) -> bool {
+        let made = check::generated(kind).map(|(_, key_type)| key_type);
+        self.lacks.is_none() || made.or_else(|| check::works_with(kind)) != self.lacks
     }
 
     /// What is on the token itself, whichever is in its place now.
@@ -163,9 +184,10 @@ impl Hsm {
         self.replaced.is_some()
     }
 
-    /// Another token takes the place of this one for good, with the same PIN and nothing on it.
+    /// Another token takes the place of this one for good, with the same PIN and nothing on it, and of a model that lacks nothing.
     pub fn swap(&mut self) {
         self.reboot();
+        self.lacks = None;
         self.objects.clear();
         self.replaced = None;
         self.serial.push('+');

@@ -16,7 +16,7 @@ impl Hsm {
         secret: Vec<u8>,
         call: Call,
     ) -> Answer<Handle> {
-        let full = self.full;
+        let (full, can_hold) = (self.full, self.can_hold(&shown));
         let user = self.is_user(life);
         let sitting = self.sitting(life, session, call)?;
         template::complete(&mut shown);
@@ -26,6 +26,9 @@ impl Hsm {
         }
         if token && !sitting.writes {
             return Err(Fault::new(call, CKR_SESSION_READ_ONLY));
+        }
+        if !can_hold {
+            return Err(Fault::new(call, CKR_ATTRIBUTE_VALUE_INVALID));
         }
         if token && full {
             return Err(Fault::new(call, CKR_DEVICE_MEMORY));

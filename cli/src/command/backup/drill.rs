@@ -187,7 +187,11 @@ fn proven(token: &std::sync::Arc<Token>, bar: &Bar) -> Result<BTreeMap<ObjectId,
     Ok(objects
         .iter()
         .map(|object| {
-            let here = object.replicas.iter().all(|(_, replica)| *replica == Replica::Proven);
+            let (proven, others): (Vec<_>, Vec<_>) =
+                object.replicas.iter().partition(|(_, replica)| *replica == Replica::Proven);
+            // One that some members are not to hold has come back if the others hold it.
+            let here = !proven.is_empty()
+                && others.iter().all(|(_, replica)| matches!(replica, Replica::Beyond(_)));
             (object.id, here)
         })
         .collect())

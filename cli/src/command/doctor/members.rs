@@ -37,6 +37,7 @@ pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut
         look_at_backup_token(&subject(around, &backup_token.name), backup_token, findings);
     }
     look_at_generators(around, status, findings);
+    look_at_apart(around, live.config.min_replicas, status, findings);
     let keepers = status.members.iter().filter(|member| member.role != Role::Generator);
     let up = keepers.clone().filter(|member| member.condition == Condition::Up).count();
     if keepers.count() == 1 {
@@ -54,6 +55,38 @@ pub(super) fn look(around: &str, live: Live<'_>, status: &Status, findings: &mut
             ),
             "bring members back, or lower min_replicas",
         );
+    }
+}
+
+/// Keys that not every member can hold are what the operator has asked for, and the fewer members have them the less there
+/// is to take over.
+fn look_at_apart(around: &str, min_replicas: usize, status: &Status, findings: &mut Findings) {
+    for ((kind, holders), objects) in &status.apart {
+        let lacking: Vec<_> = status
+            .members
+            .iter()
+            .filter(|member| !member.beyond.is_empty() && !holders.contains(&member.name))
+            .map(|member| member.name.as_str())
+            .collect();
+        let (lacking, who) = (lacking.join(" and "), holders.join(", "));
+        let remedy = format!(
+            "for more copies bring in a member that holds such keys (`tandem member add NAME --shares DIR`), or one in the place of \
+             {lacking} (`tandem member replace NAME --shares DIR`): it is brought them when it follows the log"
+        );
+        let told = format!("objects of type {kind} that are beyond {lacking}: {objects}, on ");
+        match holders.as_slice() {
+            some if some.len() < min_replicas => findings.wrong(
+                around,
+                format!("{told}{} members, and min_replicas = {min_replicas}", some.len()),
+                remedy,
+            ),
+            [only] => findings.note(
+                around,
+                format!("{told}{only} alone: nothing takes over their work when {only} fails"),
+                remedy,
+            ),
+            _ => findings.note(around, format!("{told}{who}"), remedy),
+        }
     }
 }
 

@@ -101,7 +101,7 @@ impl Vault {
             } else if entry.object.born <= before || entry.object.is_on_demand() {
                 match self.token.prove_there(&self.station, &directory, &entry) {
                     Replica::Proven | Replica::OnDemand => {}
-                    Replica::Failed(reason) => {
+                    Replica::Failed(reason) | Replica::Beyond(reason) => {
                         lacking.push((id, format!("{name} does not hold it: {reason}")));
                     }
                     Replica::Behind | Replica::Away | Replica::NotHeld => return Err(self.gone()),
