@@ -101,7 +101,7 @@ pub struct Rule {
 }
 
 /// A virtual token.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     /// Its label until C_InitToken gives it another; at most 32 bytes.
     pub label: String,
@@ -186,7 +186,7 @@ pub struct Recovery {
 }
 
 /// One HSM.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Member {
     /// The name by which people and the log call it. Fit to be part of a file name.
     pub name: String,

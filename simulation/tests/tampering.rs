@@ -308,6 +308,26 @@ fn try_to_make(session: &Session) -> Result<()> {
 }
 
 #[test]
+fn a_key_works_whose_change_was_cut_off_the_log() {
+    let scene = scene();
+    let world = world_with(&scene, scene.books.clone(), 1);
+    let process = Process::begin(&world);
+    let objects = process.objects();
+    for object in &objects {
+        let label = Template::new().with(CKA_LABEL, "other");
+        process.session.write(object.handle, &label).expect("changed");
+    }
+    process.token.stop();
+    let whole = world.books.lock().records().len();
+    world.books.lock().records_mut().truncate(whole - objects.len());
+    let process = Process::begin(&world);
+    is_in_doubt(&process, "cut before the changes");
+    let shown = |object: &ObjectReport| object.template.bytes(CKA_LABEL).map(<[u8]>::to_vec);
+    assert!(process.objects().iter().all(|object| shown(object) == Some(b"key".to_vec())));
+    process.token.stop();
+}
+
+#[test]
 fn a_log_cut_short_anywhere_is_noticed_and_goes_on_once_it_is_accepted() {
     let scene = scene();
     let whole = scene.books.records().len();
