@@ -26,7 +26,8 @@ pub(crate) fn run(data: &[u8]) {
     };
     holds_together(&bytes);
     match process().token.check_against(&Bytes(&bytes)) {
-        Ok(_) => assert!(bytes == *sound, "a changed bundle is believed"),
+        // A number can be written in several ways, and nothing vouches for how the trailer is.
+        Ok(_) => assert!(says(&bytes) == says(sound), "a changed bundle is believed"),
         Err(error) => says_why(&error),
     }
 }
@@ -48,6 +49,12 @@ fn holds_together(bytes: &[u8]) {
         Ok((_, _, written)) => assert_eq!(written.bytes, bytes.len() as u64, "something was passed over"),
         Err(error) => says_why(&error),
     }
+}
+
+/// What a bundle that is believed says.
+fn says(bytes: &[u8]) -> (Header, Vec<Part>) {
+    let (header, parts, _) = read(bytes).expect("a bundle");
+    (header, parts)
 }
 
 fn read(mut bytes: &[u8]) -> Result<(Header, Vec<Part>, Written)> {

@@ -1,4 +1,5 @@
-//! Writes what a corpus begins with, where the engine makes it: `seeds FOLDER` makes a folder in it for each target.
+//! Writes what a corpus begins with, where the engine makes it: a folder for each target in the folder that is named. What
+//! is worth keeping of it the fuzzer tells (`MERGE=1 fuzz/run.sh`).
 
 use std::path::PathBuf;
 use tandem_fuzz::seeds::seeds;
