@@ -46,7 +46,9 @@ fn says_why(error: &Error) {
 /// What can be read without a key: it ends, and what its trailer says is so.
 fn holds_together(bytes: &[u8]) {
     match read(bytes) {
-        Ok((_, _, written)) => assert_eq!(written.bytes, bytes.len() as u64, "something was passed over"),
+        Ok((_, _, written)) => {
+            assert_eq!(written.bytes, bytes.len() as u64, "something was passed over")
+        }
         Err(error) => says_why(&error),
     }
 }

@@ -20,7 +20,8 @@ pub(crate) fn run(data: &[u8]) {
 fn is_the_same_again(text: &str, config: &Config) {
     let typed: typed::File = toml::from_str(text).expect("what was understood is of its form");
     let again = tandem_config::text(&typed).expect("what was read can be written");
-    let again = tandem_config::parse(Path::new(FILE), &again).expect("what was written is understood");
+    let again =
+        tandem_config::parse(Path::new(FILE), &again).expect("what was written is understood");
     let same = again.log == config.log && again.tokens == config.tokens;
     assert!(same, "written again it means another:\n{text}");
     for warning in &config.warnings {

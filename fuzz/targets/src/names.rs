@@ -42,7 +42,8 @@ fn is_like_as_the_rules_have_it(random: &mut Random<'_>) {
     let letters = |random: &mut Random<'_>, from: &[char]| -> String {
         (0..random.below(9)).map(|_| random.pick(from)).collect()
     };
-    let (text, pattern) = (letters(random, &['a', 'b', 'é']), letters(random, &['a', 'b', 'é', '*', '*']));
+    let (text, pattern) =
+        (letters(random, &['a', 'b', 'é']), letters(random, &['a', 'b', 'é', '*', '*']));
     assert_eq!(is_like(&text, &pattern), could_be(&text, &pattern), "{text:?} {pattern:?}");
 }
 

@@ -77,7 +77,8 @@ impl Scene {
         let (snapshot, _) = setup::pair(2)?;
         let world = snapshot.world(3, None);
         let process = Process::begin(&world, usize::MAX)?;
-        let made = (0..4).map(|number| make(&process.session, number)).collect::<Result<Vec<_>>>()?;
+        let made =
+            (0..4).map(|number| make(&process.session, number)).collect::<Result<Vec<_>>>()?;
         let bundle = back_up(&process.token)?;
         process.token.stop();
         // Whoever ends a login leaves a checkpoint.

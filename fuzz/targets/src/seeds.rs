@@ -15,7 +15,11 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         seeds.push(("records", format!("event-{at}"), raw(Ok::<_, ()>(record.body.clone()))));
         if let Some(Event::Created(object)) = record.event() {
             seeds.push(("records", format!("object-{at}"), raw(minicbor::to_vec(&object))));
-            seeds.push(("records", format!("template-{at}"), raw(minicbor::to_vec(&object.template))));
+            seeds.push((
+                "records",
+                format!("template-{at}"),
+                raw(minicbor::to_vec(&object.template)),
+            ));
         }
     }
     for (number, part) in crate::bundle::frames(&Scene::get().bundle).into_iter().enumerate() {

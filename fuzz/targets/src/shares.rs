@@ -55,9 +55,8 @@ pub(crate) fn run(data: &[u8]) {
 
 /// Some of the shares, in any order, of which one or the other is not as it was.
 fn mistyped(random: &mut Random<'_>) {
-    let mut texts: Vec<Vec<u8>> = (0..random.below(RAW_MAX))
-        .map(|_| random.pick(shares()).words.expose().to_vec())
-        .collect();
+    let mut texts: Vec<Vec<u8>> =
+        (0..random.below(RAW_MAX)).map(|_| random.pick(shares()).words.expose().to_vec()).collect();
     let touched = random.below(RAW_MAX);
     let mut is_harmless = true;
     if let Some(text) = texts.get_mut(touched) {

@@ -52,7 +52,8 @@ type Shown = BTreeMap<ObjectId, Template>;
 fn shown(process: &Process) -> Shown {
     let objects = process.token.objects().expect("objects");
     let counted = objects.len();
-    let shown: Shown = objects.into_iter().map(|ObjectReport { id, template, .. }| (id, template)).collect();
+    let shown: Shown =
+        objects.into_iter().map(|ObjectReport { id, template, .. }| (id, template)).collect();
     assert_eq!(shown.len(), counted, "an object twice");
     // By its label too, which is another way of looking.
     process.session.find_init(&Template::new().with(CKA_LABEL, "key")).expect("a search");

@@ -44,7 +44,8 @@ fn lets_pass(asked: &Template, once: &Template, purpose: Purpose) {
 
 /// What is expected is there afterwards, or was asked otherwise before.
 fn expects(asked: &Template, random: &mut Random<'_>) {
-    let (class, key_type) = (random.below(8) as u64, random.one_in(2).then(|| random.below(4) as u64));
+    let (class, key_type) =
+        (random.below(8) as u64, random.one_in(2).then(|| random.below(4) as u64));
     let mut made = asked.clone();
     if check::expect(&mut made, class, key_type).is_ok() {
         assert_eq!(made.class(), Some(class));

@@ -115,7 +115,8 @@ fn every_target_has_a_program_and_a_corpus() {
     let names = |folder: &str| {
         let entries = fuzz.join(folder).read_dir().expect("a folder");
         let stem = |path: PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let mut names: Vec<_> = entries.map(|entry| stem(entry.expect("an entry").path())).collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| stem(entry.expect("an entry").path())).collect();
         names.sort();
         names
     };

@@ -41,7 +41,8 @@ fn template(random: &mut Random<'_>, arena: &mut Arena) {
     let mut meant = templates::any(random, depth);
     let place = arena.rows(random, &shapes(&meant), false);
     let count = meant.len() as u64;
-    let mut refused = (depth_of(&meant) > TEMPLATE_DEPTH_MAX).then_some(CKR_ATTRIBUTE_VALUE_INVALID);
+    let mut refused =
+        (depth_of(&meant) > TEMPLATE_DEPTH_MAX).then_some(CKR_ATTRIBUTE_VALUE_INVALID);
     let (mut head, mut tail) = (place, count);
     match random.below(12) {
         0 if count > 0 => (head, refused) = (ptr::null_mut(), Some(CKR_ARGUMENTS_BAD)),
@@ -150,7 +151,9 @@ fn known() -> &'static [u64] {
 fn mechanism(random: &mut Random<'_>, arena: &mut Arena) {
     let kind = if random.one_in(16) { random.next() } else { random.pick(known()) };
     let (bytes, parts) = match layout(kind) {
-        Some(Layout::Fields(fields) | Layout::OptionalFields(fields)) => arena.parts(random, fields),
+        Some(Layout::Fields(fields) | Layout::OptionalFields(fields)) => {
+            arena.parts(random, fields)
+        }
         _ => {
             let len = random.pick(&[0, 1, 8, 16, 24, 65]);
             (random.bytes(len), None)

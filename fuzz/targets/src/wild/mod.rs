@@ -8,8 +8,8 @@ mod asked;
 mod deeds;
 mod play;
 
-pub(crate) use arguments::arguments;
 pub use arena::Arena;
+pub(crate) use arguments::arguments;
 pub use deeds::one;
 pub use play::Play;
 

@@ -1,8 +1,8 @@
 //! The application: a session, some keys, and memory to be careless with.
 
 use super::arena::{Arena, Shape};
-use crate::scene::P256;
 use crate::random::Random;
+use crate::scene::P256;
 use std::collections::BTreeMap;
 use std::ptr;
 use tandem::abi::*;
