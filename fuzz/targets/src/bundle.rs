@@ -47,7 +47,7 @@ fn says_why(error: &Error) {
 fn holds_together(bytes: &[u8]) {
     match read(bytes) {
         Ok((_, _, written)) => {
-            assert_eq!(written.bytes, bytes.len() as u64, "something was passed over")
+            assert_eq!(written.bytes, bytes.len() as u64, "something was passed over");
         }
         Err(error) => says_why(&error),
     }

@@ -17,7 +17,7 @@ pub(crate) fn run(data: &[u8]) {
         era: random.below(3) as u64,
         position: random.below(1000) as u64,
         link: [random.byte(); 32],
-        at_ms: random.next(),
+        at_ms: random.number(),
     };
     let mut bytes = record.seal(&seal).expect("it can be encoded");
     assert_eq!(HeadRecord::open(&bytes, &seal, &RING), Some(record), "what was sealed opens");

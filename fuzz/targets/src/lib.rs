@@ -25,7 +25,12 @@ pub mod seeds;
 mod shares;
 mod store;
 #[path = "../../../tests/fault/src/table.rs"]
-#[expect(unused_imports, unreachable_pub, reason = "it is public in its own crate, and used more")]
+#[expect(
+    unused_imports,
+    unreachable_pub,
+    clippy::enum_variant_names,
+    reason = "it is public in its own crate, and used more"
+)]
 mod table;
 mod templates;
 pub mod wild;

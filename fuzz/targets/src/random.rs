@@ -49,7 +49,7 @@ impl<'a> Random<'a> {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.draw(8)
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn any(random: &mut Random<'_>, depth: usize) -> Template {
 }
 
 fn attribute(random: &mut Random<'_>, depth: usize) -> Attribute {
-    let kind = if random.one_in(16) { random.next() } else { random.pick(KINDS) };
+    let kind = if random.one_in(16) { random.number() } else { random.pick(KINDS) };
     let value = match Form::of(kind) {
         Form::Flag => Value::Flag(random.one_in(2)),
         Form::Number => Value::Number(number(random)),
@@ -81,5 +81,5 @@ fn attribute(random: &mut Random<'_>, depth: usize) -> Attribute {
 }
 
 fn number(random: &mut Random<'_>) -> u64 {
-    if random.one_in(8) { random.next() } else { random.byte().into() }
+    if random.one_in(8) { random.number() } else { random.byte().into() }
 }

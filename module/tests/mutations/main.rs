@@ -12,8 +12,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    clippy::panic,
-    clippy::cast_ptr_alignment,
     clippy::multiple_unsafe_ops_per_block,
     clippy::disallowed_methods,
     reason = "a test that panics has failed; what it tells is its seed"

@@ -245,7 +245,7 @@ impl Arena {
                     ulValueLen: room as u64,
                 };
                 if random.one_in(3) {
-                    (row.pValue, row.ulValueLen) = (std::ptr::null_mut(), random.next());
+                    (row.pValue, row.ulValueLen) = (std::ptr::null_mut(), random.number());
                 }
                 row
             })
@@ -269,7 +269,7 @@ impl Arena {
         kind: u64,
         good: &[u8],
     ) -> *mut CK_MECHANISM {
-        let kind = if random.one_in(30) { random.next() % 0x2500 } else { kind };
+        let kind = if random.one_in(30) { random.number() % 0x2500 } else { kind };
         let parameter = match layout(kind) {
             Some(Layout::Fields(fields) | Layout::OptionalFields(fields)) if !random.one_in(4) => {
                 self.structure(random, fields)
@@ -329,7 +329,7 @@ impl Arena {
                 (number.to_ne_bytes().to_vec(), Some(Part::Number(number)))
             }
             Field::Key => {
-                let key = random.next() % 9;
+                let key = random.number() % 9;
                 (key.to_ne_bytes().to_vec(), Some(Part::Key(key)))
             }
             Field::Bytes | Field::LengthBytes | Field::Bits => self.span(random, field),

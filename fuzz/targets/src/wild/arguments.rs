@@ -12,7 +12,7 @@ use tandem::guard::Call;
 use tandem::limits::TEMPLATE_DEPTH_MAX;
 use tandem_engine::error::Result;
 use tandem_values::mechanism::{FLAT_BYTES_MAX, layout, message_layout};
-use tandem_values::{Form, Layout, Mechanism, Parameter, Part, Template, Value, ck::*};
+use tandem_values::{Field, Form, Layout, Mechanism, Parameter, Part, Template, Value, ck::*};
 use zeroize::Zeroizing;
 
 /// Mechanisms of the specification are below this.
@@ -148,16 +148,21 @@ fn known() -> &'static [u64] {
     KNOWN.get_or_init(|| (0..MECHANISMS_END).filter(|kind| layout(*kind).is_some()).collect())
 }
 
+/// The fields of a mechanism's parameter, if it is a structure.
+fn fields_of(kind: u64) -> Option<&'static [Field]> {
+    match layout(kind) {
+        Some(Layout::Fields(fields) | Layout::OptionalFields(fields)) => Some(fields),
+        _ => None,
+    }
+}
+
 fn mechanism(random: &mut Random<'_>, arena: &mut Arena) {
-    let kind = if random.one_in(16) { random.next() } else { random.pick(known()) };
-    let (bytes, parts) = match layout(kind) {
-        Some(Layout::Fields(fields) | Layout::OptionalFields(fields)) => {
-            arena.parts(random, fields)
-        }
-        _ => {
-            let len = random.pick(&[0, 1, 8, 16, 24, 65]);
-            (random.bytes(len), None)
-        }
+    let kind = if random.one_in(16) { random.number() } else { random.pick(known()) };
+    let (bytes, parts) = if let Some(fields) = fields_of(kind) {
+        arena.parts(random, fields)
+    } else {
+        let len = random.pick(&[0, 1, 8, 16, 24, 65]);
+        (random.bytes(len), None)
     };
     let (place, len) = told(random, arena, &bytes);
     let raw = CK_MECHANISM { mechanism: kind, pParameter: place.cast(), ulParameterLen: len };

@@ -348,7 +348,7 @@ fn message(play: &mut Play<'_>) {
     call!(play, C_MessageEncryptInit(session, m, key));
     let fields = message_layout(CKM_AES_GCM).unwrap();
     let parameter = play.arena.structure(&mut play.random, fields);
-    let len = if play.random.one_in(4) { play.random.next() } else { parameter.len() as u64 };
+    let len = if play.random.one_in(4) { play.random.number() } else { parameter.len() as u64 };
     let parameter = play.arena.place(&mut play.random, &parameter).cast();
     let ((aad, aad_len), (part, part_len)) = (data(play), data(play));
     let out = Out::new(play);
@@ -390,14 +390,14 @@ fn about(play: &mut Play<'_>) {
         3 => call!(play, C_GetSessionInfo(session, room.cast())),
         4 => call!(play, C_GetSlotList(CK_TRUE, out.buffer.cast(), counted(&out))),
         5 => call!(play, C_GetMechanismList(slot, out.buffer.cast(), counted(&out))),
-        6 => call!(play, C_GetMechanismInfo(slot, play.random.next() % 0x2500, room.cast())),
+        6 => call!(play, C_GetMechanismInfo(slot, play.random.number() % 0x2500, room.cast())),
         7 => call!(play, C_SetOperationState(session, state, state_len, 0, 0)),
         8 => call!(play, C_GetOperationState(session, out.buffer, out.len)),
         9 => call!(play, C_Login(session, CKU_USER, ptr::null_mut(), 6)),
         10 => call!(play, C_InitPIN(session, state, state_len)),
         11 => call!(play, C_AsyncJoin(session, ptr::null_mut(), 0, out.buffer, out.room)),
         _ => {
-            let flags = play.random.next();
+            let flags = play.random.number();
             let rv = call!(play, C_OpenSession(slot, flags, ptr::null_mut(), None, number));
             if rv == CKR_OK { call!(play, C_CloseSession(Arena::read(number))) } else { rv }
         }

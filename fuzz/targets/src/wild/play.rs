@@ -113,7 +113,7 @@ impl<'a> Play<'a> {
     pub(crate) fn object(&mut self, right: usize) -> CK_OBJECT_HANDLE {
         match self.random.below(20) {
             0 => 0,
-            1 => self.random.next(),
+            1 => self.random.number(),
             2..5 => self.random.pick(&self.keys),
             5..8 if !self.made.is_empty() => self.random.pick(&self.made),
             _ => self.keys.get(right).copied().unwrap(),
