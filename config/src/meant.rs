@@ -665,8 +665,9 @@ impl Check<'_> {
             .find(|(name, value)| name.is_empty() || name.contains('=') || unfit(name) || unfit(value))
         {
             None => Ok(()),
+            // What follows a "=" may be what nobody is to read.
             Some((name, _)) => Err(self.error(
-                &at.key(name),
+                &at.key(name.split('=').next().unwrap_or_default()),
                 "an environment variable's name is not empty and has no \"=\", and neither name nor value has a zero byte",
                 "write, for example, environment = { SOFTHSM2_CONF = \"/etc/softhsm2.conf\" }",
             )),
