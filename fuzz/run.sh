@@ -25,7 +25,9 @@ fi
 RUSTFLAGS=$flags CARGO_TARGET_DIR=$out \
     cargo build --manifest-path fuzz/Cargo.toml --release --locked --target "$host"
 
-mapfile -t targets < <(cd fuzz/fuzz_targets && ls | sed 's/\.rs$//')
+targets=(fuzz/fuzz_targets/*.rs)
+targets=("${targets[@]##*/}")
+targets=("${targets[@]%.rs}")
 [ $# -eq 0 ] || targets=("$@")
 failed=0
 for target in "${targets[@]}"; do
@@ -44,7 +46,7 @@ for target in "${targets[@]}"; do
     fi
     if [ -n "${MERGE:-}" ]; then
         kept=$(mktemp -d)
-        "$program" -merge=1 -max_len=1024 "$kept" "fuzz/corpus/$target" "$found" > "$out/$target.merge.log" 2>&1
+        "$program" -merge=1 -max_len=4096 "$kept" "fuzz/corpus/$target" "$found" > "$out/$target.merge.log" 2>&1
         rm -f "fuzz/corpus/$target"/*
         cp "$kept"/* "fuzz/corpus/$target/"
         rm -rf "$kept"

@@ -33,7 +33,7 @@ impl Path {
 
     /// As people write it, without the numbers of list items: `token.member.name`. The line tells them apart.
     pub(crate) fn dotted(&self) -> String {
-        self.keys().map(printable).collect::<Vec<_>>().join(".")
+        self.keys().collect::<Vec<_>>().join(".")
     }
 
     /// True if it leads into the table or the value of this name.
@@ -47,11 +47,6 @@ impl Path {
             Step::Item(_) => None,
         })
     }
-}
-
-/// A key as it may stand in a line: quoted keys can hold anything.
-fn printable(key: &str) -> String {
-    if key.chars().any(char::is_control) { key.escape_debug().to_string() } else { key.to_owned() }
 }
 
 /// The text and, if it is TOML, the tree in it.

@@ -492,7 +492,9 @@ fn a_rollover_is_meant_as_it_was_typed() {
 }
 
 #[test]
-fn an_error_is_one_line_whatever_a_key_is() {
+fn an_error_is_one_line_whatever_was_typed() {
+    let said = broken("/usr/lib/softhsm/libsofthsm2.so", "a\\nb");
+    assert!(said.contains("write, for example, \"/a\\nb\""), "{said}");
     assert!(
         member("\"a\\nb\" = 1").starts_with("/t.toml:9: token.member.a\\nb: this key is unknown")
     );
