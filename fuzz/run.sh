@@ -22,13 +22,14 @@ if [ -n "${ASAN:-}" ]; then
     out=$out-asan
 fi
 
-RUSTFLAGS=$flags CARGO_TARGET_DIR=$out \
-    cargo build --manifest-path fuzz/Cargo.toml --release --locked --target "$host"
-
 targets=(fuzz/fuzz_targets/*.rs)
 targets=("${targets[@]##*/}")
 targets=("${targets[@]%.rs}")
 [ $# -eq 0 ] || targets=("$@")
+
+RUSTFLAGS=$flags CARGO_TARGET_DIR=$out \
+    cargo build --manifest-path fuzz/Cargo.toml --release --locked --target "$host" "${targets[@]/#/--bin=}"
+
 failed=0
 for target in "${targets[@]}"; do
     program=$out/$host/release/$target
@@ -47,7 +48,8 @@ for target in "${targets[@]}"; do
     if [ -n "${MERGE:-}" ]; then
         kept=$(mktemp -d)
         "$program" -merge=1 -max_len=4096 "$kept" "fuzz/corpus/$target" "$found" > "$out/$target.merge.log" 2>&1
-        rm -f "fuzz/corpus/$target"/*
+        # What failed once stays.
+        find "fuzz/corpus/$target" -type f ! -name 'found-*' -delete
         cp "$kept"/* "fuzz/corpus/$target/"
         rm -rf "$kept"
     fi
