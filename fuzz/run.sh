@@ -47,7 +47,7 @@ for target in "${targets[@]}"; do
     fi
     if [ -n "${MERGE:-}" ]; then
         kept=$(mktemp -d)
-        "$program" -merge=1 -max_len=4096 "$kept" "fuzz/corpus/$target" "$found" > "$out/$target.merge.log" 2>&1
+        "$program" -set_cover_merge=1 -use_counters=0 -max_len=4096 "$kept" "fuzz/corpus/$target" "$found" > "$out/$target.merge.log" 2>&1
         # What failed once stays.
         find "fuzz/corpus/$target" -type f ! -name 'found-*' -delete
         cp "$kept"/* "fuzz/corpus/$target/"
