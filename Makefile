@@ -4,7 +4,7 @@ MODULE  := target/release/libtandem.so
 MEMBER  := target/release/libkryoptic_pkcs11.so
 KRYOPTIC := tests/members/kryoptic
 
-.PHONY: help build members demo test programs simulation lint bench setup-%
+.PHONY: help build members demo test programs simulation fuzz lint bench setup-%
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -42,6 +42,10 @@ simulation: setup-build ## the long runs in the simulated world: ten thousand se
 	cargo run --release --locked -p tandem-simulation --bin simulate -- --seeds 10000
 	cargo run --release --locked -p tandem-simulation --bin simulate -- --exhaustive 1
 	cargo run --release --locked -p tandem-simulation --bin simulate -- --exhaustive 2
+
+# Not part of `make test`, which tries every target for some seconds: here all is built again for the fuzzer.
+fuzz: setup-fuzz ## bytes that nobody would send, under libFuzzer: SECONDS=60 for each target
+	SECONDS_EACH=$(or $(SECONDS),60) fuzz/run.sh
 
 lint: setup-lint ## formatting, clippy, dependencies, shell scripts
 	cargo fmt --all --check

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that a purpose needs and that are missing: setup.sh PURPOSE...
-# Purposes: build members demo test lint. Silent and quick when nothing is missing. Offline, or
+# Purposes: build members demo test fuzz lint. Silent and quick when nothing is missing. Offline, or
 # without root, it says exactly what to install. No daemon is started, now or at the next boot.
 set -eu
 
@@ -16,6 +16,7 @@ programs='gnutls-bin:p11tool libengine-pkcs11-openssl openssh-client:ssh-keygen 
     openjdk-17-jdk-headless:jarsigner python3:python3 python3-venv'
 memory='valgrind:valgrind'
 headers='libp11-kit-dev'
+fuzz='g++:c++'
 lint='shellcheck:shellcheck'
 
 wanted=
@@ -25,8 +26,9 @@ for purpose in "$@"; do
     members) wanted="$wanted $build $members" ;;
     demo) wanted="$wanted $build $members $demo" ;;
     test) wanted="$wanted $build $members $demo $opendnssec $remote $programs $memory $headers" ;;
+    fuzz) wanted="$wanted $build $fuzz" ;;
     lint) wanted="$wanted $lint" ;;
-    *) echo "setup.sh: no such purpose: $purpose (build members demo test lint)" >&2; exit 2 ;;
+    *) echo "setup.sh: no such purpose: $purpose (build members demo test fuzz lint)" >&2; exit 2 ;;
     esac
 done
 

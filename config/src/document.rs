@@ -33,11 +33,19 @@ impl Path {
 
     /// As people write it, without the numbers of list items: `token.member.name`. The line tells them apart.
     pub(crate) fn dotted(&self) -> String {
-        let keys = self.0.iter().filter_map(|step| match step {
+        self.keys().collect::<Vec<_>>().join(".")
+    }
+
+    /// True if it leads into the table or the value of this name.
+    pub(crate) fn is_in(&self, name: &str) -> bool {
+        self.keys().any(|key| key == name)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|step| match step {
             Step::Key(key) => Some(key.as_str()),
             Step::Item(_) => None,
-        });
-        keys.collect::<Vec<_>>().join(".")
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a configuration can't be used.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A configuration that can't be used: where, what is wrong there, and what to do.
@@ -34,7 +34,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         place(f, &self.file, self.line, &self.key)?;
-        write!(f, "{}; {}", self.problem, self.remedy)
+        write!(f, "{}; {}", OneLine(&self.problem), OneLine(&self.remedy))
     }
 }
 
@@ -56,7 +56,22 @@ pub struct Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         place(f, &self.file, self.line, &self.key)?;
-        f.write_str(&self.message)
+        fmt::Display::fmt(&OneLine(&self.message), f)
+    }
+}
+
+/// What was typed may hold anything, and what is said of it is one line of a log.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|letter| {
+            if letter.is_control() {
+                fmt::Display::fmt(&letter.escape_debug(), f)
+            } else {
+                f.write_char(letter)
+            }
+        })
     }
 }
 
@@ -66,7 +81,7 @@ fn place(f: &mut fmt::Formatter<'_>, file: &Path, line: Option<usize>, key: &str
         write!(f, "{line}:")?;
     }
     if !key.is_empty() {
-        write!(f, " {key}:")?;
+        write!(f, " {}:", OneLine(key))?;
     }
     f.write_str(" ")
 }

@@ -92,6 +92,9 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, Error> {
     meant::meaning(file, &document, typed)
 }
 
+/// The key whose values are nobody's to read but a vendor's module.
+const ENVIRONMENT: &str = "environment";
+
 /// The text of a file, for one that Tandem writes itself.
 pub fn text(file: &File) -> Result<String, String> {
     toml::to_string(file).map_err(|error| error.to_string())
@@ -103,6 +106,11 @@ fn not_of_our_form(file: &Path, document: &Document<'_>, error: &toml::de::Error
     let path = place.as_ref().map(|place| document.path_at(place)).unwrap_or_default();
     let message = error.message();
     let (problem, remedy) = match quoted(message, "unknown field `") {
+        // The reader's own message repeats the value, which may be a secret of a vendor's module.
+        _ if path.is_in(ENVIRONMENT) => (
+            "its type is wrong".to_owned(),
+            "an environment is a table of texts: write, for example, environment = { SOFTHSM2_CONF = \"/etc/softhsm2.conf\" }".to_owned(),
+        ),
         Some(key) => ("this key is unknown".to_owned(), instead_of(&path.table().dotted(), key)),
         None => (
             message.lines().collect::<Vec<_>>().join(", "),

@@ -103,7 +103,7 @@ pub struct Rule {
 }
 
 /// A virtual token.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     /// Its label until C_InitToken gives it another; at most 32 bytes.
     pub label: String,
@@ -190,7 +190,7 @@ pub struct Recovery {
 }
 
 /// One HSM.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Member {
     /// The name by which people and the log call it. Fit to be part of a file name.
     pub name: String,
@@ -670,8 +670,9 @@ impl Check<'_> {
             .find(|(name, value)| name.is_empty() || name.contains('=') || unfit(name) || unfit(value))
         {
             None => Ok(()),
+            // What follows a "=" may be what nobody is to read.
             Some((name, _)) => Err(self.error(
-                &at.key(name),
+                &at.key(name.split('=').next().unwrap_or_default()),
                 "an environment variable's name is not empty and has no \"=\", and neither name nor value has a zero byte",
                 "write, for example, environment = { SOFTHSM2_CONF = \"/etc/softhsm2.conf\" }",
             )),

@@ -396,7 +396,7 @@ fn texts_with_a_form() {
     );
     assert_eq!(
         member("environment = { \"A=B\" = \"c\" }"),
-        "/t.toml:9: token.member.environment.A=B: an environment variable's name is not empty and has no \"=\", \
+        "/t.toml:9: token.member.environment.A: an environment variable's name is not empty and has no \"=\", \
          and neither name nor value has a zero byte; \
          write, for example, environment = { SOFTHSM2_CONF = \"/etc/softhsm2.conf\" }"
     );
@@ -490,4 +490,33 @@ fn a_rollover_is_meant_as_it_was_typed() {
     assert_eq!((zsk.lifetime_s, zsk.lead_s), (90 * 86_400, 14 * 86_400));
     assert_eq!(zsk.since_ms, Some(1_790_812_800_000));
     assert_eq!(zsk.label.as_deref(), Some("zsk-*"));
+}
+
+#[test]
+fn an_error_is_one_line_whatever_was_typed() {
+    let said = broken("/usr/lib/softhsm/libsofthsm2.so", "a\\nb");
+    assert!(said.contains("write, for example, \"/a\\nb\""), "{said}");
+    assert!(
+        member("\"a\\nb\" = 1").starts_with("/t.toml:9: token.member.a\\nb: this key is unknown")
+    );
+}
+
+#[test]
+fn what_stands_in_an_environment_is_not_repeated() {
+    for (line, says) in [
+        (
+            "environment = { PIN = 4711 }",
+            "/t.toml:9: token.member.environment.PIN: its type is wrong",
+        ),
+        (
+            "environment = { PIN = { x = \"4711\" } }",
+            "/t.toml:9: token.member.environment.PIN: its type is wrong",
+        ),
+        ("environment = \"PIN=4711\"", "/t.toml:9: token.member.environment: its type is wrong"),
+        ("environment = { \"PIN=4711\" = \"\" }", "/t.toml:9: token.member.environment.PIN: "),
+        ("environment = [\"4711\"]", "/t.toml:9: token.member.environment: its type is wrong"),
+    ] {
+        let said = member(line);
+        assert!(said.starts_with(says) && !said.contains("4711"), "{line}: {said}");
+    }
 }

@@ -42,10 +42,14 @@ impl Call {
         self.decoded.set(true);
     }
 
-    /// A call of no application.
-    #[cfg(test)]
-    pub(crate) fn nobody() -> Self {
-        Self::begin(Function::C_GetFunctionList).unwrap()
+    /// A call of no application: for whoever wants arguments decoded and nothing served.
+    pub const fn nobody() -> Self {
+        Self {
+            function: Function::C_GetFunctionList,
+            running: None,
+            session: OnceCell::new(),
+            decoded: Cell::new(false),
+        }
     }
 
     fn serve(&self, body: impl FnOnce(&Self) -> Result) -> CK_RV {

@@ -65,6 +65,15 @@ pub fn is_running() -> bool {
 
 /// C_Initialize.
 pub fn initialize(forbids_threads: bool) -> Result {
+    begin(|| Ok(Running::new(outside::start(fork::generation(), forbids_threads)?)))
+}
+
+/// C_Initialize over tokens that the caller has put together: for programs that link the module and bring a world of their own.
+pub fn initialize_over(tokens: Vec<Arc<Token>>) -> Result {
+    begin(|| Ok(Running::over(None, tokens)))
+}
+
+fn begin(start: impl FnOnce() -> Result<Running>) -> Result {
     let lifecycle = LIFECYCLE.get();
     let _turn = lifecycle.turn()?;
     if lifecycle.running.load().is_some() {
@@ -75,8 +84,7 @@ pub fn initialize(forbids_threads: bool) -> Result {
         return Err(Error::new(CKR_FUNCTION_FAILED, stuck));
     }
     fork::watch();
-    let runtime = outside::start(fork::generation(), forbids_threads)?;
-    lifecycle.running.store(Some(Arc::new(Running::new(runtime))));
+    lifecycle.running.store(Some(Arc::new(start()?)));
     Ok(())
 }
 
@@ -132,12 +140,11 @@ pub struct Running {
 impl Running {
     fn new(runtime: Runtime) -> Self {
         let tokens = runtime.tokens().to_vec();
-        Self {
-            runtime: Some(runtime),
-            tokens,
-            sessions: Sessions::default(),
-            gate: Gate::default(),
-        }
+        Self::over(Some(runtime), tokens)
+    }
+
+    fn over(runtime: Option<Runtime>, tokens: Vec<Arc<Token>>) -> Self {
+        Self { runtime, tokens, sessions: Sessions::default(), gate: Gate::default() }
     }
 
     /// The virtual tokens: a slot's id is its place in the configuration, and so never changes.

@@ -44,8 +44,12 @@ pub enum Datastore {
 impl Configuration {
     /// What a `conf.xml` says.
     pub fn read(file: &Path) -> Result<Self> {
-        let text = xml::text(file)?;
-        let document = xml::document(file, &text)?;
+        Self::parse(file, &xml::text(file)?)
+    }
+
+    /// What its text says. Errors name `file`.
+    pub fn parse(file: &Path, text: &str) -> Result<Self> {
+        let document = xml::document(file, text)?;
         let root = Element::root(file, &document, "Configuration")?;
         let common = root.one("Common")?;
         let enforcer = root.one("Enforcer")?;

@@ -20,8 +20,8 @@ pub use conf::{Configuration, Datastore, Repository};
 pub use database::{Database, HsmKey, Zone, ZoneKey};
 pub use demand::Demand;
 pub use error::Error;
-pub use policy::{Policy, PolicyKey, Role, differences, policies};
-pub use zones::{ZoneCount, zones};
+pub use policy::{Policy, PolicyKey, Role, differences, policies, policies_in};
+pub use zones::{ZoneCount, zones, zones_in};
 
 /// What reading answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -78,8 +78,12 @@ pub struct Policy {
 
 /// The policies of a `kasp.xml`.
 pub fn policies(file: &Path) -> Result<Vec<Policy>> {
-    let text = xml::text(file)?;
-    let document = xml::document(file, &text)?;
+    policies_in(file, &xml::text(file)?)
+}
+
+/// The policies in the text of one. Errors name `file`.
+pub fn policies_in(file: &Path, text: &str) -> Result<Vec<Policy>> {
+    let document = xml::document(file, text)?;
     let root = Element::root(file, &document, "KASP")?;
     let mut found: Vec<Policy> = Vec::new();
     for element in root.all("Policy") {

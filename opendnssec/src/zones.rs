@@ -11,8 +11,12 @@ pub type ZoneCount = BTreeMap<String, u64>;
 
 /// The zones in a `zonelist.xml`.
 pub fn zones(file: &Path) -> Result<ZoneCount> {
-    let text = xml::text(file)?;
-    let document = xml::document(file, &text)?;
+    zones_in(file, &xml::text(file)?)
+}
+
+/// The zones in the text of one. Errors name `file`.
+pub fn zones_in(file: &Path, text: &str) -> Result<ZoneCount> {
+    let document = xml::document(file, text)?;
     let root = Element::root(file, &document, "ZoneList")?;
     let mut found = ZoneCount::new();
     for zone in root.all("Zone") {

@@ -135,6 +135,22 @@ fn a_thousand_changes_of_a_bundle_are_noticed() {
     }
 }
 
+#[test]
+fn bytes_hidden_behind_a_part_of_a_bundle_are_noticed() {
+    let scene = scene();
+    let world = world_with(&scene, scene.books.clone(), 4);
+    let process = Process::begin(&world);
+    let sound = frames(&scene.bundle);
+    for at in 0..sound.len() {
+        let mut longer = sound.clone();
+        let body = &sound[at][4..];
+        let len = u32::try_from(body.len() + 1).expect("a short one").to_be_bytes();
+        longer[at] = [&len, body, &[0]].concat();
+        let refused = process.token.check_against(&Bytes(&joined(&scene.bundle, &longer)));
+        assert_eq!(refused.expect_err("a byte too many").rv.0, CKR_DATA_INVALID, "frame {at}");
+    }
+}
+
 /// The bundle with something changed, and what.
 fn spoilt(sound: &[u8], chance: &mut Chance) -> (Vec<u8>, String) {
     let frames = frames(sound);
@@ -305,6 +321,26 @@ fn try_to_make(session: &Session) -> Result<()> {
         .with(CKA_SIGN, true);
     let mechanism = Mechanism::plain(CKM_GENERIC_SECRET_KEY_GEN);
     session.generate(&mechanism, &secret).map(drop)
+}
+
+#[test]
+fn a_key_works_whose_change_was_cut_off_the_log() {
+    let scene = scene();
+    let world = world_with(&scene, scene.books.clone(), 1);
+    let process = Process::begin(&world);
+    let objects = process.objects();
+    for object in &objects {
+        let fixed = Template::new().with(CKA_COPYABLE, false);
+        process.session.write(object.handle, &fixed).expect("changed");
+    }
+    process.token.stop();
+    let whole = world.books.lock().records().len();
+    world.books.lock().records_mut().truncate(whole - objects.len());
+    let process = Process::begin(&world);
+    is_in_doubt(&process, "cut before the changes");
+    let objects = process.objects();
+    assert!(objects.iter().all(|object| object.template.is(CKA_COPYABLE)), "{objects:?}");
+    process.token.stop();
 }
 
 #[test]

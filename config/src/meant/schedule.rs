@@ -43,6 +43,15 @@ impl Interval {
     }
 }
 
+/// As it was typed: from that follows the rest.
+impl PartialEq for Interval {
+    fn eq(&self, other: &Self) -> bool {
+        self.typed == other.typed
+    }
+}
+
+impl Eq for Interval {}
+
 /// As it was typed.
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -280,8 +280,9 @@ impl Opening<'_> {
         }
         self.hash.update(&body);
         self.bytes = self.bytes.saturating_add(u64::from(len));
-        minicbor::decode(&body)
-            .map_err(|_| broken("it is not as it was written: a part of it makes no sense"))
+        let mut decoder = minicbor::Decoder::new(&body);
+        let part = decoder.decode().ok().filter(|_| decoder.position() == body.len());
+        part.ok_or_else(|| broken("it is not as it was written: a part of it makes no sense"))
     }
 }
 

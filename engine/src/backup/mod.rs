@@ -30,7 +30,7 @@ pub use pick::Picked;
 pub use published::Known;
 pub use restore::Restored;
 pub use source::Source;
-pub use vault::{Filled, TokenBundle, Vault};
+pub use vault::{Filled, TokenBundle, Vault, is_sheet_label};
 pub use verify::{Anchor, Verified};
 pub use words::{Artefact, BackupId, Made, Medium};
 
@@ -38,4 +38,4 @@ pub(crate) use bundle::broken;
 pub(crate) use cover::needs_recovery;
 pub(crate) use gate::{Gate, is_gated};
 pub(crate) use source::Sources;
-pub(crate) use vault::{is_sheet_label, remove_bundles};
+pub(crate) use vault::remove_bundles;

@@ -46,14 +46,14 @@ struct Sealed {
 
 impl HeadRecord {
     /// Its bytes, sealed. `None` never happens: everything in it can be encoded.
-    pub(crate) fn seal(&self, seal: &Seal) -> Option<Vec<u8>> {
+    pub fn seal(&self, seal: &Seal) -> Option<Vec<u8>> {
         let body = minicbor::to_vec(self).ok()?;
         let witness = seal.witness(&digest(&body));
         minicbor::to_vec(Sealed { body, witness }).ok()
     }
 
     /// What sealed bytes say, if they are of this ring and nobody has changed them.
-    pub(crate) fn open(bytes: &[u8], seal: &Seal, ring: &RingId) -> Option<Self> {
+    pub fn open(bytes: &[u8], seal: &Seal, ring: &RingId) -> Option<Self> {
         let sealed: Sealed = minicbor::decode(bytes).ok()?;
         if seal.witness(&digest(&sealed.body)) != sealed.witness {
             return None;

@@ -316,7 +316,7 @@ impl Shelf {
         for _ in 0..MENDING_MAX {
             // Read first: what another process folds meanwhile is newer than what is held against the log here.
             let reached = self.store.position()?;
-            let (placed, wrong) = self.compare(draft, seal, (from, to), &folded)?;
+            let (placed, wrong) = self.compare(draft, seal, (from, to, reached), &folded)?;
             if wrong.is_empty() {
                 return Ok(Brought { placed, others, ledger });
             }
@@ -329,16 +329,17 @@ impl Shelf {
             self.store.fold(reached, reached, &wrong)?;
         }
         // Somebody is at it all the time: what can't be put right is not served.
-        let placed = self.compare(draft, seal, (from, to), &folded)?.0;
+        let placed = self.compare(draft, seal, (from, to, Position::MAX), &folded)?.0;
         Ok(Brought { placed, others, ledger })
     }
 
-    /// Holds the rows of a window against the log: those that are what it says, and as they should be those that are not.
+    /// Holds the rows of a window against the log, which has been taken in up to a position: those that are what it says, and as
+    /// they should be those that are not.
     fn compare(
         &self,
         draft: &Draft<'_>,
         seal: &Seal,
-        (from, to): (Position, Position),
+        (from, to, reached): (Position, Position, Position),
         folded: &Folded<'_>,
     ) -> Looked<(Vec<Placed>, Vec<Folding>)> {
         let (mut placed, mut wrong, mut there) = (Vec::new(), Vec::new(), HashSet::new());
@@ -353,7 +354,10 @@ impl Shelf {
         for (id, known) in folded.objects.iter().filter(|(id, _)| !there.contains(id)) {
             match self.store.row(*id)? {
                 // What the log says later has been taken in there already. What it says up to here stands for the row.
-                Some(row) if row.position > to => placed.push((row.handle, known.slot())),
+                // What is beyond all of it was of a log that has been cut short since.
+                Some(row) if row.position > to && row.position <= reached => {
+                    placed.push((row.handle, known.slot()));
+                }
                 Some(_) => wrong.push(known.row(*id)),
                 // A destroyed object that never was on this host's catalogue needs no row.
                 None if known.is_there() => wrong.push(known.row(*id)),

@@ -12,21 +12,20 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    clippy::panic,
-    clippy::cast_ptr_alignment,
     clippy::multiple_unsafe_ops_per_block,
     clippy::disallowed_methods,
     reason = "a test that panics has failed; what it tells is its seed"
 )]
 
-mod arena;
-mod calls;
-mod play;
-mod random;
 #[path = "../world/mod.rs"]
 mod world;
 
-use play::Play;
+use std::ptr;
+use tandem::abi::*;
+use tandem_fuzz::random::Random;
+use tandem_fuzz::wild::{Arena, Play, one};
+use tandem_values::{ck::*, names};
+use world::{LABEL, SO_PIN, USER_PIN};
 
 /// How many mutated calls are made where nobody asks for more.
 const MUTATIONS: u64 = 2_000;
@@ -45,11 +44,14 @@ fn nothing_an_application_does_is_fatal() {
     println!("TANDEM_SEED={seed} TANDEM_MUTATIONS={mutations}");
 
     let world = world::World::new();
-    play::initialise();
+    initialise();
     for life in 0..LIVES {
-        let mut play = Play::new(seed.wrapping_add(life));
+        // SAFETY: null asks for nothing.
+        ok(unsafe { C_Initialize(ptr::null_mut()) });
+        let random = Random::seeded(seed.wrapping_add(life));
+        let mut play = Play::new(random, Arena::exact(), USER_PIN);
         while play.calls() < mutations.div_ceil(LIVES) {
-            calls::one(&mut play);
+            one(&mut play);
         }
         println!("{}", play.end());
     }
@@ -58,4 +60,28 @@ fn nothing_an_application_does_is_fatal() {
         std::fs::write(copy, &log).unwrap();
     }
     assert!(!log.contains("internal error"), "{log}");
+}
+
+/// The call must succeed.
+#[track_caller]
+fn ok(rv: CK_RV) {
+    assert_eq!(names::rv(rv), "CKR_OK");
+}
+
+/// The first life of the virtual token: both PINs are set. The first login will pair its members.
+fn initialise() {
+    let (mut so_pin, mut user_pin, mut label) = (SO_PIN.to_vec(), USER_PIN.to_vec(), *LABEL);
+    let mut session = 0;
+    let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+    // SAFETY: PINs with their lengths, a label of 32 bytes, room for a handle.
+    unsafe {
+        ok(C_Initialize(ptr::null_mut()));
+        ok(C_InitToken(0, so_pin.as_mut_ptr(), so_pin.len() as u64, label.as_mut_ptr()));
+        ok(C_OpenSession(0, flags, ptr::null_mut(), None, &raw mut session));
+        ok(C_Login(session, CKU_SO, so_pin.as_mut_ptr(), so_pin.len() as u64));
+        ok(C_InitPIN(session, user_pin.as_mut_ptr(), user_pin.len() as u64));
+        ok(C_Logout(session));
+        ok(C_CloseSession(session));
+        ok(C_Finalize(ptr::null_mut()));
+    }
 }

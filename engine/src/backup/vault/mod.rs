@@ -9,7 +9,8 @@ mod keep;
 mod sheet;
 
 pub use fill::Filled;
-pub(crate) use sheet::{is_sheet_label, remove_bundles};
+pub use sheet::is_sheet_label;
+pub(crate) use sheet::remove_bundles;
 
 use super::bundle::broken;
 use super::source::Source;

@@ -107,7 +107,7 @@ fn parse(bytes: &[u8]) -> Option<(BackupId, Piece)> {
 }
 
 /// True for the label of a part of a bundle: applications never see what bears one.
-pub(crate) fn is_sheet_label(label: &[u8]) -> bool {
+pub fn is_sheet_label(label: &[u8]) -> bool {
     parse(label).is_some()
 }
 
