@@ -228,9 +228,10 @@ fn half_wiped(name: &str, fault: Fault) -> Error {
     Error::new(fault.rv.0, message)
 }
 
-/// True if the member holds a proven copy, or may hold one, and nobody else does.
+/// True if the member holds a proven copy, or may hold one, and nobody else does; the same of who can load it.
 fn is_alone(object: &ObjectReport, name: &str) -> bool {
-    let proven = |(_, replica): &(String, Replica)| *replica == Replica::Proven;
+    let proven =
+        |(_, replica): &(String, Replica)| matches!(replica, Replica::Proven | Replica::OnDemand);
     let own = object.replicas.iter().find(|(holder, _)| holder == name);
     let others = object.replicas.iter().filter(|(holder, _)| holder != name);
     own.is_none_or(proven) && !others.into_iter().any(proven)

@@ -91,12 +91,17 @@ pub struct Finding {
     pub what: String,
 }
 
-/// Looks for a bug by every placement of the troubles it needs in the short script where it would show. `None` if it is
-/// not found.
+/// So many placements are tried in the long scripts.
+const SAMPLE: usize = 500;
+
+/// Looks for a bug by every placement of the troubles it needs in the short script where it would show; by a sample of them if an
+/// operator's command is tried there. `None` if it is not found.
 pub fn hunt(pair: &Snapshot, bug: Bug) -> Option<Finding> {
     let (name, troubles) = bug.scene();
     let script = SCRIPTS.iter().find(|script| script.name == name)?;
-    let found = everywhere(pair, script, Search { bug: Some(bug), ..Search::all(troubles, 1) });
+    let sample = script.is_long().then_some(SAMPLE);
+    let search = Search { bug: Some(bug), sample, ..Search::all(troubles, 1) };
+    let found = everywhere(pair, script, search);
     let violation = found.violations.into_iter().next()?;
     let by = format!("{troubles} in \"{name}\"");
     Some(Finding { bug, by, runs: found.runs, what: violation.what })
