@@ -57,12 +57,16 @@ at_each_call! {
 
 #[test]
 fn a_call_left_behind_on_softhsm_is_not_in_the_way_of_the_next_key() {
-    alone(&Wanted::over(&[Vendor::SoftHsm]), left::behind);
+    alone(&Wanted::over(&[Vendor::SoftHsm]), |demo| {
+        left::behind(demo);
+    });
 }
 
 #[test]
 fn a_call_left_behind_on_kryoptic_is_not_in_the_way_of_the_next_key() {
-    alone(&Wanted::over(&[Vendor::Kryoptic]), left::behind);
+    alone(&Wanted::over(&[Vendor::Kryoptic]), |demo| {
+        left::behind(demo);
+    });
 }
 
 #[test]
