@@ -455,11 +455,8 @@ impl Token {
             return;
         }
         let waking = self.waking.begin();
-        let revived = self.revive_surely(station);
         let has_failed = station.health(|health| health.has_failed());
-        if revived.is_ok() && station.health(crate::health::Health::recover) {
-            log::info!("member {} is up again", station.name());
-        }
+        let revived = self.revive_surely(station);
         drop(waking);
         match revived {
             Ok(()) => {
@@ -491,16 +488,20 @@ impl Token {
 
     /// A member that forgets us again while it is being brought back is tried again at once.
     fn revive_surely(&self, station: &Arc<Station>) -> Answer {
+        let again = Fault::new(Call::Login, CKR_SESSION_HANDLE_INVALID);
+        let revive =
+            || self.revive(station).and_then(|era| station.recover(era).then_some(()).ok_or(again));
         for _ in 1..LOST_MAX {
-            match self.revive(station) {
+            match revive() {
                 Err(fault) if fault.class == Class::Lost => {}
                 revived => return revived,
             }
         }
-        self.revive(station)
+        revive()
     }
 
-    fn revive(&self, station: &Arc<Station>) -> Answer {
+    /// Answers the era of the login there.
+    fn revive(&self, station: &Arc<Station>) -> Answer<u64> {
         station.forget();
         if station.member.quirks().heals_by_restart {
             station.member.restart()?;
@@ -511,12 +512,16 @@ impl Token {
             let login = self.login.read();
             (login.user(), login.pin.clone())
         };
-        let Some(user) = user else { return Ok(()) };
+        let Some(user) = user else { return Ok(station.era()) };
         self.enter_other(station, user, pin.as_ref())?;
+        let era = station.era();
+        if station.logged_in().is_none() {
+            return Err(Fault::new(Call::Login, CKR_USER_NOT_LOGGED_IN));
+        }
         // Logged out meanwhile: nobody is left behind in there.
         if self.login.read().user().is_none() && self.resting.lock().is_none() {
             station.logout();
-            return Ok(());
+            return Ok(era);
         }
         // A store that can't be read now says nothing of the ring, which is as it was known before. Without it the member would
         // be up and of no use.
@@ -537,7 +542,7 @@ impl Token {
             station.set_ring(lease.life(), handles.into());
             self.remove_noted(&lease.desk(), station, &ring);
         }
-        Ok(())
+        Ok(era)
     }
 
     /// Tries every member that is down and due.

@@ -286,15 +286,14 @@ impl Station {
     fn fall(&self, level: log::Level, reason: &str) {
         let now = self.clock.steady_ms();
         let chance = self.chance();
-        let first = self.health(|health| health.fail(now, chance, reason.to_owned()));
-        if first {
+        let fails = |health: &mut Health| health.fail(now, chance, reason.to_owned());
+        if self.end_era(|_| self.health(fails)) {
             self.load.erred(self.clock.steady_ns());
             log::log!(
                 level,
                 "member {} is down: {reason}; its work moves to the others",
                 self.name()
             );
-            self.forget();
         }
     }
 
@@ -307,15 +306,32 @@ impl Station {
 
     /// Forgets sessions, handles and login: they belong to another era.
     pub fn forget(&self) {
-        self.era.fetch_add(1, Ordering::AcqRel);
-        self.clear();
+        self.end_era(|_| true);
     }
 
-    fn clear(&self) {
-        *self.post.lock() = Post::default();
-        self.found.lock().clear();
-        self.idle.lock().clear();
-        self.loaded.clear();
+    /// Ends this era, of whose number `ends` makes whether it is to end, and what is noted with it. All at once: a thread that was
+    /// slow to say that a login is gone must not take the next one away.
+    fn end_era(&self, ends: impl FnOnce(u64) -> bool) -> bool {
+        let mut post = self.post.lock();
+        let ends = ends(self.era());
+        if ends {
+            self.era.fetch_add(1, Ordering::AcqRel);
+            *post = Post::default();
+            self.found.lock().clear();
+            self.idle.lock().clear();
+            self.loaded.clear();
+        }
+        ends
+    }
+
+    /// It was brought back, in this era: it is up. False if that has ended since, and what was brought back is gone again.
+    pub(crate) fn recover(&self, era: u64) -> bool {
+        let _post = self.post.lock();
+        let lasts = era == self.era();
+        if lasts && self.health(Health::recover) {
+            log::info!("member {} is up again", self.name());
+        }
+        lasts
     }
 
     /// Starts the module and opens the anchor session.
@@ -363,6 +379,7 @@ impl Station {
     }
 
     fn login_once(&self, user: User, pin: Option<&Secret>) -> Answer {
+        let era = self.era();
         let anchor = self.anchor()?;
         if self.logged_in() == Some(user) {
             return Ok(());
@@ -376,7 +393,7 @@ impl Station {
         };
         answer?;
         let mut post = self.post.lock();
-        if post.anchor != Some(anchor) {
+        if post.anchor != Some(anchor) || era != self.era() {
             // It has forgotten us again meanwhile.
             return Err(Fault::new(Call::Login, CKR_SESSION_HANDLE_INVALID));
         }
@@ -578,14 +595,17 @@ impl Station {
     /// Notes that the member has forgotten us: it is down, and may be tried at once. Only who saw it in this era: another may
     /// be logging in again already.
     fn is_forgotten(&self, era: u64, fault: Fault) {
-        let next = era.wrapping_add(1);
-        if self.era.compare_exchange(era, next, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            return;
+        let now = self.clock.steady_ms();
+        let ends = self.end_era(|current| {
+            if current == era {
+                self.health(|health| health.lose(now, fault.to_string()));
+            }
+            current == era
+        });
+        if ends {
+            log::info!("member {} has forgotten us ({fault}); we log in again", self.name());
+            self.load.erred(self.clock.steady_ns());
         }
-        log::info!("member {} has forgotten us ({fault}); we log in again", self.name());
-        self.health(|health| health.lose(self.clock.steady_ms(), fault.to_string()));
-        self.load.erred(self.clock.steady_ns());
-        self.clear();
     }
 
     /// True if whoever we logged in there is logged in still.

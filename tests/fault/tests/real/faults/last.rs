@@ -8,7 +8,7 @@ use tandem_tests::{Demo, Vendor, Wanted, alone, initialised};
 /// How many threads call.
 const THREADS: usize = 4;
 /// How often each signs.
-const ROUNDS: usize = 500;
+const ROUNDS: usize = 1_000;
 /// So many calls are more than a login takes with the look at what SoftHSM holds that comes after it.
 const FORGETFUL: &str = "every 300 lose-sessions";
 
