@@ -286,10 +286,15 @@ impl Run {
         let keeps = self.options.keeps_keys(number);
         let last = truth.members.contains(&name)
             && (truth.members.len() == 1 || (keeps && self.keepers(truth) == 1));
+        let is_missed = keeps && truth.known.contains(&name) && self.keepers(truth) == 0;
         Ok(match open {
             // It stays, whatever was asked.
             Some(Action::Remove(_) | Action::Wipe(_)) if last => {
                 lost.then_some(Action::Replace(number))
+            }
+            // It went in the middle of its replacement, and was the last that keeps keys.
+            None | Some(Action::Remove(_) | Action::Wipe(_)) if is_missed => {
+                Some(Action::Replace(number))
             }
             // There is nothing to wipe on a token that came in its place.
             Some(Action::Wipe(_)) if lost => Some(Action::Remove(number)),
@@ -326,7 +331,12 @@ impl Run {
 
     /// Nothing is left of ours on what was wiped.
     pub(crate) fn wiped_is_empty(&self) -> std::result::Result<(), String> {
+        let members = self.oracle.lock().truth.members.clone();
         for number in &self.operators.lock().wiped {
+            // Another brought it in again while it was wiped.
+            if members.contains(&member_name(*number)) {
+                continue;
+            }
             // A key that signs otherwise than it should is nobody's that we know.
             if self.has_lied(&member_name(*number)) {
                 continue;

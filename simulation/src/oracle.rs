@@ -158,6 +158,9 @@ impl Oracle {
                     | Event::Given { .. }
                     | Event::Rotated(_),
                 ) if line.action == Action::Rotate => {}
+                // Bringing in one that is a member gives it what it lacks.
+                Some(Event::Given { .. })
+                    if matches!(line.action, Action::Add(_) | Action::Replace(_)) => {}
                 // No script backs up.
                 Some(_) | None => {
                     return Err("a strange record".into());
