@@ -33,8 +33,17 @@ impl Unread {
     }
 }
 
+/// As of when what is made of members' notes was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The numbers of the notes, and of what the log tells of members.
+    Noted(u64, u64),
+    /// When the shelf was last brought up, where notes can't be asked for their number.
+    Shelf(u64),
+}
+
 /// What is made of members' notes, as of when the shelf was last brought up: whoever uses keys does that each time.
-pub(crate) struct AsSeen<T>(Mutex<Option<(u64, Arc<T>)>>);
+pub(crate) struct AsSeen<T>(Mutex<Option<(Moment, Arc<T>)>>);
 
 impl<T> Default for AsSeen<T> {
     fn default() -> Self {
@@ -43,15 +52,11 @@ impl<T> Default for AsSeen<T> {
 }
 
 impl<T> AsSeen<T> {
-    /// What it is at this generation of the shelf. What was known before the store went away still is.
-    pub(crate) fn as_of(
-        &self,
-        generation: u64,
-        label: &str,
-        make: impl FnOnce() -> (T, Unread),
-    ) -> Arc<T> {
+    /// What it is now. What was known before the store went away still is.
+    pub(crate) fn as_of(&self, token: &Token, make: impl FnOnce() -> (T, Unread)) -> Arc<T> {
+        let moment = token.moment();
         if let Some((known, made)) = &*self.0.lock()
-            && *known == generation
+            && *known == moment
         {
             return Arc::clone(made);
         }
@@ -59,9 +64,11 @@ impl<T> AsSeen<T> {
         let made = Arc::new(made);
         let mut known = self.0.lock();
         match (unread.0, known.as_ref()) {
-            (None, _) => *known = Some((generation, Arc::clone(&made))),
+            // What was noted meanwhile may or may not have been read.
+            (None, _) if token.moment() != moment => {}
+            (None, _) => *known = Some((moment, Arc::clone(&made))),
             (Some(error), before) => {
-                log::warn!("token {label}: {error}");
+                log::warn!("token {}: {error}", token.settings.label);
                 if let Some((_, before)) = before {
                     return Arc::clone(before);
                 }
@@ -151,9 +158,16 @@ impl Token {
         self.noted(station).map(|abilities| (abilities.pin_len_min, abilities.pin_len_max))
     }
 
+    fn moment(&self) -> Moment {
+        self.store.noted().map_or_else(
+            || Moment::Shelf(self.shelf.seen()),
+            |noted| Moment::Noted(noted, self.shelf.told().0),
+        )
+    }
+
     /// What the token offers. A member that never answered limits nothing yet, and adds nothing.
     pub(crate) fn offered(&self) -> Arc<Mechanisms> {
-        self.offered.as_of(self.shelf.seen(), &self.settings.label, || {
+        self.offered.as_of(self, || {
             // Members may have come and gone since, and with them what is noted.
             self.heed_roster();
             self.combine()

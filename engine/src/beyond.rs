@@ -112,7 +112,7 @@ impl Token {
     /// The types that a member has mechanisms for, as of when the shelf was last brought up. `None` if it never said, or if that
     /// can't be read now and nobody has read it before.
     fn types(&self, station: &Station) -> Option<Arc<Types>> {
-        let types = station.types.as_of(self.shelf.seen(), &self.settings.label, || {
+        let types = station.types.as_of(self, || {
             let mut unread = Unread::default();
             let noted = unread.except(self.noted_mechanisms(station)).flatten();
             let types =

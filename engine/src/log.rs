@@ -154,6 +154,9 @@ pub trait Catalogue: Send + Sync {
 pub trait Notes: Send + Sync {
     /// A note.
     fn note(&self, name: &str) -> Stored<Option<Vec<u8>>>;
+    /// A number that is another whenever any process has changed a note. Costs no query. `None` while that can't be told. What was
+    /// read is as of this number if it is the same afterwards.
+    fn noted(&self) -> Option<u64>;
     /// Writes a note durably, or removes it.
     fn set_note(&self, name: &str, value: Option<&[u8]>) -> Stored;
 }

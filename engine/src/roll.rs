@@ -183,11 +183,9 @@ impl Roll {
         let is_judged = seal.is_some() && shelf.is_checked();
         let (generation, judged) = (store.generation(), shelf.seen());
         let (told, to) = shelf.told();
-        let seen = if is_judged && judged == generation {
-            Seen::Judged(told)
-        } else {
-            Seen::Asked(generation, judged, is_judged)
-        };
+        let is_whole = is_judged && (judged == generation || store.head()?.position == to);
+        let seen =
+            if is_whole { Seen::Judged(told) } else { Seen::Asked(generation, judged, is_judged) };
         if self.seen == Some(seen) {
             if matches!(seen, Seen::Judged(_)) {
                 self.told_to = to;

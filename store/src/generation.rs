@@ -9,7 +9,7 @@
 //! Two numbers and not one that is odd meanwhile: `done` is written after the write lock is free, when the next writer
 //! may have begun. With a single word a late `done` would hide that; so it merely leaves the two unequal.
 //!
-//! A third number, `noted`, is that of the last writer that changed notes; it is written after `begun`.
+//! A third number, `noted`, is that of the last writer that changed notes; it is written after `begun`, and before the commit.
 
 use crate::error;
 use crate::folder::{self, Folder};
@@ -45,15 +45,6 @@ struct Word {
     salt: u64,
 }
 
-/// What the word says while nobody writes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Noted {
-    /// Another whenever anything has changed.
-    all: u64,
-    /// Another whenever a note has.
-    pub(crate) notes: u64,
-}
-
 /// A change that has been announced.
 pub(crate) struct Announced {
     word: Arc<Word>,
@@ -85,16 +76,17 @@ impl Generation {
         quiet().unwrap_or_else(|| self.unsure.fetch_add(1, Relaxed) | UNSURE)
     }
 
-    /// The number of everything and that of the notes, while no writer is at work; `None` where that can't be told.
-    pub(crate) fn noted(&self) -> Option<Noted> {
+    /// The number of the last writer that changed notes; `None` while one is at work, and where that can't be told. Whoever keeps
+    /// what was read under it asks for it again afterwards: one may have come while the numbers were read.
+    pub(crate) fn noted(&self) -> Option<u64> {
         let word = self.word.load();
         let word = word.as_deref()?;
         let mut bytes = [0; LEN];
         word.file.read_exact_at(&mut bytes, 0).ok()?;
         let [begun, done, noted] = numbers(&bytes)?;
-        let salted = |number: u64| number.wrapping_add(word.salt);
-        let noted = Noted { all: salted(begun), notes: salted(noted) };
-        (begun == done && word.is_there()).then_some(noted)
+        // One who is at work and did not change notes has another number.
+        let is_quiet = begun == done || begun != noted;
+        (is_quiet && word.is_there()).then_some(noted.wrapping_add(word.salt))
     }
 
     /// False while a writer is between announcing and settling, or was killed there.

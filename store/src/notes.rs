@@ -3,7 +3,6 @@
 //! They are read far more often than they are written: whoever looks whether anything has changed in the log looks whether a member was
 //! drained, too. What was read is remembered for as long as the generation word says that no note has changed.
 
-use crate::generation::Noted;
 use crate::store::SqliteStore;
 use crate::transaction::{Done, Manner};
 use arc_swap::ArcSwapOption;
@@ -30,17 +29,17 @@ struct Known {
 pub(crate) struct Remembered(ArcSwapOption<Known>);
 
 impl Remembered {
-    fn get(&self, name: &str, noted: Noted) -> Option<Value> {
+    fn get(&self, name: &str, noted: u64) -> Option<Value> {
         let known = self.0.load();
-        let known = known.as_deref().filter(|known| known.number == noted.notes)?;
+        let known = known.as_deref().filter(|known| known.number == noted)?;
         known.values.get(name).cloned()
     }
 
     /// Two threads that remember at once may lose what one of them has read: then it is read again.
-    fn put(&self, name: &str, value: Option<&[u8]>, noted: Noted) {
+    fn put(&self, name: &str, value: Option<&[u8]>, noted: u64) {
         let known = self.0.load();
-        let known = known.as_deref().filter(|known| known.number == noted.notes).cloned();
-        let mut known = known.unwrap_or(Known { number: noted.notes, values: BTreeMap::new() });
+        let known = known.as_deref().filter(|known| known.number == noted).cloned();
+        let mut known = known.unwrap_or(Known { number: noted, values: BTreeMap::new() });
         known.values.insert(name.to_owned(), Value(value.map(Arc::from)));
         self.0.store(Some(Arc::new(known)));
     }
@@ -57,6 +56,10 @@ impl SqliteStore {
 }
 
 impl Notes for SqliteStore {
+    fn noted(&self) -> Option<u64> {
+        self.inner.generation.noted()
+    }
+
     fn note(&self, name: &str) -> Stored<Option<Vec<u8>>> {
         let before = self.inner.generation.noted();
         if let Some(Value(value)) = before.and_then(|noted| self.inner.remembered.get(name, noted))
@@ -64,7 +67,7 @@ impl Notes for SqliteStore {
             return Ok(value.map(|value| value.to_vec()));
         }
         let value = self.read_note(name)?;
-        // A writer that came meanwhile may have been seen in part.
+        // What a writer that came meanwhile has done may or may not have been read.
         if let Some(noted) = before.filter(|_| self.inner.generation.noted() == before) {
             self.inner.remembered.put(name, value.as_deref(), noted);
         }

@@ -191,6 +191,10 @@ impl Notes for Hand {
         self.call(Kind::Read, "note", || self.store.note(name))
     }
 
+    fn noted(&self) -> Option<u64> {
+        self.store.noted()
+    }
+
     fn set_note(&self, name: &str, value: Option<&[u8]>) -> Stored {
         self.call(Kind::Write, "set note", || self.store.set_note(name, value))
     }

@@ -97,7 +97,7 @@ impl Log for MemoryStore {
             .collect();
         let leases = std::mem::take(&mut books.leases);
         *books = Books { followers, leases, handles_given, generation, ..Default::default() };
-        books.changed();
+        books.changed_note();
         Ok(())
     }
 }
@@ -105,6 +105,10 @@ impl Log for MemoryStore {
 impl Notes for MemoryStore {
     fn note(&self, name: &str) -> Stored<Option<Vec<u8>>> {
         Ok(self.books.lock().notes.get(name).cloned())
+    }
+
+    fn noted(&self) -> Option<u64> {
+        Some(self.books.lock().noted)
     }
 
     fn set_note(&self, name: &str, value: Option<&[u8]>) -> Stored {
@@ -117,7 +121,7 @@ impl Notes for MemoryStore {
             None => books.notes.remove(name).is_some(),
         };
         if changed {
-            books.changed();
+            books.changed_note();
         }
         Ok(())
     }

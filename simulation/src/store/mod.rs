@@ -45,6 +45,8 @@ pub struct Books {
     pub(crate) folded: Position,
     pub(crate) notes: BTreeMap<String, Vec<u8>>,
     pub(crate) generation: u64,
+    /// The generation of the last change of a note.
+    pub(crate) noted: u64,
     pub(crate) checkpoint: Option<Arc<Vec<u8>>>,
     /// In which line of the script each record was appended.
     pub(crate) lines: BTreeMap<Position, u32>,
@@ -93,7 +95,7 @@ impl Books {
             let generation = self.generation;
             *self = Self { generation, ..*before };
             debug_assert_eq!(of, life);
-            self.changed();
+            self.changed_note();
         }
         self.leases.retain(|_, holder| *holder != life);
     }
@@ -133,6 +135,11 @@ impl Books {
 
     pub(crate) fn changed(&mut self) {
         self.generation += 1;
+    }
+
+    pub(crate) fn changed_note(&mut self) {
+        self.changed();
+        self.noted = self.generation;
     }
 }
 
