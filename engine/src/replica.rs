@@ -137,7 +137,9 @@ impl Token {
     pub(crate) fn locate(&self, desk: &Desk<'_>, object: &Object) -> Answer<Option<Handle>> {
         let mut untold = None;
         for candidate in desk.member.find(desk.session, &carry::search(object))? {
-            if is_hidden(desk, candidate)? {
+            // Of our own keys and records none is of another class than these.
+            let may_be_ours = matches!(object.class(), CKO_SECRET_KEY | CKO_DATA);
+            if may_be_ours && is_hidden(desk, candidate)? {
                 continue;
             }
             match self.prove_in_place(desk, candidate, object) {
@@ -153,15 +155,19 @@ impl Token {
 
     /// Proves what stands on a member by what it may do itself.
     pub(crate) fn prove_in_place(&self, desk: &Desk<'_>, handle: Handle, object: &Object) -> Proof {
+        if object.class() == CKO_PRIVATE_KEY
+            && let Some(public) = &object.public
+            && let Some(method) = prove::private_method(&object.template)
+        {
+            // It says more than any attribute could.
+            return self.prove_signing((desk, desk), handle, &method, public);
+        }
         prove::compare(desk, handle, &prove::telling(object))?;
         match (object.class(), &object.public, object.fingerprint) {
-            (CKO_PRIVATE_KEY, Some(public), _) => match prove::private_method(&object.template) {
-                Some(method) => self.prove_signing((desk, desk), handle, &method, public),
-                None if encapsulation::proves(&object.template) => {
-                    encapsulation::prove(desk, desk, handle, public)
-                }
-                None => Ok(()),
-            },
+            (CKO_PRIVATE_KEY, Some(public), _) if encapsulation::proves(&object.template) => {
+                encapsulation::prove(desk, desk, handle, public)
+            }
+            (CKO_PRIVATE_KEY, Some(_), _) => Ok(()),
             (CKO_SECRET_KEY | CKO_PRIVATE_KEY, _, Some(expected)) => {
                 match Self::own_method(object) {
                     Some(method) => self.same_fingerprint(desk, handle, &method, expected),
