@@ -9,6 +9,11 @@ use tandem_tests::keys::{DIGEST, Kind, Made};
 use tandem_tests::openssl::PublicKey;
 use tandem_tests::{Application, Demo, Wanted, alone, application, refused};
 
+/// How many keys are loaded when a member fails; `TANDEM_LOADED_KEYS` says otherwise.
+fn loaded_keys() -> usize {
+    std::env::var("TANDEM_LOADED_KEYS").ok().and_then(|text| text.parse().ok()).unwrap_or(24)
+}
+
 /// Two members that hold keys on demand.
 fn wanted() -> Wanted {
     Wanted::mixed().with("hold=on-demand")
@@ -108,12 +113,20 @@ fn where_no_key_fits_the_application_is_told_so_and_nothing_is_lost() {
 #[test]
 fn what_one_member_has_loaded_the_other_loads_when_it_fails() {
     alone(&wanted(), |demo| {
-        with_keys(demo, 24, |world, _, session, keys| {
+        let (count, room) = (loaded_keys(), format!("loaded_max = {}\n", loaded_keys() + 16));
+        demo.configure(|text| {
+            text.replace("[[token.member]]\n", &format!("[[token.member]]\n{room}"))
+        });
+        with_keys(demo, count, |world, _, session, keys| {
             for round in 0..4 {
                 all_work(session, keys);
-                let struck = world.members()[round % 2];
+                let (struck, other) =
+                    (world.members()[round % 2], world.members()[(round + 1) % 2]);
+                let before = unwrapped(world, other);
                 world.script(struck, "return CKR_DEVICE_REMOVED");
                 all_work(session, keys);
+                let loaded = unwrapped(world, other) - before;
+                println!("| {} keys loaded, {struck} fails: {other} loads {loaded} |", keys.len());
                 world.calm();
                 world.wait_for(struck);
             }
