@@ -36,11 +36,7 @@ impl Token {
     /// How the token and its members are. Needs no login.
     pub fn status(&self) -> Result<Status> {
         self.shelf.refresh()?;
-        let members = self
-            .stations
-            .iter()
-            .map(|station| self.member_status(station))
-            .collect::<Result<_>>()?;
+        let members = self.statuses(&self.stations)?;
         Ok(Status {
             label: self.label(),
             serial: self.serial()?,
@@ -94,11 +90,34 @@ impl Token {
         self.vaults.iter().map(known).collect()
     }
 
-    pub(crate) fn member_status(&self, station: &Arc<Station>) -> Result<MemberStatus> {
+    /// How these members are. Each object is read once, whatever their number is, and none is kept.
+    pub(crate) fn statuses(&self, stations: &[Arc<Station>]) -> Result<Vec<MemberStatus>> {
+        let known = |station: &Arc<Station>| {
+            // What was known of a token that has left says nothing of the one that is there now.
+            let counts = station.counts();
+            Ok(if counts { self.following(station)? } else { Following::default() })
+        };
+        let followings = stations.iter().map(known).collect::<Result<Vec<_>>>()?;
+        let mut proven = vec![0_u64; stations.len()];
+        self.shelf.each(&Template::new(), |entry| {
+            for ((station, following), proven) in stations.iter().zip(&followings).zip(&mut proven)
+            {
+                *proven = proven.saturating_add(u64::from(is_on(station, &entry, following)));
+            }
+            Ok(())
+        })?;
+        let each = stations.iter().zip(followings).zip(proven);
+        each.map(|((station, following), proven)| self.member_status(station, following, proven))
+            .collect()
+    }
+
+    fn member_status(
+        &self,
+        station: &Arc<Station>,
+        following: Following,
+        proven: u64,
+    ) -> Result<MemberStatus> {
         let head = self.store.head()?.position;
-        // What was known of a token that has left says nothing of the one that is there now.
-        let following =
-            if station.counts() { self.following(station)? } else { Following::default() };
         // Asked anew: a member that has gone since is not shown as if it were there.
         let (mut condition, mut reason) = station.condition();
         let token = match station.is_up().then(|| station.member.token()) {
@@ -118,12 +137,6 @@ impl Token {
         {
             (condition, reason) = (Condition::Suspect, why);
         }
-        let proven = self
-            .shelf
-            .find(&Template::new())?
-            .iter()
-            .filter(|entry| is_on(station, entry, &following))
-            .count();
         let (mut exceptions, mut beyond) = (Vec::new(), BTreeMap::<String, u64>::new());
         for (id, reason) in following.exceptions {
             match says_beyond(&reason) {
@@ -140,7 +153,7 @@ impl Token {
             condition,
             reason,
             position: following.position,
-            proven: u64::try_from(proven).unwrap_or(u64::MAX),
+            proven,
             exceptions,
             beyond,
             library: station.is_up().then(|| station.member.library().ok()).flatten(),

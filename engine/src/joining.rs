@@ -424,7 +424,8 @@ impl Token {
         routes: Vec<crate::ring::Route>,
         (changed, alone): (bool, bool),
     ) -> Result<JoinReport> {
-        let status = self.member_status(station)?;
+        let statuses = self.statuses(std::slice::from_ref(station))?;
+        let Some(status) = statuses.into_iter().next() else { return Err(self.nobody()) };
         match status.role {
             Role::Generator => {
                 log::info!("member {} holds the key ring and makes keys", station.name());

@@ -413,6 +413,10 @@ impl Token {
 
     /// Ends the login. Private session objects go with it.
     pub(crate) fn end_login(&self) {
+        // Where nobody does it in the background, whoever logs in next would have to bring the members up.
+        if self.login.read().is_user() && !self.is_tended() {
+            self.catch_up();
+        }
         self.tell_heads(true);
         self.tell_names(true);
         self.shelf.leave_checkpoint();

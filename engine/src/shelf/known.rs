@@ -78,7 +78,7 @@ impl Known {
     }
 
     /// The object, and the position of its first record.
-    fn object(&self) -> Before {
+    pub(super) fn object(&self) -> Before {
         let (body, slot) = self.now.as_ref()?;
         Some((minicbor::decode(body).ok()?, slot.since))
     }

@@ -7,7 +7,7 @@ use super::base::{Flaw, Taken};
 use super::known::{Before, Folded, Folding, Known, decode};
 use super::slot::{Names, Slot};
 use super::slots::Slots;
-use super::{Books, Shelf};
+use super::{Books, Entry, Shelf};
 use crate::backup::Ledger;
 use crate::error::{Error, Result};
 use crate::event::{Event, Record};
@@ -26,6 +26,9 @@ const BATCH: usize = 256;
 
 /// How many records are taken in at once, at most.
 const WINDOW: Position = 4_096;
+
+/// Of so many new records at most the objects are kept at once: they were made just now, and are asked for by those who made them.
+const KEPT_MAX: Position = 64;
 
 /// How often a catalogue that is not what the log says is put right before it is left to the next look.
 const MENDING_MAX: usize = 3;
@@ -92,8 +95,8 @@ impl From<Trouble> for Error {
 
 type Looked<T = ()> = std::result::Result<T, Trouble>;
 
-/// A row's slot, in its place; `None` for a row of a destroyed object.
-type Placed = (Handle, Option<Slot>);
+/// A row's slot, in its place, with its object where that is likely to be asked for next; `None` for a row of a destroyed object.
+type Placed = (Handle, Option<(Slot, Option<Object>)>);
 
 /// What a window of the log brings.
 struct Brought {
@@ -244,12 +247,16 @@ impl Shelf {
 
     fn place(&self, draft: &Draft<'_>, to: Position, brought: Brought) -> Looked {
         let mut books = draft.books.write();
-        for (handle, slot) in brought.placed {
+        for (handle, placed) in brought.placed {
             if draft.is_live {
                 self.cache.remove(&handle);
             }
-            let is_there = slot.is_some();
+            let (slot, object) = placed.unzip();
+            let (is_there, position) = (slot.is_some(), slot.as_ref().map(|slot| slot.position));
             let was_there = books.slots.put(handle, slot)?;
+            if let (Some(position), Some(object)) = (position, object.flatten()) {
+                self.cache.insert(handle, Arc::new(Entry { handle, position, object }));
+            }
             if draft.is_live && was_there && !is_there {
                 self.gone.fetch_add(1, Ordering::AcqRel);
             }
@@ -274,7 +281,7 @@ impl Shelf {
         let placed = rows.into_iter().map(|row| {
             let slot = decode(&row).map(|object| {
                 let body = row.body.as_deref().unwrap_or_default();
-                Slot::of(&names, &object, (row.position, 0), body)
+                (Slot::of(&names, &object, (row.position, 0), body), None)
             });
             (row.handle, slot)
         });
@@ -343,12 +350,20 @@ impl Shelf {
         folded: &Folded<'_>,
     ) -> Looked<(Vec<Placed>, Vec<Folding>)> {
         let (mut placed, mut wrong, mut there) = (Vec::new(), Vec::new(), HashSet::new());
+        let keeps = draft.is_live && to.saturating_sub(from) <= KEPT_MAX;
         for row in self.store.changed(from, to)? {
             there.insert(row.id);
-            match folded.objects.get(&row.id).map(|known| known.slot_of(&row)) {
-                Some(Ok(slot)) => placed.push((row.handle, slot)),
-                Some(Err(should_be)) => wrong.push(should_be),
-                None => wrong.extend(self.untold(draft, seal, &row)?),
+            let Some(known) = folded.objects.get(&row.id) else {
+                wrong.extend(self.untold(draft, seal, &row)?);
+                continue;
+            };
+            match known.slot_of(&row) {
+                Ok(slot) => {
+                    let object =
+                        || keeps.then(|| known.object()).flatten().map(|(object, _)| object);
+                    placed.push((row.handle, slot.map(|slot| (slot, object()))));
+                }
+                Err(should_be) => wrong.push(should_be),
             }
         }
         for (id, known) in folded.objects.iter().filter(|(id, _)| !there.contains(id)) {
@@ -356,7 +371,7 @@ impl Shelf {
                 // What the log says later has been taken in there already. What it says up to here stands for the row.
                 // What is beyond all of it was of a log that has been cut short since.
                 Some(row) if row.position > to && row.position <= reached => {
-                    placed.push((row.handle, known.slot()));
+                    placed.push((row.handle, known.slot().map(|slot| (slot, None))));
                 }
                 Some(_) => wrong.push(known.row(*id)),
                 // A destroyed object that never was on this host's catalogue needs no row.
