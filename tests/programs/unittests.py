@@ -1,13 +1,15 @@
-"""Runs python-pkcs11's own tests and says each one's outcome as a `case` line."""
+"""Runs a project's own unittests and says each one's outcome as a `case` line: unittests.py SUITE FOLDER [TOP]."""
 
 import sys
 import unittest
+
+suite, folder, *top = sys.argv[1:]
 
 
 class Cases(unittest.TextTestResult):
     def say(self, test, outcome, reason=""):
         name = test.id().removeprefix("tests.").replace(" ", "-")
-        print(f"case python-pkcs11.{name} {outcome} {' '.join(str(reason).split())[:160]}".rstrip())
+        print(f"case {suite}.{name} {outcome} {' '.join(str(reason).split())[:160]}".rstrip())
         sys.stdout.flush()
 
     def addSuccess(self, test):
@@ -35,5 +37,5 @@ class Cases(unittest.TextTestResult):
         self.say(test, "failed", "unexpected success")
 
 
-suite = unittest.defaultTestLoader.discover("tests", top_level_dir=".")
-unittest.TextTestRunner(verbosity=0, resultclass=Cases).run(suite)
+tests = unittest.defaultTestLoader.discover(folder, top_level_dir=top[0] if top else None)
+unittest.TextTestRunner(verbosity=0, resultclass=Cases).run(tests)
