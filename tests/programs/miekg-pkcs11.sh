@@ -14,11 +14,12 @@ if ! (cd $source && go test -c -o "$program" .) > "$logs/miekg-pkcs11.build.log"
     exit 0
 fi
 
-# They sign with a key that is there, and look for SoftHSM's configuration in the working folder.
-p11_user --keypairgen --key-type rsa:2048 --label 'my key' --id 51 > "$logs/miekg-pkcs11.key.log" 2>&1 ||
+# They sign with a key that is there, one of them with a PIN of its own, and look for SoftHSM's configuration in the working folder.
+own_pins "$P11_SO_PIN" 1234
+p11 --login --pin 1234 --keypairgen --key-type rsa:2048 --label 'my key' --id 51 > "$logs/miekg-pkcs11.key.log" 2>&1 ||
     failed key "$(tail -n 1 "$logs/miekg-pkcs11.key.log")"
 ln -s "$SOFTHSM2_CONF" softhsm2.conf
-export SOFTHSM_LIB=$P11_MODULE SOFTHSM_TOKENLABEL=$P11_TOKEN SOFTHSM_PRIVKEYLABEL='my key' SOFTHSM_PIN=$P11_PIN
+export SOFTHSM_LIB=$P11_MODULE SOFTHSM_TOKENLABEL=$P11_TOKEN SOFTHSM_PRIVKEYLABEL='my key' SOFTHSM_PIN=1234
 # Each in a process of its own: one that hangs or dies is one failed case.
 for test in $("$program" -test.list .); do
     log=$logs/miekg-pkcs11.$test.log

@@ -9,6 +9,8 @@ client "$(sed -n 's/^pykcs11==/PyKCS11 /p' "$programs/pykcs11.txt"), its own tes
 # Its tests have PINs of their own, and take the first token.
 own_pins 123456 1234
 cp -r "$home/source/test" .
+# They ask less of a SoftHSM before its second version, by which they take every module's version. The same is asked of both sides.
+sed -i 's/= .*libraryVersion\[0\]$/= 2/; s/= .*libraryVersion$/= (2, 6)/' test/*.py
 export PYKCS11LIB=$P11_MODULE
 # Each file in a process of its own: one that dies takes no other with it. Most initialise the token anew.
 for file in test/test_*.py; do

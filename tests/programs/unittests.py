@@ -7,6 +7,8 @@ suite, folder, *top = sys.argv[1:]
 
 
 class Cases(unittest.TextTestResult):
+    fallen = []
+
     def say(self, test, outcome, reason=""):
         name = test.id().removeprefix("tests.").replace(" ", "-")
         print(f"case {suite}.{name} {outcome} {' '.join(str(reason).split())[:160]}".rstrip())
@@ -27,6 +29,13 @@ class Cases(unittest.TextTestResult):
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self.say(test, "skipped", reason)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        # A test that fails in one of its parts has failed, and is told once.
+        if err is not None and test not in self.fallen:
+            self.fallen.append(test)
+            self.say(test, "failed", repr(err[1]))
 
     def addExpectedFailure(self, test, err):
         super().addExpectedFailure(test, err)
