@@ -7,9 +7,14 @@ suite, folder, *top = sys.argv[1:]
 
 
 class Cases(unittest.TextTestResult):
-    fallen = []
+    told = []
 
     def say(self, test, outcome, reason=""):
+        # A test that fails or skips one of its parts has failed or is skipped, and is told once.
+        test = getattr(test, "test_case", test)
+        if test in self.told:
+            return
+        self.told.append(test)
         name = test.id().removeprefix("tests.").replace(" ", "-")
         print(f"case {suite}.{name} {outcome} {' '.join(str(reason).split())[:160]}".rstrip())
         sys.stdout.flush()
@@ -32,9 +37,7 @@ class Cases(unittest.TextTestResult):
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
-        # A test that fails in one of its parts has failed, and is told once.
-        if err is not None and test not in self.fallen:
-            self.fallen.append(test)
+        if err is not None:
             self.say(test, "failed", repr(err[1]))
 
     def addExpectedFailure(self, test, err):
