@@ -101,7 +101,7 @@ fn side_by_side(args: &Matrix) -> Result<()> {
     match &args.write {
         None => print!("{text}"),
         Some(file) => {
-            std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?
+            std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
         }
     }
     Ok(())
