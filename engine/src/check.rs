@@ -93,10 +93,19 @@ pub fn whole(template: &Template) -> Result {
     if template.iter().any(|one| !STORED.contains(&one.kind) && !own.contains(&one.kind)) {
         return Err(CKR_ATTRIBUTE_TYPE_INVALID.into());
     }
-    if template.class() == Some(CKO_CERTIFICATE) && !template.has(CKA_CERTIFICATE_TYPE) {
+    if template.class() == Some(CKO_CERTIFICATE) && !is_whole_certificate(template) {
         return Err(CKR_TEMPLATE_INCOMPLETE.into());
     }
     Ok(())
+}
+
+/// A certificate has a type; one of X.509 a subject, and a value unless it says where that is (section 4.6.3).
+fn is_whole_certificate(template: &Template) -> bool {
+    let has = |kind| template.has(kind);
+    match template.number(CKA_CERTIFICATE_TYPE) {
+        Some(CKC_X_509) => has(CKA_SUBJECT) && (has(CKA_VALUE) || has(CKA_URL)),
+        kind => kind.is_some(),
+    }
 }
 
 const fn is_key_length(kind: AttributeType) -> bool {

@@ -96,7 +96,9 @@ summary() { # SIDE SCRIPT
 }
 
 # What came of scripts that aren't named stays: the verdict is over all.
-for script in "${scripts[@]}"; do rm -rf "$results"/*/"$script" "$results"/*/"$script".*; done
+for side in "${sides[@]}"; do
+    for script in "${scripts[@]}"; do rm -rf "${results:?}/$side/$script" "${results:?}/$side/$script".*; done
+done
 mkdir -p "$results"
 # The long ones first, and no more at a time than there are cores: a call that is slow because of the others would look
 # like one that hangs.
@@ -117,14 +119,18 @@ if [ ${#sides[@]} = 1 ]; then
     exit 0
 fi
 
-# Names of cases hold no spaces; a pattern of accepted.txt may end with *.
+# Names of cases hold no spaces; in a pattern of accepted.txt * stands for anything.
 cat "$results"/softhsm/*.cases > "$results/softhsm.all"
 cat "$results"/tandem/*.cases > "$results/tandem.all"
 awk '
-    function accepted(name,    i, pattern) {
+    function expression(pattern) {
+        gsub(/[^A-Za-z0-9_*]/, "\\\\&", pattern)
+        gsub(/\*/, ".*", pattern)
+        return "^" pattern "$"
+    }
+    function accepted(name,    i) {
         for (i = 1; i <= patterns; i++) {
-            pattern = accept[i]
-            if (pattern == name || (pattern ~ /\*$/ && index(name, substr(pattern, 1, length(pattern) - 1)) == 1)) {
+            if (name ~ accept[i]) {
                 used[i] = 1
                 return reason[i]
             }
@@ -132,7 +138,7 @@ awk '
         return ""
     }
     FILENAME ~ /accepted.txt$/ {
-        if ($0 !~ /^ *(#|$)/) { accept[++patterns] = $1; $1 = ""; sub(/^ */, ""); reason[patterns] = $0 }
+        if ($0 !~ /^ *(#|$)/) { accept[++patterns] = expression($1); shown[patterns] = $1; $1 = ""; sub(/^ */, ""); reason[patterns] = $0 }
         next
     }
     FILENAME ~ /softhsm.all$/ { softhsm[$2] = $3; next }
@@ -150,7 +156,7 @@ awk '
         for (name in tandem) if (!(name in softhsm)) {
             if (tandem[name] == "failed") { failed++; print "different " name ": here " words[name] } else passed++
         }
-        for (i = 1; i <= patterns; i++) if (!used[i]) print "unused " accept[i]
+        for (i = 1; i <= patterns; i++) if (!used[i]) print "unused " shown[i]
         print "total " better + 0 " cases pass here and not on SoftHSM, " both + 0 " fail on both, " known + 0 " are accepted"
         print "closing programs: " passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
     }
@@ -162,7 +168,7 @@ text() { sed 's/\\/\\\\/g; s/"/\\"/g'; }
 {
     printf '{"alone": "softhsm", "members": "%s", "programs": [\n' "$members"
     between=
-    for script in $(cd "$results/tandem" && ls ./*.cases | sed 's/^..//; s/.cases$//'); do
+    for script in $(find "$results/tandem" -maxdepth 1 -name "*.cases" -printf "%f\n" | sed "s/.cases$//" | sort); do
         printf '%s{"name": "%s", "what": "%s", "alone": %s, "layer": %s, "accepted": %d, "different": %d}' "$between" "$script" \
             "$(sed -n 's/^client //p' "$results/tandem/$script.out" | head -n 1 | text)" \
             "$(json_count "$results/softhsm/$script.cases")" "$(json_count "$results/tandem/$script.cases")" \
