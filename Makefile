@@ -4,7 +4,7 @@ MODULE  := target/release/libtandem.so
 MEMBER  := target/release/libkryoptic_pkcs11.so
 KRYOPTIC := tests/members/kryoptic
 
-.PHONY: help build members demo test programs simulation fuzz lint bench setup-%
+.PHONY: help build members demo test programs support simulation fuzz lint bench setup-%
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -34,8 +34,14 @@ test: setup-test build members ## every test, with real tokens and real programs
 	tests/runway.sh
 
 # Not part of `make test`: it fetches other projects' own tests, and some of those wait by the clock.
-programs: setup-test build members ## programs of others on Tandem, against SoftHSM alone
+programs: setup-test setup-programs build members ## programs of others on Tandem, against SoftHSM alone
 	tests/programs/compare.sh
+
+# Not part of `make test`, which holds the page against what is kept of the last such runs.
+support: programs ## docs/support.md: the judge's matrix and what came of programs, kept and written
+	conformance/matrix.sh target/matrix
+	target/release/p11-conformance matrix --kept docs/support --runs target/matrix \
+		--programs target/programs/results/summary.json --write docs/support.md
 
 # Not part of `make test`: every placement of two troubles takes an hour and more.
 simulation: setup-build ## the long runs in the simulated world: ten thousand seeds, every placement of two troubles

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that a purpose needs and that are missing: setup.sh PURPOSE...
-# Purposes: build members demo test fuzz lint. Silent and quick when nothing is missing. Offline, or
+# Purposes: build members demo test programs fuzz lint. Silent and quick when nothing is missing. Offline, or
 # without root, it says exactly what to install. No daemon is started, now or at the next boot.
 set -eu
 
@@ -15,6 +15,8 @@ remote='p11-kit:p11-kit p11-kit-modules'
 programs='gnutls-bin:p11tool libengine-pkcs11-openssl openssh-client:ssh-keygen openssh-server
     openjdk-17-jdk-headless:jarsigner python3:python3 python3-venv'
 memory='valgrind:valgrind'
+# Other projects' own tests, and a third vendor's module to judge.
+suites='golang-go:go golang-github-miekg-pkcs11-dev libnss3 libnss3-tools:certutil'
 headers='libp11-kit-dev'
 fuzz='g++:c++'
 lint='shellcheck:shellcheck'
@@ -26,9 +28,10 @@ for purpose in "$@"; do
     members) wanted="$wanted $build $members" ;;
     demo) wanted="$wanted $build $members $demo" ;;
     test) wanted="$wanted $build $members $demo $opendnssec $remote $programs $memory $headers" ;;
+    programs) wanted="$wanted $suites" ;;
     fuzz) wanted="$wanted $build $fuzz" ;;
     lint) wanted="$wanted $lint" ;;
-    *) echo "setup.sh: no such purpose: $purpose (build members demo test fuzz lint)" >&2; exit 2 ;;
+    *) echo "setup.sh: no such purpose: $purpose (build members demo test programs fuzz lint)" >&2; exit 2 ;;
     esac
 done
 

@@ -30,6 +30,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Play random sequences of calls on two modules, and show where they answer otherwise
     Differential(Play),
+    /// Put runs of several modules side by side, and write the page that follows from them
+    Matrix(Matrix),
     /// Run the cases of a chapter
     #[command(hide = true)]
     Worker(Work),
@@ -207,6 +209,23 @@ impl Play {
             most: self.most,
         }
     }
+}
+
+/// Results that are kept, and the page.
+#[derive(clap::Args)]
+pub(crate) struct Matrix {
+    /// The folder with notes.toml and what is kept of runs
+    #[arg(long, value_name = "DIR")]
+    pub(crate) kept: PathBuf,
+    /// A folder with what `--json` has written, NAME.json for each run that the notes name: keep what came of them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runs: Option<PathBuf>,
+    /// What tests/programs/compare.sh has written: keep it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) programs: Option<PathBuf>,
+    /// Write the page here, instead of showing it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
 }
 
 /// What a worker is told.

@@ -16,7 +16,7 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 /// The beginning of the reason of a known deviation.
-const KNOWN: &str = "known deviation: ";
+pub(crate) const KNOWN: &str = "known deviation: ";
 
 /// A file.
 #[derive(Debug, Deserialize)]

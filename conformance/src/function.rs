@@ -73,6 +73,7 @@ macro_rules! functions {
                             $(, <$kind as Kind>::head(&mut $a) $(, tail!($len <$kind> $a))?)*
                         )),
                     };
+                    self.note(stringify!($name), rv);
                     Answer::new(stringify!($name), rv)
                 }
             )*)*

@@ -19,6 +19,7 @@ pub mod deviations;
 pub mod differential;
 pub mod function;
 pub mod key;
+pub mod matrix;
 pub mod module;
 pub mod report;
 pub mod run;

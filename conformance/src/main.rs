@@ -7,7 +7,7 @@
 
 mod args;
 
-use args::{Args, Command, Play, Run};
+use args::{Args, Command, Matrix, Play, Run};
 use clap::Parser;
 use std::io::{self, BufReader, IsTerminal};
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use tandem_conformance::differential::{Pair, accepted::Accepted, play};
 use tandem_conformance::module::Result;
 use tandem_conformance::report::{Outcome, Report};
 use tandem_conformance::subject::Subject;
-use tandem_conformance::{run, worker};
+use tandem_conformance::{matrix, run, worker};
 
 fn main() -> ExitCode {
     match done(&Args::parse()) {
@@ -40,6 +40,7 @@ fn done(args: &Args) -> Result<bool> {
             play::serve(&subject.subject()?, &mut input, &mut io::stdout()).map(|()| true)
         }
         Some(Command::Differential(play)) => differential(play),
+        Some(Command::Matrix(args)) => side_by_side(args).map(|()| true),
         None => conformance(&args.run),
     }
 }
@@ -85,6 +86,25 @@ fn judged(subject: &Subject, args: &Run) -> Result<Report> {
         eprint!("\r\x1b[K");
     }
     report
+}
+
+/// Keeps what is new, and writes the page of all that is kept.
+fn side_by_side(args: &Matrix) -> Result<()> {
+    if let Some(runs) = &args.runs {
+        matrix::keep_runs(&args.kept, runs)?;
+    }
+    if let Some(programs) = &args.programs {
+        matrix::keep_programs(&args.kept, programs)?;
+    }
+    let folder = matrix::Folder::read(&args.kept)?;
+    let text = matrix::page::Page::of(&folder, Accepted::read(None)?.reasons()).text();
+    match &args.write {
+        None => print!("{text}"),
+        Some(file) => {
+            std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn differential(args: &Play) -> Result<bool> {

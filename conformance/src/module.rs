@@ -3,10 +3,12 @@
 use crate::answer::Answer;
 use crate::argument::Arguments;
 use libloading::Library;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::io::{Read, Write, pipe};
 use std::path::Path;
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
 use tandem_values::ck::*;
 
 /// What goes wrong outside a case, for people.
@@ -62,6 +64,7 @@ impl Start {
 pub struct Module {
     list: CK_FUNCTION_LIST_3_2,
     exports: Exports,
+    done: Mutex<BTreeSet<&'static str>>,
     _library: Library,
 }
 
@@ -103,7 +106,19 @@ impl Module {
                 path.display()
             ));
         }
-        Ok(Self { list, exports, _library: library })
+        Ok(Self { list, exports, done: Mutex::default(), _library: library })
+    }
+
+    /// Keeps in mind that a function has done what it was asked.
+    pub(crate) fn note(&self, function: &'static str, rv: CK_RV) {
+        if rv == CKR_OK {
+            self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(function);
+        }
+    }
+
+    /// The functions that have answered CKR_OK since this was asked last.
+    pub fn done(&self) -> BTreeSet<&'static str> {
+        std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The newest list that the module has, and nothing where it ends.

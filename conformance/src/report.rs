@@ -1,9 +1,11 @@
 //! What came of a run: as a table for people, as JSON, as JUnit's XML.
 
-use crate::chapters::CHAPTERS;
+use crate::chapters::{self, CHAPTERS};
+use crate::deviations::KNOWN;
 use crate::worker::Identity;
 use comfy_table::{Table, presets};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 /// How a case has ended.
@@ -30,7 +32,7 @@ impl Outcome {
 }
 
 /// A case that was run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// Its chapter.
     #[serde(skip)]
@@ -49,26 +51,53 @@ pub struct Row {
 }
 
 /// A run.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// What the module says of itself.
-    #[serde(skip)]
+    #[serde(rename = "module")]
     pub identity: Identity,
+    /// The token's mechanisms, by their names.
+    pub mechanisms: Vec<String>,
+    /// In how many cases that passed a function has answered CKR_OK.
+    pub done: BTreeMap<String, usize>,
     /// The cases, in the order in which they were run.
     #[serde(rename = "cases")]
     pub rows: Vec<Row>,
 }
 
 /// How many of each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    passed: usize,
-    failed: usize,
-    known: usize,
-    skipped: usize,
+    /// Passed.
+    pub passed: usize,
+    /// Failed, and not by a known deviation.
+    pub failed: usize,
+    /// Failed by a known deviation.
+    pub known: usize,
+    /// Skipped.
+    pub skipped: usize,
 }
 
 impl Report {
+    /// What [`Report::json`] has written. What JSON leaves out follows from the cases.
+    pub fn read(json: &str) -> Result<Self, serde_json::Error> {
+        let mut report: Self = serde_json::from_str(json)?;
+        let chapters: HashMap<_, _> =
+            chapters::all().into_iter().map(|case| (case.name, case.chapter)).collect();
+        for row in &mut report.rows {
+            row.chapter = chapters.get(&row.name).copied().unwrap_or_default().to_owned();
+            row.known = row.reason.starts_with(KNOWN);
+        }
+        Ok(report)
+    }
+
+    /// Functions that have answered CKR_OK in a case that passed.
+    pub fn add_done(&mut self, functions: Vec<String>) {
+        for function in functions {
+            *self.done.entry(function).or_default() += 1;
+        }
+    }
+
     /// How many cases of a chapter, or of all, ended how.
     pub fn count(&self, chapter: Option<&str>) -> Count {
         let mut count = Count::default();
@@ -97,9 +126,11 @@ impl Report {
 
     /// For people: a table of chapters, then what failed; with `all` what was skipped, too.
     pub fn text(&self, all: bool) -> String {
-        let Identity { manufacturer, library, cryptoki } = &self.identity;
-        let mut text =
-            format!("{manufacturer}, {library}, PKCS #11 {cryptoki}\n\n{}\n", self.table());
+        let Identity { manufacturer, library, version, cryptoki } = &self.identity;
+        let mut text = format!(
+            "{manufacturer}, {library} {version}, PKCS #11 {cryptoki}\n\n{}\n",
+            self.table()
+        );
         for row in &self.rows {
             let shown = match row.outcome {
                 Outcome::Failed if row.known => "deviates (known)",
@@ -200,6 +231,18 @@ mod tests {
         keys.sort_unstable();
         assert_eq!(keys, ["name", "outcome", "reason", "section"]);
         assert_eq!(json["cases"][1]["outcome"], "failed");
+    }
+
+    #[test]
+    fn what_json_leaves_out_is_found_again() {
+        let mut report = report();
+        report.rows[2].reason = format!("{KNOWN}so");
+        report.rows[2].name = chapters::all().first().unwrap().name.clone();
+        report.add_done(vec!["C_Sign".to_owned()]);
+        let again = Report::read(&report.json()).unwrap();
+        assert_eq!(again.count(None), report.count(None));
+        assert_eq!(again.done, report.done);
+        assert_eq!(again.rows[2].chapter, CHAPTERS[0].0);
     }
 
     #[test]

@@ -82,10 +82,16 @@ impl Running<'_> {
                 }
             };
             match told {
-                Told::Ready(identity) => self.report.identity = identity,
+                Told::Ready { module, mechanisms } => {
+                    self.report.identity = module;
+                    self.report.mechanisms = mechanisms;
+                }
                 Told::Begin { name } => current = Some(name),
-                Told::End { name, outcome, reason } => {
+                Told::End { name, outcome, reason, done } => {
                     current = None;
+                    if outcome == Outcome::Passed {
+                        self.report.add_done(done);
+                    }
                     self.put(names, name, outcome, reason);
                 }
                 Told::Spent => return Ok(Stopped::Early),

@@ -15,6 +15,9 @@ use tandem_values::{Secret, names};
 /// The label of every object that a case keeps on the token, by which it is found when the case has died.
 pub const LABEL: &str = "p11-conformance";
 
+/// Why a case of a function is skipped that the module lacks; its name follows.
+pub(crate) const NO_FUNCTION: &str = "the module has no ";
+
 /// How a token is reached.
 pub struct Reach {
     /// How the module wants to be initialised.
@@ -122,6 +125,18 @@ impl<'a> Token<'a> {
     /// What a token says of a mechanism; `None` if it doesn't have it.
     pub fn mechanism(&self, kind: CK_MECHANISM_TYPE) -> Option<CK_MECHANISM_INFO> {
         self.mechanisms.borrow().get(&kind).copied()
+    }
+
+    /// The names of all its mechanisms.
+    pub fn mechanisms(&self) -> Vec<String> {
+        let mut all: Vec<_> = self
+            .mechanisms
+            .borrow()
+            .keys()
+            .map(|kind| names::mechanism(*kind).into_owned())
+            .collect();
+        all.sort_unstable();
+        all
     }
 
     /// A key to work with. It lives as long as the user is logged in, and is made once.
@@ -260,8 +275,7 @@ impl<'a> Token<'a> {
             Need::Function(name) => {
                 let function = crate::function::named(name)?;
                 let answer = (function.plain)(self.module, CK_INVALID_HANDLE);
-                (answer.rv == CKR_FUNCTION_NOT_SUPPORTED)
-                    .then(|| format!("the module has no {name}"))
+                (answer.rv == CKR_FUNCTION_NOT_SUPPORTED).then(|| format!("{NO_FUNCTION}{name}"))
             }
             Need::Since(major, minor) => {
                 let (own_major, own_minor) = self.module.version();

@@ -14,8 +14,13 @@ use std::io::Write;
 /// What a worker tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Told {
-    /// The module says that it is this.
-    Ready(Identity),
+    /// The module can be used.
+    Ready {
+        /// What it says of itself.
+        module: Identity,
+        /// The mechanisms of its token, by their names.
+        mechanisms: Vec<String>,
+    },
     /// A case begins.
     Begin {
         /// Its name.
@@ -29,6 +34,8 @@ pub enum Told {
         outcome: Outcome,
         /// Why, unless it passed.
         reason: String,
+        /// The functions that answered CKR_OK in it.
+        done: Vec<String>,
     },
     /// The module was left in a state from which the next case can't begin: it needs another process.
     Spent,
@@ -48,6 +55,8 @@ pub struct Identity {
     pub manufacturer: String,
     /// `libraryDescription`
     pub library: String,
+    /// `libraryVersion`
+    pub version: String,
     /// The version of its newest list.
     pub cryptoki: String,
 }
@@ -87,7 +96,7 @@ pub fn work(subject: &Subject, chosen: &Chosen, output: &mut dyn Write) -> Resul
     let token = Token::new(&module, &reach);
     // What a process that died has left is found before the first case.
     match token.sweep().map(|()| identity(&module)) {
-        Ok(identity) => tell(output, &Told::Ready(identity))?,
+        Ok(module) => tell(output, &Told::Ready { module, mechanisms: token.mechanisms() })?,
         Err(reason) => return tell(output, &Told::Unusable { reason }),
     }
     for (number, case) in chosen.cases().iter().enumerate() {
@@ -96,27 +105,41 @@ pub fn work(subject: &Subject, chosen: &Chosen, output: &mut dyn Write) -> Resul
                 return tell(output, &Told::Spent);
             }
             let reason = format!("the module doesn't come to where the case begins: {reason}");
-            tell(output, &Told::End { name: case.name.clone(), outcome: Outcome::Failed, reason })?;
+            end(output, case, Outcome::Failed, reason, Vec::new())?;
             return tell(output, &Told::Spent);
         }
         tell(output, &Told::Begin { name: case.name.clone() })?;
-        let (outcome, reason) = one(&token, case);
-        tell(output, &Told::End { name: case.name.clone(), outcome, reason })?;
+        // What was done to come here, and will be to leave, isn't the case's.
+        let _ = module.done();
+        let (outcome, reason, done) = one(&token, case);
+        end(output, case, outcome, reason, done)?;
     }
     let _ = token.sweep();
     tell(output, &Told::Done)
 }
 
-fn one(token: &Token<'_>, case: &Case) -> (Outcome, String) {
+fn end(
+    output: &mut dyn Write,
+    case: &Case,
+    outcome: Outcome,
+    reason: String,
+    done: Vec<String>,
+) -> Result<()> {
+    tell(output, &Told::End { name: case.name.clone(), outcome, reason, done })
+}
+
+/// How a case ends, why, and which functions have answered CKR_OK in it.
+fn one(token: &Token<'_>, case: &Case) -> (Outcome, String, Vec<String>) {
     if let Some(reason) = token.lacks(case) {
-        return (Outcome::Skipped, reason);
+        return (Outcome::Skipped, reason, Vec::new());
     }
     let verdict = (case.run)(token);
+    let done = token.module.done().into_iter().map(str::to_owned).collect();
     token.after(case.state, verdict.is_ok());
     match verdict {
-        Ok(()) => (Outcome::Passed, String::new()),
-        Err(Stop::Failed(reason)) => (Outcome::Failed, reason),
-        Err(Stop::Skipped(reason)) => (Outcome::Skipped, reason),
+        Ok(()) => (Outcome::Passed, String::new(), done),
+        Err(Stop::Failed(reason)) => (Outcome::Failed, reason, done),
+        Err(Stop::Skipped(reason)) => (Outcome::Skipped, reason, done),
     }
 }
 
@@ -124,9 +147,11 @@ pub(crate) fn identity(module: &Module) -> Identity {
     let mut info = Place::new();
     let _ = module.C_GetInfo(&mut info);
     let (major, minor) = module.version();
+    let own = info.value.libraryVersion;
     Identity {
         manufacturer: text(&info.value.manufacturerID),
         library: text(&info.value.libraryDescription),
+        version: format!("{}.{}", own.major, own.minor),
         cryptoki: format!("{major}.{minor}"),
     }
 }

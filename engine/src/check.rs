@@ -93,10 +93,19 @@ pub fn whole(template: &Template) -> Result {
     if template.iter().any(|one| !STORED.contains(&one.kind) && !own.contains(&one.kind)) {
         return Err(CKR_ATTRIBUTE_TYPE_INVALID.into());
     }
-    if template.class() == Some(CKO_CERTIFICATE) && !template.has(CKA_CERTIFICATE_TYPE) {
+    if template.class() == Some(CKO_CERTIFICATE) && !is_whole_certificate(template) {
         return Err(CKR_TEMPLATE_INCOMPLETE.into());
     }
     Ok(())
+}
+
+/// A certificate has a type; one of X.509 a subject, and a value unless it says where that is (section 4.6.3).
+fn is_whole_certificate(template: &Template) -> bool {
+    let has = |kind| template.has(kind);
+    match template.number(CKA_CERTIFICATE_TYPE) {
+        Some(CKC_X_509) => has(CKA_SUBJECT) && (has(CKA_VALUE) || has(CKA_URL)),
+        kind => kind.is_some(),
+    }
 }
 
 const fn is_key_length(kind: AttributeType) -> bool {
@@ -107,15 +116,17 @@ const fn is_key_length(kind: AttributeType) -> bool {
 }
 
 /// No key that is to be made is of no length, nor an AES key of one that AES doesn't have: some modules take a zero for a
-/// length that wasn't given, and some any length.
-pub fn lengths(template: &Template) -> Result {
+/// length that wasn't given, and some any length. Nor is it for no mechanism at all: some members tell an empty list of a key that
+/// is for all, so that nobody could tell the one from the other.
+pub fn values(template: &Template) -> Result {
     let none =
         [CKA_VALUE_LEN, CKA_MODULUS_BITS].iter().any(|kind| template.number(*kind) == Some(0));
     let value = template.bytes(CKA_VALUE).map(|value| value.len() as u64);
     let len = value.or_else(|| template.number(CKA_VALUE_LEN));
     let odd =
         template.key_type() == Some(CKK_AES) && len.is_some_and(|len| !matches!(len, 16 | 24 | 32));
-    if none || odd { Err(CKR_ATTRIBUTE_VALUE_INVALID.into()) } else { Ok(()) }
+    let idle = template.numbers(CKA_ALLOWED_MECHANISMS).is_some_and(<[u64]>::is_empty);
+    if none || odd || idle { Err(CKR_ATTRIBUTE_VALUE_INVALID.into()) } else { Ok(()) }
 }
 
 /// Checks that a template's class and key type, where given, are what the call makes, and sets them.

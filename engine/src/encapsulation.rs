@@ -93,7 +93,7 @@ impl Session {
         }
         shown.set_default(CKA_KEY_TYPE, CKK_GENERIC_SECRET);
         check::expect(&mut shown, CKO_SECRET_KEY, None)?;
-        check::lengths(&shown)?;
+        check::values(&shown)?;
         let len = shown.number(CKA_VALUE_LEN);
         shown::complete(&mut shown, Origin::Imported);
         self.may_make(&shown)?;

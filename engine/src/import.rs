@@ -50,7 +50,7 @@ impl Session {
     /// A key whose value the application brings.
     fn create_key(&self, template: &Template) -> Result<Handle> {
         template.key_type().ok_or_else(|| Error::from(CKR_TEMPLATE_INCOMPLETE))?;
-        check::lengths(template)?;
+        check::values(template)?;
         let class = template.class().unwrap_or_default();
         let value = template.filtered(|kind| shown::is_secret(class, kind));
         let mut shown_template = template.filtered(|kind| !shown::is_secret(class, kind));

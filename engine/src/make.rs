@@ -384,7 +384,7 @@ impl Session {
         for (template, class) in [(&mut public, CKO_PUBLIC_KEY), (&mut private, CKO_PRIVATE_KEY)] {
             *template = check::template(template, Purpose::Make)?;
             check::expect(template, class, Some(key_type))?;
-            check::lengths(template)?;
+            check::values(template)?;
             shown::complete(template, Origin::Generated(mechanism.kind));
             self.may_make(template)?;
         }
@@ -449,7 +449,7 @@ impl Session {
         self.token().mechanism(mechanism.kind)?;
         let mut template = check::template(template, Purpose::Make)?;
         check::expect(&mut template, class, Some(key_type))?;
-        check::lengths(&template)?;
+        check::values(&template)?;
         shown::complete(&mut template, Origin::Generated(mechanism.kind));
         self.may_make(&template)?;
         Ok(template)

@@ -295,6 +295,29 @@ const fn usage(verb: Verb) -> Option<u64> {
     })
 }
 
+/// The flag of a mechanism that is for such an operation.
+const fn function(verb: Verb) -> u64 {
+    match verb {
+        Verb::Encrypt => CKF_ENCRYPT,
+        Verb::Decrypt => CKF_DECRYPT,
+        Verb::Digest => CKF_DIGEST,
+        Verb::Sign => CKF_SIGN,
+        Verb::SignRecover => CKF_SIGN_RECOVER,
+        Verb::Verify | Verb::VerifySignature => CKF_VERIFY,
+        Verb::VerifyRecover => CKF_VERIFY_RECOVER,
+        Verb::MessageEncrypt => CKF_MESSAGE_ENCRYPT,
+        Verb::MessageDecrypt => CKF_MESSAGE_DECRYPT,
+        Verb::MessageSign => CKF_MESSAGE_SIGN,
+        Verb::MessageVerify => CKF_MESSAGE_VERIFY,
+    }
+}
+
+/// A key and a mechanism that don't go together: it is the mechanism's fault if that isn't for the operation at all (PKCS #11 3.2
+/// section 5.1.6, CKR_MECHANISM_INVALID).
+fn misfit(is_for_it: bool) -> Error {
+    if is_for_it { CKR_KEY_TYPE_INCONSISTENT.into() } else { CKR_MECHANISM_INVALID.into() }
+}
+
 /// May a key be used so (PKCS #11 3.2 section 4.4 and CKA_ALLOWED_MECHANISMS)?
 pub(crate) fn permitted(object: &Object, mechanism: u64, usage: u64) -> Result {
     if !object.template.is(usage) {
@@ -394,9 +417,10 @@ impl Session {
                     // No key is looked up below, which would show whether anything has changed.
                     let _ = token.shelf.refresh();
                 }
-                token.mechanism_as_seen(mechanism.kind)?;
+                let flags = token.mechanism_as_seen(mechanism.kind)?.flags;
                 self.keys_in(mechanism)?;
-                usage(*verb).map(|usage| (mechanism.kind, usage))
+                let is_for_it = flags & function(*verb) != 0;
+                usage(*verb).map(|usage| (mechanism.kind, usage, is_for_it))
             }
             _ => None,
         };
@@ -406,9 +430,9 @@ impl Session {
                 CKR_OBJECT_HANDLE_INVALID => Error::from(CKR_KEY_HANDLE_INVALID),
                 _ => error,
             })?;
-            if let Some((mechanism, usage)) = about {
+            if let Some((mechanism, usage, is_for_it)) = about {
                 if !fits(held.object(), mechanism) {
-                    return Err(CKR_KEY_TYPE_INCONSISTENT.into());
+                    return Err(misfit(is_for_it));
                 }
                 permitted(held.object(), mechanism, usage)?;
             }

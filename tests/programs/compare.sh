@@ -7,11 +7,15 @@
 #   compare.sh --alone softhsm [SCRIPT...]      SoftHSM alone, to see what it does
 #   compare.sh --alone kryoptic [SCRIPT...]     the other member's module alone: what fails there too
 #                                               can be a reason in accepted.txt
-# TANDEM_MEMBERS chooses the members (softhsm,kryoptic if not given).
+# TANDEM_MEMBERS chooses the members (softhsm,kryoptic if not given); CARGO_TARGET_DIR and TANDEM_KRYOPTIC say where modules are.
+# What came of it is in target/programs/results, together with what came of other scripts before; summary.json there is what
+# docs/support.md is made of.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
+built=${CARGO_TARGET_DIR:-$root/target}/release
+members=${TANDEM_MEMBERS:-softhsm,kryoptic}
 cache=$root/target/programs
 results=$cache/results
 pin=123456 so_pin=12345678
@@ -28,7 +32,7 @@ if [ "${1:-}" = --alone ]; then
     shift 2
 fi
 scripts=("$@")
-[ $# -gt 0 ] || scripts=(opendnssec cryptoki pkcs11-tool java python-pkcs11 p11tool openssl ssh)
+[ $# -gt 0 ] || scripts=(opendnssec pkcs11-check cryptoki pkcs11-tool java python-pkcs11 pykcs11 miekg-pkcs11 p11tool openssl ssh)
 
 softhsm=
 for candidate in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so; do
@@ -49,13 +53,13 @@ fresh() {
         softhsm2-util --module "$softhsm" --init-token --free --label $P11_TOKEN --pin $pin --so-pin $so_pin ;;
     kryoptic)
         printf '[[slots]]\nslot = 1\ndbtype = "sqlite"\ndbargs = "%s"\n' "$2/token.sql" > "$2/kryoptic.conf"
-        export KRYOPTIC_CONF=$2/kryoptic.conf P11_MODULE=$root/target/release/libkryoptic_pkcs11.so
+        export KRYOPTIC_CONF=$2/kryoptic.conf P11_MODULE=${TANDEM_KRYOPTIC:-$built/libkryoptic_pkcs11.so}
         pkcs11-tool --module "$P11_MODULE" --slot 1 --init-token --label $P11_TOKEN --so-pin $so_pin
         pkcs11-tool --module "$P11_MODULE" --slot 1 --login --login-type so --so-pin $so_pin --init-pin --new-pin $pin ;;
     tandem)
-        "$root/target/release/tandem" demo --dir "$2/demo" --members "${TANDEM_MEMBERS:-softhsm,kryoptic}"
-        export TANDEM_CONFIG=$2/demo/tandem.toml P11_MODULE=$root/target/release/libtandem.so
-        export P11_MEMBERS=$2/demo/members PATH=$root/target/release:$PATH ;;
+        "$built/tandem" demo --dir "$2/demo" --members "$members"
+        export TANDEM_CONFIG=$2/demo/tandem.toml P11_MODULE=$built/libtandem.so
+        export P11_MEMBERS=$2/demo/members PATH=$built:$PATH ;;
     esac
 }
 # start SCRIPT: those with servers, some of them on fixed ports, get a network of their own where that may be, so that the
@@ -91,7 +95,10 @@ summary() { # SIDE SCRIPT
         "$(count "$cases" failed)" "$(count "$cases" skipped)" "$(cat "$results/$1/$2.seconds")"
 }
 
-rm -rf "$results"
+# What came of scripts that aren't named stays: the verdict is over all.
+for side in "${sides[@]}"; do
+    for script in "${scripts[@]}"; do rm -rf "${results:?}/$side/$script" "${results:?}/$side/$script".*; done
+done
 mkdir -p "$results"
 # The long ones first, and no more at a time than there are cores: a call that is slow because of the others would look
 # like one that hangs.
@@ -108,18 +115,22 @@ done
 
 if [ ${#sides[@]} = 1 ]; then
     echo
-    grep -hv ' passed$' "$results"/*/*.cases
+    for script in "${scripts[@]}"; do grep -hv ' passed$' "$results/${sides[0]}/$script.cases"; done
     exit 0
 fi
 
-# Names of cases hold no spaces; a pattern of accepted.txt may end with *.
+# Names of cases hold no spaces; in a pattern of accepted.txt * stands for anything.
 cat "$results"/softhsm/*.cases > "$results/softhsm.all"
 cat "$results"/tandem/*.cases > "$results/tandem.all"
 awk '
-    function accepted(name,    i, pattern) {
+    function expression(pattern) {
+        gsub(/[^A-Za-z0-9_*]/, "\\\\&", pattern)
+        gsub(/\*/, ".*", pattern)
+        return "^" pattern "$"
+    }
+    function accepted(name,    i) {
         for (i = 1; i <= patterns; i++) {
-            pattern = accept[i]
-            if (pattern == name || (pattern ~ /\*$/ && index(name, substr(pattern, 1, length(pattern) - 1)) == 1)) {
+            if (name ~ accept[i]) {
                 used[i] = 1
                 return reason[i]
             }
@@ -127,7 +138,7 @@ awk '
         return ""
     }
     FILENAME ~ /accepted.txt$/ {
-        if ($0 !~ /^ *(#|$)/) { accept[++patterns] = $1; $1 = ""; reason[patterns] = $0 }
+        if ($0 !~ /^ *(#|$)/) { accept[++patterns] = expression($1); shown[patterns] = $1; $1 = ""; sub(/^ */, ""); reason[patterns] = $0 }
         next
     }
     FILENAME ~ /softhsm.all$/ { softhsm[$2] = $3; next }
@@ -137,7 +148,7 @@ awk '
             if (tandem[name] == "passed") { passed++; if (softhsm[name] != "passed") better++; continue }
             if (softhsm[name] != "passed") { if (tandem[name] == "failed") both++; skipped++; continue }
             why = accepted(name)
-            if (why != "") { known++; skipped++; print "accepted " name ":" why; continue }
+            if (why != "") { known++; skipped++; print "accepted " name ": " why; continue }
             failed++
             print "different " name ": passed on SoftHSM, here " (name in words ? words[name] : "it did not run")
         }
@@ -145,11 +156,29 @@ awk '
         for (name in tandem) if (!(name in softhsm)) {
             if (tandem[name] == "failed") { failed++; print "different " name ": here " words[name] } else passed++
         }
-        for (i = 1; i <= patterns; i++) if (!used[i]) print "unused " accept[i]
+        for (i = 1; i <= patterns; i++) if (!used[i]) print "unused " shown[i]
         print "total " better + 0 " cases pass here and not on SoftHSM, " both + 0 " fail on both, " known + 0 " are accepted"
         print "closing programs: " passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
     }
 ' "$here/accepted.txt" "$results/softhsm.all" "$results/tandem.all" > "$results/verdict"
+
+# The same for whoever counts. Cases begin with their script's name.
+json_count() { printf '{"passed": %d, "failed": %d, "skipped": %d}' "$(count "$1" passed)" "$(count "$1" failed)" "$(count "$1" skipped)"; }
+text() { sed 's/\\/\\\\/g; s/"/\\"/g'; }
+{
+    printf '{"alone": "softhsm", "members": "%s", "programs": [\n' "$members"
+    between=
+    for script in $(find "$results/tandem" -maxdepth 1 -name "*.cases" -printf "%f\n" | sed "s/.cases$//" | sort); do
+        printf '%s{"name": "%s", "what": "%s", "alone": %s, "layer": %s, "accepted": %d, "different": %d}' "$between" "$script" \
+            "$(sed -n 's/^client //p' "$results/tandem/$script.out" | head -n 1 | text)" \
+            "$(json_count "$results/softhsm/$script.cases")" "$(json_count "$results/tandem/$script.cases")" \
+            "$(grep -c "^accepted $script\\." "$results/verdict")" "$(grep -c "^different $script\\." "$results/verdict")"
+        between=$',\n'
+    done
+    printf '], "accepted": [\n%s]}\n' "$(sed -n 's/^accepted //p' "$results/verdict" | sort | text |
+        sed 's/^\([^ ]*\): \(.*\)$/{"case": "\1", "reason": "\2"}/; $!s/$/,/')"
+} > "$results/summary.json"
+
 say() { sed -n "s/^$1 /$2/p" "$results/verdict" | sort; }
 echo
 say accepted 'accepted: '

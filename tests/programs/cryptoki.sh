@@ -19,6 +19,7 @@ prepare() {
     mv "$home.new" "$home"
 }
 once "$home" prepare
+client "the cryptoki crate $version, its own tests"
 if [ ! -d "$home" ]; then
     skipped all "the cryptoki crate could not be fetched: $(tail -n 1 "$logs/cryptoki.prepare.log")"
     exit 0
@@ -32,12 +33,7 @@ if ! (cd "$home" && cargo test --locked --no-run --tests \
 fi
 
 # Its tests have PINs of their own and expect them.
-so_pin=abcdef654321 pin=fedcba123456
-(
-    set -e
-    p11 --login --login-type so --so-pin "$P11_SO_PIN" --change-pin --new-pin $so_pin
-    p11 --login --login-type so --so-pin $so_pin --init-pin --new-pin $pin
-) > "$logs/cryptoki.pins.log" 2>&1 || failed pins "$(tail -n 1 "$logs/cryptoki.pins.log")"
+own_pins abcdef654321 fedcba123456
 
 # The tests ask SoftHSM, which they know by its file's name, less than others. The same is asked of both sides.
 export TEST_PKCS11_MODULE=$P11_MODULE TEST_PRETEND_LIBRARY=softhsm

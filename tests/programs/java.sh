@@ -3,6 +3,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need keytool jarsigner jar openssl pkcs11-tool
+client "Java $(keytool -J-version 2>&1 | sed -n 's/.*version "\([^"]*\)".*/\1/p'), SunPKCS11"
 
 # Java finds a token by slot only, so the one that carries the label is looked up first.
 slot=$(limit pkcs11-tool --module "$P11_MODULE" -L 2> /dev/null | awk -v label="$P11_TOKEN" '

@@ -66,6 +66,41 @@ once() {
     ) 9> "$cache/lock" > "$logs/$suite.$2.log" 2>&1
 }
 
+# python_home PACKAGE [source]: an environment with what this script's own .txt names, made once and shared by both sides, in
+# $home; its name changes with what is in it. With `source` the package's own source, for its tests, in $home/source. $python is
+# the Python it is made with.
+python_home() {
+    package=$1 wanted=${2:-} home=$cache/$suite-$(sha256sum < "$programs/$suite.txt" | cut -c1-12)
+    once "$home" prepare_python
+    if [ ! -d "$home" ]; then
+        skipped all "$package could not be fetched: $(tail -n 1 "$logs/$suite.prepare_python.log")"
+        exit 0
+    fi
+}
+prepare_python() {
+    rm -rf "$home.new"
+    "${python:-python3}" -m venv "$home.new"
+    local pip=("$home.new/bin/python" -m pip --quiet --disable-pip-version-check)
+    "${pip[@]}" install -r "$programs/$suite.txt"
+    if [ -n "$wanted" ]; then
+        "${pip[@]}" download --no-deps --no-binary "$package" --dest "$home.new/source" "$(grep "^$package==" "$programs/$suite.txt")"
+        tar -xzf "$home.new"/source/*.tar.gz -C "$home.new/source" --strip-components 1
+    fi
+    mv "$home.new" "$home"
+}
+
+# own_pins SO_PIN USER_PIN: for tests that have PINs of their own.
+own_pins() {
+    (
+        set -e
+        p11 --login --login-type so --so-pin "$P11_SO_PIN" --change-pin --new-pin "$1"
+        p11 --login --login-type so --so-pin "$1" --init-pin --new-pin "$2"
+    ) > "$logs/$suite.pins.log" 2>&1 || failed pins "$(tail -n 1 "$logs/$suite.pins.log")"
+}
+
+# client WORDS: what is tried, with its version, for whoever reads the results.
+client() { echo "client $*"; }
+
 # A call that hangs is a failed case, not a hung run.
 limit() { timeout -k 5 "${P11_PATIENCE:-60}" "$@"; }
 p11() { limit pkcs11-tool --module "$P11_MODULE" --token-label "$P11_TOKEN" "$@"; }

@@ -4,6 +4,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need ods-enforcerd ods-signerd ods-hsmutil ldns-verify-zone dnssec-verify
+client "$(ods-enforcerd -V 2>&1 | head -n 1 | sed 's/ version//')"
 if [ "$(id -u)" != 0 ]; then
     skipped all "needs root, for mounts of its own"
     exit 0

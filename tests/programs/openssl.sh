@@ -3,6 +3,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need openssl pkcs11-tool
+client "$(openssl version | cut -d" " -f1,2), by libp11's engine"
 engine=$(find /usr/lib/*/engines-3 -name 'pkcs11.so' 2> /dev/null | head -n 1)
 [ -n "$engine" ] || { skipped all "no pkcs11 engine for OpenSSL on this machine"; exit 0; }
 

@@ -3,6 +3,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need p11tool openssl
+client "GnuTLS's $(p11tool --version | head -n 1)"
 
 export GNUTLS_PIN=$P11_PIN GNUTLS_SO_PIN=$P11_SO_PIN
 tool() { limit p11tool --provider "$P11_MODULE" --batch "$@"; }

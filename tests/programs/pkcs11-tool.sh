@@ -3,6 +3,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need pkcs11-tool openssl
+client "OpenSC's pkcs11-tool $(opensc-tool --info 2> /dev/null | awk "NR == 1 { print \$2 }")"
 
 check list-slots p11 -L
 check info p11 -I

@@ -4,6 +4,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need ssh ssh-keygen sshd pkcs11-tool
+client "$(ssh -V 2>&1 | cut -d"," -f1 | tr _ " ")"
 
 sshd=$(PATH=$PATH:/usr/sbin command -v sshd)
 p11_user --keypairgen --key-type rsa:2048 --label rsa --id 71 > "$logs/ssh.keys.log" 2>&1

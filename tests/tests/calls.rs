@@ -560,6 +560,14 @@ fn calls_out_of_turn_are_named() {
                 },
             );
             broken.expect(
+                "C_SignInit by a mechanism that doesn't sign, with a key that isn't one for it",
+                CKR_MECHANISM_INVALID,
+                |raw, s| {
+                    let mut ecb = mechanism(CKM_AES_ECB);
+                    call!(raw, C_SignInit(s, &raw mut ecb, key))
+                },
+            );
+            broken.expect(
                 "C_VerifyInit with a key that signs",
                 CKR_KEY_FUNCTION_NOT_PERMITTED,
                 |raw, s| {

@@ -329,6 +329,35 @@ fn values_of_the_wrong_size_are_invalid() {
                     |raw, s| call!(raw, C_CreateObject(s, &raw mut row, 1, &raw mut handle)),
                 );
             }
+            // A key that is for no mechanism at all.
+            let (mut class, mut aes, mut value) = (CKO_SECRET_KEY, CKK_AES, [1_u8; 16]);
+            let mut idle = [
+                attribute(CKA_CLASS, &mut class),
+                attribute(CKA_KEY_TYPE, &mut aes),
+                attribute(CKA_VALUE, &mut value),
+                CK_ATTRIBUTE {
+                    type_: CKA_ALLOWED_MECHANISMS,
+                    pValue: ptr::null_mut(),
+                    ulValueLen: 0,
+                },
+            ];
+            broken.expect(
+                "C_CreateObject of a key for no mechanism",
+                CKR_ATTRIBUTE_VALUE_INVALID,
+                |raw, s| call!(raw, C_CreateObject(s, idle.as_mut_ptr(), 4, &raw mut handle)),
+            );
+            // A certificate of nobody.
+            let (mut class, mut kind) = (CKO_CERTIFICATE, CKC_X_509);
+            let mut nobodys = [
+                attribute(CKA_CLASS, &mut class),
+                attribute(CKA_CERTIFICATE_TYPE, &mut kind),
+                attribute(CKA_VALUE, &mut value),
+            ];
+            broken.expect(
+                "C_CreateObject of a certificate without a subject",
+                CKR_TEMPLATE_INCOMPLETE,
+                |raw, s| call!(raw, C_CreateObject(s, nobodys.as_mut_ptr(), 3, &raw mut handle)),
+            );
             // Templates in templates, deeper than anybody needs.
             let mut token = CK_TRUE;
             let mut nested = vec![attribute(CKA_TOKEN, &mut token)];

@@ -68,11 +68,7 @@ fn creating(cases: &mut Cases) {
     });
     cases.add("C_CreateObject", "a certificate", &[], |token| {
         let session = token.session()?;
-        let wanted = template! {
-            CKA_CLASS: CKO_CERTIFICATE, CKA_CERTIFICATE_TYPE: CKC_X_509, CKA_TOKEN: false, CKA_PRIVATE: false,
-            CKA_SUBJECT: &[0x30, 0], CKA_VALUE: &[0x30, 0], CKA_ID: b"id",
-        };
-        let object = token.create(session.handle, wanted)?;
+        let object = token.create(session.handle, certificate())?;
         token.shows(session.handle, object, CKA_VALUE, &[0x30, 0])?;
         token.shows(session.handle, object, CKA_ID, b"id")
     });
@@ -98,6 +94,13 @@ fn creating(cases: &mut Cases) {
     });
 }
 
+fn certificate() -> Template {
+    template! {
+        CKA_CLASS: CKO_CERTIFICATE, CKA_CERTIFICATE_TYPE: CKC_X_509, CKA_TOKEN: false, CKA_PRIVATE: false,
+        CKA_SUBJECT: &[0x30, 0], CKA_VALUE: &[0x30, 0], CKA_ID: b"id",
+    }
+}
+
 /// A template that must be refused.
 type Refused = (&'static str, fn() -> Template, &'static [CK_RV]);
 
@@ -105,6 +108,16 @@ const REFUSED: &[Refused] = &[
     ("no attributes at all", Template::default, &[CKR_TEMPLATE_INCOMPLETE]),
     ("a key without its type", || open_key().without(CKA_KEY_TYPE), &[CKR_TEMPLATE_INCOMPLETE]),
     ("a key without its value", || open_key().without(CKA_VALUE), &[CKR_TEMPLATE_INCOMPLETE]),
+    (
+        "a certificate without its subject",
+        || certificate().without(CKA_SUBJECT),
+        &[CKR_TEMPLATE_INCOMPLETE],
+    ),
+    (
+        "a certificate without its value",
+        || certificate().without(CKA_VALUE),
+        &[CKR_TEMPLATE_INCOMPLETE],
+    ),
     (
         "no such class",
         || data().with(CKA_CLASS, 0x7fff_0000),

@@ -30,6 +30,17 @@ pub(super) fn add(cases: &mut Cases) {
             same("the MAC", &got, &unhex(vector.result))
         });
     }
+    let needs = [Need::Mechanism(CKM_AES_ECB, CKF_ENCRYPT)];
+    cases.add(
+        "C_SignInit",
+        "a mechanism that encrypts, and a key that isn't one for it",
+        &needs,
+        |token| {
+            let (session, mut mechanism) = (token.session()?, Mechanism::plain(CKM_AES_ECB));
+            let key = token.key(Sort::Rsa, Usage::All)?.private;
+            token.module.C_SignInit(session.handle, &mut mechanism, key).is(CKR_MECHANISM_INVALID)
+        },
+    );
     recovering(cases);
     always_asking(cases);
 }

@@ -54,6 +54,11 @@ impl Accepted {
         Ok(all)
     }
 
+    /// All reasons: whose member it is about, and why.
+    pub fn reasons(&self) -> Vec<(Option<String>, String)> {
+        self.accepted.iter().map(|rule| (rule.maker.clone(), rule.reason.clone())).collect()
+    }
+
     /// Why a difference between these modules is right.
     pub fn reason(&self, difference: &Difference, [one, _]: [&Identity; 2]) -> Option<String> {
         let fits = |rule: &&Rule| {

@@ -56,7 +56,7 @@ fn expects(asked: &Template, random: &mut Random<'_>) {
             || asked.key_type().is_some_and(|asked| Some(asked) != key_type);
         assert!(other, "nothing speaks against it");
     }
-    let _ = (check::whole(&made), check::lengths(&made));
+    let _ = (check::whole(&made), check::values(&made));
 }
 
 /// A template in which each value has the form of its attribute.

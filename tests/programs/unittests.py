@@ -1,13 +1,22 @@
-"""Runs python-pkcs11's own tests and says each one's outcome as a `case` line."""
+"""Runs a project's own unittests and says each one's outcome as a `case` line: unittests.py SUITE FOLDER [TOP]."""
 
 import sys
 import unittest
 
+suite, folder, *top = sys.argv[1:]
+
 
 class Cases(unittest.TextTestResult):
+    told = []
+
     def say(self, test, outcome, reason=""):
+        # A test that fails or skips one of its parts has failed or is skipped, and is told once.
+        test = getattr(test, "test_case", test)
+        if test in self.told:
+            return
+        self.told.append(test)
         name = test.id().removeprefix("tests.").replace(" ", "-")
-        print(f"case python-pkcs11.{name} {outcome} {' '.join(str(reason).split())[:160]}".rstrip())
+        print(f"case {suite}.{name} {outcome} {' '.join(str(reason).split())[:160]}".rstrip())
         sys.stdout.flush()
 
     def addSuccess(self, test):
@@ -26,6 +35,11 @@ class Cases(unittest.TextTestResult):
         super().addSkip(test, reason)
         self.say(test, "skipped", reason)
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.say(test, "failed", repr(err[1]))
+
     def addExpectedFailure(self, test, err):
         super().addExpectedFailure(test, err)
         self.say(test, "passed")
@@ -35,5 +49,5 @@ class Cases(unittest.TextTestResult):
         self.say(test, "failed", "unexpected success")
 
 
-suite = unittest.defaultTestLoader.discover("tests", top_level_dir=".")
-unittest.TextTestRunner(verbosity=0, resultclass=Cases).run(suite)
+tests = unittest.defaultTestLoader.discover(folder, top_level_dir=top[0] if top else None)
+unittest.TextTestRunner(verbosity=0, resultclass=Cases).run(tests)
