@@ -32,7 +32,7 @@ struct Rule {
     /// What the other answers.
     other: Option<String>,
     /// The call, as it is shown, and what has happened to its operation before: ` in parts`, ` after C_Logout`,
-    /// ` after CKR_…`, ` when nobody is logged in any more`.
+    /// ` after CKR_…`, ` when nobody is logged in any more`, ` of another login` for a handle from before.
     call: Option<String>,
     /// Who has made the first module (`manufacturerID`).
     maker: Option<String>,

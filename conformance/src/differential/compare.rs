@@ -20,7 +20,7 @@ pub struct Difference {
     /// What the other answered.
     pub other: String,
     /// The call, as it is shown, and what has happened to its operation before: ` in parts`, ` after C_Logout`,
-    /// ` after CKR_…`, ` when nobody is logged in any more`.
+    /// ` after CKR_…`, ` when nobody is logged in any more`, ` of another login` for a handle from before.
     pub call: String,
 }
 
@@ -45,6 +45,8 @@ struct Known {
     anew: bool,
     /// True once a login has ended.
     out: bool,
+    /// The call with which the last one ended.
+    ended: Option<Id>,
     /// Calls that have answered other bytes on each.
     unlike: HashSet<Id>,
 }
@@ -64,6 +66,22 @@ fn operation(call: &Call) -> Option<(Id, &'static str)> {
     };
     let [init, ..] = work.functions();
     Some((call.session, init))
+}
+
+/// The objects whose handles a call is given.
+const fn objects(call: &Call) -> [Option<Id>; 2] {
+    match call.what {
+        What::Copy { from: object, .. }
+        | What::Destroy { object }
+        | What::Read { object, .. }
+        | What::Write { object, .. }
+        | What::Init { key: object, .. }
+        | What::DigestKey { key: object }
+        | What::Unwrap { by: object, .. }
+        | What::Derive { base: object } => [Some(object), None],
+        What::Wrap { by, key, .. } => [Some(by), Some(key)],
+        _ => [None, None],
+    }
 }
 
 impl Known {
@@ -87,10 +105,13 @@ impl Known {
         let past = past.map(String::as_str).unwrap_or_default();
         let anew = if self.anew { " after the last C_CloseSession" } else { "" };
         let out = if self.out { " when nobody is logged in any more" } else { "" };
+        let before = |object: &Id| !self.out && self.ended.is_some_and(|ended| *object < ended);
+        let other =
+            if objects(call).iter().flatten().any(before) { " of another login" } else { "" };
         let by_chance = matches!(&call.what, What::Whole { work, .. } | What::Update { work, .. } | What::Final { work, .. } if *work == Work::Decrypt)
             && !self.bytes(call);
         let chance = if by_chance { " with other bytes" } else { "" };
-        format!("{:?}{past}{anew}{out}{chance}", call.what)
+        format!("{:?}{past}{anew}{out}{other}{chance}", call.what)
     }
 
     /// How an operation has gone on, and what may have ended it: a call of its own that was refused, a logout.
@@ -111,12 +132,13 @@ impl Known {
                 self.open.insert(call.id);
             }
             (What::Close, _) if self.open.remove(&call.session) => {
-                self.anew |= self.open.is_empty();
-                self.out |= self.open.is_empty();
+                if self.open.is_empty() {
+                    (self.anew, self.out, self.ended) = (true, true, Some(call.id));
+                }
             }
             (What::Login, _) if one.rv == CKR_OK => self.out = false,
             (What::Logout, _) if one.rv == CKR_OK => {
-                self.out = true;
+                (self.out, self.ended) = (true, Some(call.id));
                 self.past.values_mut().for_each(|past| past.push_str(" after C_Logout"));
             }
             _ => {}
