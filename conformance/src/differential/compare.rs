@@ -131,10 +131,8 @@ impl Known {
             (What::Open { .. }, _) if one.rv == CKR_OK => {
                 self.open.insert(call.id);
             }
-            (What::Close, _) if self.open.remove(&call.session) => {
-                if self.open.is_empty() {
-                    (self.anew, self.out, self.ended) = (true, true, Some(call.id));
-                }
+            (What::Close, _) if self.open.remove(&call.session) && self.open.is_empty() => {
+                (self.anew, self.out, self.ended) = (true, true, Some(call.id));
             }
             (What::Login, _) if one.rv == CKR_OK => self.out = false,
             (What::Logout, _) if one.rv == CKR_OK => {
