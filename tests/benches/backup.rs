@@ -1,7 +1,8 @@
 //! How long a backup of thousands of keys takes, how large it is, and how fast it is verified and restored: against a bare loop
 //! of the vendor calls that every key takes, in the same run. Prints ratios and judges nothing.
 //!
-//! `TANDEM_BENCH_KEYS` says how many keys there are (4,000 unless given).
+//! `TANDEM_BENCH_KEYS` says how many keys there are (4,000 unless given), `TANDEM_BENCH_HOLD` how they are held (`resident` unless
+//! given, or `on-demand`).
 
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark")]
 #![expect(clippy::zombie_processes, reason = "it is waited for with what it used")]
@@ -50,7 +51,10 @@ fn run(demo: &Demo, arguments: &[&str]) -> Ran {
 }
 
 fn measure(vendor: Vendor, keys: u32) {
-    let (_dir, demo) = Demo::make(&Wanted::over(&[vendor, vendor]));
+    let hold = std::env::var("TANDEM_BENCH_HOLD").unwrap_or_else(|_| "resident".to_owned());
+    let resident = hold == "resident";
+    let held = |members: &[Vendor]| Wanted::over(members).with(&format!("hold={hold}"));
+    let (_dir, demo) = Demo::make(&held(&[vendor, vendor]));
     let (_bare_dir, bare) = Demo::make(&Wanted::over(&[vendor, vendor]));
     let count = keys.to_string();
     run(&demo, &["keys", "generate", "--count", &count, "--type", "ec:p256", "--label", "key"]);
@@ -62,14 +66,14 @@ fn measure(vendor: Vendor, keys: u32) {
     let verified = run(&demo, &["backup", "verify", &file]);
     // On the very token that opened them: some modules are the slower the more they hold.
     let bare_verify = bare_loop(&demo.direct("a"), vendor, keys, false);
-    let new = Demo::unpaired(&Wanted::over(&[vendor]), &demo.dir().join("new"));
+    let new = Demo::unpaired(&held(&[vendor]), &demo.dir().join("new"));
     let shares = demo.dir().join("shares").display().to_string();
     let restored = run(&new, &["restore", &file, "--shares", &shares]);
-    let bare_restore = bare_loop(&bare.direct("a"), vendor, keys, true);
+    let bare_restore = bare_loop(&bare.direct("a"), vendor, keys, resident);
 
     let each = |time: Duration| time.as_secs_f64() * 1_000.0 / f64::from(keys);
     let share = |bare: Duration, ours: Duration| bare.as_secs_f64() / ours.as_secs_f64() * 100.0;
-    println!("{vendor}, {keys} keys (P-256)");
+    println!("{vendor}, {keys} keys (P-256), {hold}");
     println!(
         "| what | time | ms a key | bare loop, ms a key | rate, of the bare loop's | the same without the login | peak memory |"
     );
