@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 use tandem_tests::keys::Kind;
-use tandem_tests::{Bare, Demo, Vendor, Wanted, initialised};
+use tandem_tests::{Bare, Demo, Rounds, Vendor, Wanted, initialised};
 
 /// How many rounds there are, each with more keys on the tokens than the one before.
 const ROUNDS: usize = 7;
@@ -43,19 +43,11 @@ fn make(vendor: Vendor, keys: usize) {
     // Whatever the first one of a process takes longer.
     ours("warm");
     bare("warm");
-    let rounds: Vec<_> =
-        (0..ROUNDS).map(|round| [timed(round, keys, &ours), timed(round, keys, &bare)]).collect();
-    // The least, the median, the most.
-    let spread = |of: &dyn Fn(&[f64; 2]) -> f64| {
-        let mut all: Vec<_> = rounds.iter().map(of).collect();
-        all.sort_by(f64::total_cmp);
-        [all[0], all[ROUNDS / 2], all[ROUNDS - 1]]
-    };
-    let [least, ratio, most] = spread(&|[ours, bare]| ours / bare);
+    let rounds = (0..ROUNDS).map(|round| [timed(round, keys, &ours), timed(round, keys, &bare)]);
+    let rounds = Rounds(rounds.collect());
+    let ([least, ratio, most], [ours, bare]) = (rounds.ratios(), rounds.medians());
     println!(
-        "| {vendor} | {ROUNDS} x {keys} | {:.2} | {:.2} | {ratio:.2} | {least:.2} to {most:.2} |",
-        spread(&|[ours, _]| *ours)[1],
-        spread(&|[_, bare]| *bare)[1],
+        "| {vendor} | {ROUNDS} x {keys} | {ours:.2} | {bare:.2} | {ratio:.2} | {least:.2} to {most:.2} |"
     );
     drop(session);
     application.finalize();

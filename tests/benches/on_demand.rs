@@ -12,7 +12,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 use tandem_tests::keys::{DIGEST, Kind};
-use tandem_tests::{Application, Bare, Demo, Direct, Vendor, Wanted, initialised};
+use tandem_tests::{Application, Bare, Demo, Direct, Rounds, Vendor, Wanted, initialised};
 
 /// How many rounds there are.
 const ROUNDS: usize = 7;
@@ -151,26 +151,18 @@ impl Signal {
 }
 
 /// Microseconds that each of so many takes, by us and bare, round by round.
-fn rounds(count: usize, ours: impl Fn(usize), bare: impl Fn(usize)) -> Vec<[f64; 2]> {
+fn rounds(count: usize, ours: impl Fn(usize), bare: impl Fn(usize)) -> Rounds {
     let timed = |round: usize, work: &dyn Fn(usize)| {
         let began = Instant::now();
         work(round);
         began.elapsed().as_secs_f64() * 1e6 / f64::from(u32::try_from(count).expect("a number"))
     };
-    (0..ROUNDS).map(|round| [timed(round, &ours), timed(round, &bare)]).collect()
+    Rounds((0..ROUNDS).map(|round| [timed(round, &ours), timed(round, &bare)]).collect())
 }
 
-fn tell(vendor: Vendor, what: &str, rounds: &[[f64; 2]]) {
-    // The least, the median, the most.
-    let spread = |of: &dyn Fn(&[f64; 2]) -> f64| {
-        let mut all: Vec<_> = rounds.iter().map(of).collect();
-        all.sort_by(f64::total_cmp);
-        [all[0], all[ROUNDS / 2], all[ROUNDS - 1]]
-    };
-    let [least, ratio, most] = spread(&|[ours, bare]| ours / bare);
+fn tell(vendor: Vendor, what: &str, rounds: &Rounds) {
+    let ([least, ratio, most], [ours, bare]) = (rounds.ratios(), rounds.medians());
     println!(
-        "| {vendor} | {what} | {:.1} | {:.1} | {ratio:.2} | {least:.2} to {most:.2} |",
-        spread(&|[ours, _]| *ours)[1],
-        spread(&|[_, bare]| *bare)[1],
+        "| {vendor} | {what} | {ours:.1} | {bare:.1} | {ratio:.2} | {least:.2} to {most:.2} |"
     );
 }

@@ -11,7 +11,7 @@ use cryptoki::object::{
 };
 use cryptoki::session::Session;
 use std::time::Instant;
-use tandem_tests::{Demo, Vendor, Wanted, initialised, value};
+use tandem_tests::{Demo, Rounds, Vendor, Wanted, initialised, value};
 
 /// How many rounds there are.
 const ROUNDS: usize = 7;
@@ -80,23 +80,15 @@ impl Kind {
         let key_len = value(ours, public, AttributeType::Value).len();
         let signature = ours.sign(&self.sign, key, &SIGNED).expect("a signature");
         direct.sign(&self.sign, replica, &SIGNED).expect("a signature of the member's");
-        let rounds: Vec<_> =
-            (0..ROUNDS).map(|_| [self.timed(ours, key), self.timed(direct, replica)]).collect();
-        // The least, the median, the most.
-        let spread = |of: &dyn Fn(&[f64; 2]) -> f64| {
-            let mut all: Vec<_> = rounds.iter().map(of).collect();
-            all.sort_by(f64::total_cmp);
-            [all[0], all[ROUNDS / 2], all[ROUNDS - 1]]
-        };
-        let [least, ratio, most] = spread(&|[ours, alone]| ours / alone);
+        let round = |_| [self.timed(ours, key), self.timed(direct, replica)];
+        let rounds = Rounds((0..ROUNDS).map(round).collect());
+        let ([least, ratio, most], [ours, alone]) = (rounds.ratios(), rounds.medians());
         println!(
-            "| {} | {key_len} | {} | {}.{} | {:.0} | {:.0} | {ratio:.2} | {least:.2} to {most:.2} |",
+            "| {} | {key_len} | {} | {}.{} | {ours:.0} | {alone:.0} | {ratio:.2} | {least:.2} to {most:.2} |",
             self.name,
             signature.len(),
             signature.len() / UDP,
             signature.len() % UDP * 10 / UDP,
-            spread(&|[ours, _]| *ours)[1],
-            spread(&|[_, alone]| *alone)[1],
         );
     }
 

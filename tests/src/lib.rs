@@ -16,6 +16,7 @@ pub mod keys;
 pub mod openssl;
 mod process;
 mod raw;
+mod rounds;
 
 pub use application::{
     Application, SO_PIN, USER_PIN, application, initialised, labelled, number, pin, refused, rv,
@@ -28,3 +29,4 @@ pub use direct::Direct;
 pub use held::{Holdings, open_files};
 pub use process::{alone, child, kill_when, skip};
 pub use raw::{Raw, attribute, name_of};
+pub use rounds::Rounds;
