@@ -7,7 +7,7 @@ use tandem_values::{Template, ck::*};
 
 const MAKERS: usize = 2;
 const OBJECTS: usize = 60;
-/// SoftHSM refuses one of some thousand C_CreateObject (CKR_GENERAL_ERROR) even so; without being kept apart it was many more.
+/// SoftHSM refuses one of some thousand C_CreateObject (CKR_GENERAL_ERROR) even where searches are kept apart from them.
 const REFUSED_MAX: usize = 2;
 
 /// A search once made fail what SoftHSM was making, and left half of it there.
