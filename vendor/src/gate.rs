@@ -13,7 +13,8 @@ const SHUT: u64 = 1 << 63;
 #[derive(Default)]
 pub(crate) struct Gate {
     inside: AtomicU64,
-    waiting: Mutex<()>,
+    /// How many wait to go in.
+    waiting: Mutex<usize>,
     changed: Condvar,
 }
 
@@ -31,26 +32,29 @@ impl Gate {
         }
         let mut waiting = self.waiting.lock();
         let until = Instant::now() + wait;
-        loop {
-            if self.go_in() {
-                return Some(Pass(self));
-            }
-            if self.changed.wait_until(&mut waiting, until).timed_out() {
-                return None;
-            }
+        *waiting += 1;
+        let mut is_in = self.go_in();
+        while !is_in && !self.changed.wait_until(&mut waiting, until).timed_out() {
+            is_in = self.go_in();
         }
+        *waiting -= 1;
+        // Whoever would shut it waits for those who wait.
+        self.changed.notify_all();
+        is_in.then(|| Pass(self))
     }
 
-    /// Shuts the gate once nobody is inside. `None` if somebody is, or somebody else has shut it, all that time: then it is
-    /// as it was.
+    /// Shuts the gate once nobody is inside, and after those who wait to go in since it was shut last: who shuts it again and again
+    /// keeps nobody out. `None` if somebody is inside, or somebody else has shut it, all that time: then it is as it was.
     pub(crate) fn shut(&self, wait: Duration) -> Option<Shut<'_>> {
         let mut waiting = self.waiting.lock();
         let until = Instant::now() + wait;
-        while self.inside.fetch_or(SHUT, SeqCst) & SHUT != 0 {
+        // Nobody but who holds the lock shuts it.
+        while *waiting > 0 || self.inside.load(SeqCst) & SHUT != 0 {
             if self.changed.wait_until(&mut waiting, until).timed_out() {
                 return None;
             }
         }
+        self.inside.fetch_or(SHUT, SeqCst);
         while self.inside.load(SeqCst) != SHUT {
             if self.changed.wait_until(&mut waiting, until).timed_out() {
                 self.inside.fetch_and(!SHUT, SeqCst);
@@ -120,6 +124,27 @@ mod tests {
             drop(shut);
             assert!(entering.join().unwrap());
         });
+    }
+
+    #[test]
+    fn who_waits_to_go_in_does_before_it_is_shut_again() {
+        let (gate, has_been_in) = (Gate::default(), std::sync::atomic::AtomicBool::new(false));
+        for _ in 0..100 {
+            has_been_in.store(false, SeqCst);
+            let shut = gate.shut(LONG).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let _pass = gate.enter(LONG).unwrap();
+                    has_been_in.store(true, SeqCst);
+                });
+                while *gate.waiting.lock() == 0 {
+                    std::thread::yield_now();
+                }
+                drop(shut);
+                let _again = gate.shut(LONG).unwrap();
+                assert!(has_been_in.load(SeqCst));
+            });
+        }
     }
 
     #[test]
