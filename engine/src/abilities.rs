@@ -238,7 +238,13 @@ impl Token {
         self.mechanism_as_seen(kind)
     }
 
-    /// The same as of when the shelf was last brought up.
+    /// CKR_MECHANISM_INVALID if the token doesn't offer a mechanism. What it offered a moment ago it is taken to offer: who then does the
+    /// work finds out.
+    pub(crate) fn check_offered(&self, kind: MechanismType) -> Result {
+        self.mechanism_as_seen(kind).or_else(|_| self.mechanism(kind)).map(drop)
+    }
+
+    /// One of them as of when the shelf was last brought up.
     pub(crate) fn mechanism_as_seen(&self, kind: MechanismType) -> Result<MechanismInfo> {
         self.offered().get(&kind).copied().ok_or_else(|| CKR_MECHANISM_INVALID.into())
     }

@@ -286,8 +286,9 @@ impl Token {
         if let Some(Event::Rotated(_)) = event {
             return self.take_rotated(follower);
         }
-        let Some(id) = event.and_then(|event| event.about()) else { return Ok(Ok(())) };
-        let taken = self.take_event(follower, writing, record)?;
+        let about = event.as_ref().and_then(Event::about);
+        let Some((event, id)) = event.zip(about) else { return Ok(Ok(())) };
+        let taken = self.take_event(follower, writing, record, event)?;
         if let Some(fault) = ill_or_lost(&taken)
             && (follower.doubted != Some(record.position) || !self.is_well(&follower.desk))
         {
@@ -311,25 +312,26 @@ impl Token {
         follower: &mut Follower<'_>,
         writing: &mut dyn Writing,
         record: &Record,
+        event: Event,
     ) -> Result<Result<(), Failure>> {
-        match record.event() {
-            Some(Event::Created(object)) => self.take_created(follower, record, &object),
-            Some(Event::Changed { id, template, kek, .. }) => {
+        match event {
+            Event::Created(object) => self.take_created(follower, record, &object),
+            Event::Changed { id, template, kek, .. } => {
                 if kek.is_some() {
                     self.erase_superseded(id)?;
                 }
                 self.take_changed(follower, id, &template, kek)
             }
-            Some(Event::Claimed { id, template, .. }) => {
+            Event::Claimed { id, template, .. } => {
                 self.take_changed(follower, id, &template, None)
             }
-            Some(Event::Held { id, hold }) => self.take_held(follower, id, hold),
-            Some(Event::Rewrapped { id, .. }) => {
+            Event::Held { id, hold } => self.take_held(follower, id, hold),
+            Event::Rewrapped { id, .. } => {
                 // What a member holds is the same key.
                 self.erase_superseded(id)?;
                 Ok(Ok(()))
             }
-            Some(Event::Destroyed(id)) => {
+            Event::Destroyed(id) => {
                 self.erase_superseded(id)?;
                 if follower.never_here.remove(&id) {
                     return Ok(Ok(()));

@@ -210,7 +210,7 @@ impl Session {
         missing: u64,
     ) -> Result<Held> {
         let held = self.token().held(key).map_err(|_| Error::from(missing))?;
-        self.token().mechanism(mechanism.kind)?;
+        self.token().check_offered(mechanism.kind)?;
         if !operation::fits(held.object(), mechanism.kind) {
             return Err(Error::from(match usage {
                 CKA_WRAP => CKR_WRAPPING_KEY_TYPE_INCONSISTENT,

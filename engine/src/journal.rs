@@ -175,13 +175,16 @@ impl Journal {
     }
 
     fn look_at(&self, seal: &Seal, position: Position) -> Result<Looked> {
-        let link = self.link_at(position.saturating_sub(1))?;
-        let record = self.store.read(position.saturating_sub(1), 1)?.into_iter().next();
-        Ok(match record.filter(|record| record.position == position) {
-            None => Looked::Missing,
-            Some(record) if seal.holds(&record, &link) => Looked::Sound(Box::new(record)),
-            Some(_) => Looked::Broken,
-        })
+        // With the one before it, which it follows from. Where that is missing nothing does.
+        let mut records = self.store.read(position.saturating_sub(2), 2)?;
+        let place = records.iter().position(|record| record.position == position);
+        let Some(record) = place.map(|place| records.swap_remove(place)) else {
+            return Ok(Looked::Missing);
+        };
+        let before = records.iter().find(|record| record.position.checked_add(1) == Some(position));
+        let link = before.map_or([0; 32], |before| before.link);
+        let is_sound = seal.holds(&record, &link);
+        Ok(if is_sound { Looked::Sound(Box::new(record)) } else { Looked::Broken })
     }
 
     /// The link of the record at a position, which the next one follows from; zeroes before the first.

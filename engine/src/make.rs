@@ -379,7 +379,7 @@ impl Session {
         let Some((CKO_PRIVATE_KEY, key_type)) = check::generated(mechanism.kind) else {
             return Err(CKR_MECHANISM_INVALID.into());
         };
-        self.token().mechanism(mechanism.kind)?;
+        self.token().check_offered(mechanism.kind)?;
         let (mut public, mut private) = (public.clone(), private.clone());
         for (template, class) in [(&mut public, CKO_PUBLIC_KEY), (&mut private, CKO_PRIVATE_KEY)] {
             *template = check::template(template, Purpose::Make)?;
@@ -446,7 +446,7 @@ impl Session {
         let Some((class, key_type)) = check::generated(mechanism.kind) else {
             return Err(CKR_MECHANISM_INVALID.into());
         };
-        self.token().mechanism(mechanism.kind)?;
+        self.token().check_offered(mechanism.kind)?;
         let mut template = check::template(template, Purpose::Make)?;
         check::expect(&mut template, class, Some(key_type))?;
         check::values(&template)?;

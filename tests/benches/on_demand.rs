@@ -1,7 +1,8 @@
 //! Keys on demand against bare loops of the vendors' calls, in turns: signing with one that is loaded and with one that isn't, and making
 //! them with eight threads. Prints ratios and judges nothing.
 //!
-//! `TANDEM_BENCH_KEYS` says how many keys each makes in a round (400 unless given).
+//! `TANDEM_BENCH_KEYS` says how many keys each makes in a round (400 unless given); `TANDEM_BENCH_VENDOR` and `TANDEM_BENCH_ONLY` (`loaded`,
+//! `turns`, `make`) leave the rest out.
 
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark")]
 
@@ -29,8 +30,15 @@ fn main() {
     println!("| two members | what | Tandem, µs | bare, µs | ratio | of the rounds |");
     println!("| --- | --- | ---: | ---: | ---: | --- |");
     for vendor in [Vendor::SoftHsm, Vendor::Kryoptic] {
-        measure(vendor, keys);
+        if is_asked("TANDEM_BENCH_VENDOR", vendor.name()) {
+            measure(vendor, keys);
+        }
     }
+}
+
+/// True unless this variable asks for something else.
+fn is_asked(variable: &str, part: &str) -> bool {
+    std::env::var(variable).map_or(true, |asked| asked == part)
 }
 
 fn measure(vendor: Vendor, keys: usize) {
@@ -43,9 +51,15 @@ fn measure(vendor: Vendor, keys: usize) {
     let directs = ["a", "b"].map(|name| fresh.direct(name));
     let application = initialised();
     let session = application.log_in();
-    sign_loaded(vendor, &session, &directs[0]);
-    sign_not_loaded(vendor, &session, &directs[0]);
-    make(vendor, keys, &application, &directs);
+    if is_asked("TANDEM_BENCH_ONLY", "loaded") {
+        sign_loaded(vendor, &session, &directs[0]);
+    }
+    if is_asked("TANDEM_BENCH_ONLY", "turns") {
+        sign_not_loaded(vendor, &session, &directs[0]);
+    }
+    if is_asked("TANDEM_BENCH_ONLY", "make") {
+        make(vendor, keys, &application, &directs);
+    }
     drop(session);
     application.finalize();
 }
