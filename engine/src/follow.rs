@@ -322,9 +322,7 @@ impl Token {
                 }
                 self.take_changed(follower, id, &template, kek)
             }
-            Event::Claimed { id, template, .. } => {
-                self.take_changed(follower, id, &template, None)
-            }
+            Event::Claimed { id, template, .. } => self.take_changed(follower, id, &template, None),
             Event::Held { id, hold } => self.take_held(follower, id, hold),
             Event::Rewrapped { id, .. } => {
                 // What a member holds is the same key.

@@ -17,6 +17,8 @@ const GOOD_NS_MAX: u64 = 60_000_000_000;
 const PARTS: u64 = 8;
 /// Who works alone moves to a member that is so many times as quick.
 const QUICKER: u64 = 2;
+/// Bringing a key to a member takes about as long as so many calls there.
+const BRINGING: u64 = 4;
 /// A fault makes a member so many times as slow, until it is measured again.
 const PENALTY: u64 = 4;
 /// As slow at least, before that.
@@ -138,6 +140,11 @@ pub(crate) fn choose(last: &Glance, other: &Glance) -> Choice {
     if enough < stay { Choice::Move } else { Choice::Stay }
 }
 
+/// True if a key is used sooner on the member where it is than on another to which it must be brought.
+pub(crate) fn is_worth_waiting(there: &Glance, other: &Glance) -> bool {
+    there.cost(other) <= other.cost(there).saturating_mul(BRINGING)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +175,15 @@ mod tests {
         assert_eq!(choose(&seen(10, 10), &seen(100, 0)), Choice::Move);
         assert_eq!(choose(&seen(10, 4), &seen(0, 3)), Choice::Move, "unknown is as quick");
         assert_eq!(choose(&seen(u64::MAX, 1), &seen(u64::MAX, 7)), Choice::Stay);
+    }
+
+    #[test]
+    fn a_key_is_used_where_it_is_unless_it_is_brought_elsewhere_sooner() {
+        assert!(is_worth_waiting(&seen(40, 0), &seen(40, 0)));
+        assert!(is_worth_waiting(&seen(40, 3), &seen(40, 0)));
+        assert!(!is_worth_waiting(&seen(40, 4), &seen(40, 0)));
+        assert!(!is_worth_waiting(&seen(400, 0), &seen(40, 0)));
+        assert!(is_worth_waiting(&seen(0, 0), &seen(40, 0)), "unknown is as quick");
     }
 
     #[test]

@@ -142,6 +142,17 @@ impl Loaded {
         self.room.lock().keys.remove(&id);
     }
 
+    /// True if a key seems to be there.
+    pub(crate) fn has(&self, id: ObjectId) -> bool {
+        self.room.lock().keys.contains_key(&id)
+    }
+
+    /// True if another key would find room there, as far as that is known.
+    pub(crate) fn has_room(&self) -> bool {
+        let room = self.room.lock();
+        room.keys.len().saturating_add(room.coming.len()) < room.most(self.most)
+    }
+
     /// The keys that are there.
     pub(crate) fn ids(&self) -> Vec<ObjectId> {
         self.room.lock().keys.keys().copied().collect()
@@ -232,6 +243,11 @@ impl Room {
         if self.life == life { self.serial } else { self.serial.wrapping_sub(1) }
     }
 
+    /// The most keys at a time, of which the operator has said this.
+    fn most(&self, said: usize) -> usize {
+        self.most.map_or(said, |most| most.min(said))
+    }
+
     fn doom(&mut self, id: ObjectId) {
         self.doomed.extend(self.keys.remove(&id));
     }
@@ -282,7 +298,7 @@ impl Coming<'_> {
     /// Evicts others, so that there is room for this one and those that are on their way with it.
     pub(crate) fn make_room(&self) {
         let Some(mut room) = self.room() else { return };
-        let most = room.most.map_or(self.loaded.most, |most| most.min(self.loaded.most));
+        let most = room.most(self.loaded.most);
         let left = most.saturating_sub(room.coming.len());
         if room.keys.len() > left {
             room.shrink_to(left);

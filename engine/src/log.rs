@@ -143,8 +143,8 @@ pub trait Catalogue: Send + Sync {
     fn changed(&self, after: Position, to: Position) -> Stored<Vec<Row>>;
     /// The row of an object.
     fn row(&self, id: ObjectId) -> Stored<Option<Row>>;
-    /// The row of a handle.
-    fn row_at(&self, handle: Handle) -> Stored<Option<Row>>;
+    /// The rows of these handles, those that are there, in their order; as of one moment.
+    fn rows_at(&self, handles: &[Handle]) -> Stored<Vec<Row>>;
     /// A number that changes whenever any process changes the log or the catalogue. Costs no query. When it
     /// can't be read it answers a number that was never answered before, so the caller looks for itself.
     fn generation(&self) -> u64;

@@ -42,9 +42,9 @@ struct Active {
     in_parts: bool,
 }
 
-/// How operations were begun in a session, the last ones.
+/// How operations were begun in a session, the last ones, and how long a member said that signatures made so are.
 #[derive(Default)]
-pub(crate) struct Begun(Vec<Beginning>);
+pub(crate) struct Begun(Vec<(Beginning, Option<usize>)>);
 
 /// A key, what it was used for, and the mechanism, which has no parameter.
 type Beginning = (ObjectId, Verb, u64);
@@ -66,18 +66,24 @@ impl Begun {
     }
 
     fn knows(&self, step: &Step<Held>) -> bool {
-        Self::of(step).is_some_and(|beginning| self.0.contains(&beginning))
+        Self::of(step).is_some_and(|beginning| self.0.iter().any(|(known, _)| *known == beginning))
     }
 
     fn note(&mut self, step: &Step<Held>) {
         if let Some(beginning) = Self::of(step)
-            && !self.0.contains(&beginning)
+            && !self.knows(step)
         {
             if self.0.len() >= BEGUN_MAX {
                 self.0.remove(0);
             }
-            self.0.push(beginning);
+            self.0.push((beginning, None));
         }
+    }
+
+    /// Where the length is kept of the signature that an operation, begun by this step, makes: whatever is signed, it is the same.
+    fn length(&mut self, began: &Step<Held>) -> Option<&mut Option<usize>> {
+        let beginning = Self::of(began).filter(|(_, verb, _)| *verb == Verb::Sign)?;
+        self.0.iter_mut().find(|(known, _)| *known == beginning).map(|(_, length)| length)
     }
 }
 
@@ -227,6 +233,13 @@ impl Activity {
         self.active.iter().find(|active| active.verb == verb).map(|active| active.mechanism)
     }
 
+    /// The step that began an active operation, if it is kept.
+    fn began(&self, verb: Verb) -> Option<&Step<Held>> {
+        let begins =
+            |step: &&Step<Held>| matches!(step, Step::Init { verb: begun, .. } if *begun == verb);
+        self.asked.iter().map(|asked| &asked.step).find(begins)
+    }
+
     /// True if a step would end in a single part what was begun in parts (PKCS #11 3.2 section 5.8.2 and its like). Some members
     /// let it, so what comes of it would depend on where the operation stands.
     fn is_past(&self, step: &Step) -> bool {
@@ -359,6 +372,8 @@ impl Session {
         };
         let answer = if self.begins_as_ever(&activity, &step) {
             Ok(Output::Nothing)
+        } else if room == Room::Query {
+            self.ask_length(&mut activity, &step)
         } else {
             self.ask(&mut activity, &step, room)
         };
@@ -406,6 +421,33 @@ impl Session {
         activity.active.is_empty()
             && self.token().settings.replay_bytes_max > 0
             && self.begun.lock().knows(step)
+    }
+
+    /// How long the output of a step is. That of a signature a member has said before, where it was begun as one before.
+    fn ask_length(&self, activity: &mut Activity, step: &Step<Held>) -> Result<Output> {
+        if let Some(length) = self.known_length(activity, step, None) {
+            return Ok(Output::Length(length));
+        }
+        let answer = self.ask(activity, step, Room::Query)?;
+        if let Output::Length(length) = answer {
+            self.known_length(activity, step, Some(length));
+        }
+        Ok(answer)
+    }
+
+    /// How long the signature is that a step makes, if that is known, or has just been answered.
+    fn known_length(
+        &self,
+        activity: &Activity,
+        step: &Step<Held>,
+        answer: Option<usize>,
+    ) -> Option<usize> {
+        let signs = matches!(step, Step::Whole(Verb::Sign, _) | Step::Last(Verb::Sign));
+        let began = activity.began(Verb::Sign).filter(|_| signs)?;
+        let mut begun = self.begun.lock();
+        let length = begun.length(began)?;
+        *length = answer.or(*length);
+        *length
     }
 
     /// Names the keys of a step by what they are, and checks that they may be used so.

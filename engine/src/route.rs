@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::held::Held;
-use crate::load::{Choice, choose};
+use crate::load::{Choice, choose, is_worth_waiting};
 use crate::settings::{Balance, Duty, Role};
 use crate::station::Station;
 use crate::token::Token;
@@ -45,24 +45,41 @@ impl Token {
         if self.settings.balance == Balance::RoundRobin {
             rotate(&mut up, self.turn.fetch_add(1, Ordering::Relaxed));
         }
-        let place =
-            |station: &Arc<Station>| (station.settings.role == Role::Standby, station.is_suspect());
         up.sort_by_key(place);
         if self.settings.balance == Balance::LeastLoaded {
-            let best = up.first().map(place);
-            let equals = up.iter().take_while(|station| Some(place(station)) == best).count();
-            self.put_first(up.get_mut(..equals).unwrap_or_default());
+            self.put_first(equals(&mut up));
         }
         up
+    }
+
+    /// Puts a member in front where a key that is held on demand is loaded already, if the one in front would have to let another
+    /// go for it, and is not so much less busy that bringing it there is quicker all the same.
+    fn put_first_who_has(&self, stations: &mut [Arc<Station>], keys: &[Held]) {
+        let visitor = keys.iter().map(Held::object).find(|object| object.is_on_demand());
+        let (Some(id), Balance::LeastLoaded) =
+            (visitor.map(|object| object.id), self.settings.balance)
+        else {
+            return;
+        };
+        let equals = equals(stations);
+        let Some((first, others)) = equals.split_first_mut() else { return };
+        // Who did not get the last work is in front to be looked at.
+        let is_looked_at = !self.got_last_work(first);
+        if is_looked_at || first.loaded.has(id) || first.loaded.has_room() {
+            return;
+        }
+        let Some(other) = others.iter_mut().find(|other| other.loaded.has(id)) else { return };
+        let now = self.clock.steady_ns();
+        if is_worth_waiting(&other.load.glance(now), &first.load.glance(now)) {
+            std::mem::swap(first, other);
+        }
     }
 
     /// Puts the less loaded of two in front: of the one that got the last work, and of another, with each call another other.
     /// Remembering the better one makes two choices better than drawing both.
     fn put_first(&self, equals: &mut [Arc<Station>]) {
         let Some(others) = equals.len().checked_sub(1).filter(|others| *others > 0) else { return };
-        let last = self.stations.get(self.last.load(Ordering::Relaxed));
-        let at =
-            equals.iter().position(|station| last.is_some_and(|last| Arc::ptr_eq(last, station)));
+        let at = equals.iter().position(|station| self.got_last_work(station));
         equals.swap(0, at.unwrap_or(0));
         // Two members take no turns: there is but one other.
         let turn = if others > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % others } else { 0 };
@@ -81,6 +98,11 @@ impl Token {
         if choice != Choice::Look {
             self.gets_work(last);
         }
+    }
+
+    fn got_last_work(&self, station: &Arc<Station>) -> bool {
+        let last = self.stations.get(self.last.load(Ordering::Relaxed));
+        last.is_some_and(|last| Arc::ptr_eq(last, station))
     }
 
     /// Remembers who got the last work.
@@ -176,6 +198,7 @@ impl Token {
     /// Members on which an object can be used, best first. What is there already comes before what must be brought.
     pub(crate) fn holders(&self, keys: &[Held]) -> Stations {
         let mut stations = self.candidates_for(Duty::Keys, |station| self.is_able(station, keys));
+        self.put_first_who_has(&mut stations, keys);
         stations.retain(|station| can_use(station, keys));
         stations.sort_by_key(|station| {
             !keys.iter().all(|held| match held {
@@ -231,6 +254,18 @@ impl Token {
     pub(crate) fn conditions(&self) -> String {
         self.stations.iter().map(condition).collect::<Vec<_>>().join("; ")
     }
+}
+
+/// Members that come before others, whatever the load: the active ones, and those that are well.
+fn place(station: &Arc<Station>) -> (bool, bool) {
+    (station.settings.role == Role::Standby, station.is_suspect())
+}
+
+/// Those in front that are of equal place.
+fn equals(stations: &mut [Arc<Station>]) -> &mut [Arc<Station>] {
+    let best = stations.first().map(place);
+    let equals = stations.iter().take_while(|station| Some(place(station)) == best).count();
+    stations.get_mut(..equals).unwrap_or_default()
 }
 
 /// How a member is, and why.

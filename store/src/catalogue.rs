@@ -64,13 +64,19 @@ impl Catalogue for SqliteStore {
         })
     }
 
-    fn row_at(&self, handle: Handle) -> Stored<Option<Row>> {
-        self.inner.read(|connection| {
+    fn rows_at(&self, handles: &[Handle]) -> Stored<Vec<Row>> {
+        let each = |connection: &Connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT handle, id, position, body FROM objects WHERE handle = ?1",
             )?;
-            Ok(statement.query_row([handle.cast_signed()], row).optional()?)
-        })
+            let mut rows = Vec::with_capacity(handles.len());
+            for handle in handles {
+                rows.extend(statement.query_row([handle.cast_signed()], row).optional()?);
+            }
+            Ok(rows)
+        };
+        // One by itself is of one moment anyway.
+        if handles.len() > 1 { self.inner.read_at_once(each) } else { self.inner.read(each) }
     }
 
     fn generation(&self) -> u64 {

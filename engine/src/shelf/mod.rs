@@ -15,12 +15,12 @@ mod stocked;
 
 use crate::backup::Ledger;
 use crate::error::{Error, Result};
-use crate::log::{Position, Store};
+use crate::log::{Position, Row, Store};
 use crate::object::{Object, ObjectId};
 use crate::seal::Seal;
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -65,6 +65,9 @@ enum Read {
     /// Its row is not the one that was taken in.
     Other,
 }
+
+/// So many objects are read at once, where many are.
+const READ_MAX: usize = 256;
 
 /// So many objects are kept as they were read. Each takes two to three kilobytes.
 const CACHED_MAX: usize = 8_192;
@@ -281,16 +284,31 @@ impl Shelf {
         let Some(slot) = self.ask(|books| books.slots.get(handle))? else {
             return Ok(Read::Nowhere);
         };
-        // Once more where it fails: a key that was not used before must be read, and signing waits for nobody else.
-        let row = self.store.row_at(handle).or_else(|_| self.store.row_at(handle))?;
-        let row = row.filter(|row| slot.is_of(row));
-        let Some(object) = row.as_ref().and_then(decode) else { return Ok(Read::Other) };
-        let entry = Arc::new(Entry { handle, position: slot.position, object });
+        let row = self.rows_at(&[handle])?.pop();
+        let Some(entry) = row.and_then(|row| entry_of(&slot, &row)) else {
+            return Ok(Read::Other);
+        };
         let books = self.books.read();
         if books.slots.get(handle).is_ok_and(|now| now.as_ref() == Some(&slot)) {
             self.cache.insert(handle, Arc::clone(&entry));
         }
         Ok(Read::There(entry))
+    }
+
+    /// Objects that are read together, and not kept. What is not there, or not as it was taken in, is left out.
+    fn read_many(&self, handles: &[Handle]) -> Result<HashMap<Handle, Arc<Entry>>> {
+        let mut slots = HashMap::with_capacity(handles.len());
+        for handle in handles {
+            slots.extend(self.ask(|books| books.slots.get(*handle))?.map(|slot| (*handle, slot)));
+        }
+        let rows = self.rows_at(handles)?.into_iter();
+        let entry = |row: Row| entry_of(slots.get(&row.handle)?, &row);
+        Ok(rows.filter_map(entry).map(|entry| (entry.handle, entry)).collect())
+    }
+
+    /// Once more where it fails: a key that was not used before must be read, and signing waits for nobody else.
+    fn rows_at(&self, handles: &[Handle]) -> Result<Vec<Row>> {
+        Ok(self.store.rows_at(handles).or_else(|_| self.store.rows_at(handles))?)
     }
 
     /// Asks the books. If the checkpoint is not as it was written, the log is read from its beginning, and they are asked again.
@@ -334,14 +352,21 @@ impl Shelf {
         Ok(found)
     }
 
-    /// Visits every object that has these attributes, in order of handle: one after the other is read.
+    /// Visits every object that has these attributes, in order of handle: some at a time are read.
     pub fn each(&self, wanted: &Template, mut visit: impl FnMut(Arc<Entry>) -> Result) -> Result {
-        for (handle, is_known) in self.like(wanted, |_| true)? {
-            let entry = self.get(handle)?;
-            if let Some(entry) =
-                entry.filter(|entry| is_known || entry.object.template.matches(wanted))
-            {
-                visit(entry)?;
+        for some in self.like(wanted, |_| true)?.chunks(READ_MAX) {
+            let handles: Vec<_> = some.iter().map(|(handle, _)| *handle).collect();
+            let mut read = self.read_many(&handles)?;
+            for (handle, is_known) in some {
+                let entry = match read.remove(handle).filter(|entry| self.trusted(entry)) {
+                    Some(entry) => Some(entry),
+                    None => self.get(*handle)?,
+                };
+                let is_wanted =
+                    |entry: &Arc<Entry>| *is_known || entry.object.template.matches(wanted);
+                if let Some(entry) = entry.filter(is_wanted) {
+                    visit(entry)?;
+                }
             }
         }
         Ok(())
@@ -434,6 +459,12 @@ impl Shelf {
     fn trusted(&self, entry: &Entry) -> bool {
         is_sound(&self.broken.read(), entry.object.born, entry.position)
     }
+}
+
+/// An object in its row; `None` if that is not the one that was taken in.
+fn entry_of(slot: &Slot, row: &Row) -> Option<Arc<Entry>> {
+    let object = Some(row).filter(|row| slot.is_of(row)).and_then(decode)?;
+    Some(Arc::new(Entry { handle: row.handle, position: slot.position, object }))
 }
 
 /// Where the keys of a stock are among all that are in stock; of every stock if no label is given.

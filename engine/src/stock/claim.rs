@@ -40,6 +40,10 @@ impl Token {
         let Some(kind) = keytype::of(public.unwrap_or(key)).filter(|_| is_meant) else {
             return Ok(None);
         };
+        if !self.settings.stock.is_empty() {
+            // Another process may have filled it just now.
+            self.shelf.refresh()?;
+        }
         for most in (1..=TRIES).map(|time| OFFERS_MIN.saturating_mul(time)) {
             if !self.shelf.has_stock()? {
                 return Ok(None);

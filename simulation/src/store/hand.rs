@@ -268,8 +268,8 @@ impl Catalogue for Hand {
         self.call(Kind::Read, "row", || self.store.row(id))
     }
 
-    fn row_at(&self, handle: Handle) -> Stored<Option<Row>> {
-        self.call(Kind::Read, "row of a handle", || self.store.row_at(handle))
+    fn rows_at(&self, handles: &[Handle]) -> Stored<Vec<Row>> {
+        self.call(Kind::Read, "rows of handles", || self.store.rows_at(handles))
     }
 
     fn generation(&self) -> u64 {

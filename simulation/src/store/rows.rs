@@ -48,8 +48,9 @@ impl Catalogue for MemoryStore {
         Ok(books.handles.get(&id).and_then(|handle| books.rows.get(handle)).cloned())
     }
 
-    fn row_at(&self, handle: Handle) -> Stored<Option<Row>> {
-        Ok(self.books.lock().rows.get(&handle).cloned())
+    fn rows_at(&self, handles: &[Handle]) -> Stored<Vec<Row>> {
+        let books = self.books.lock();
+        Ok(handles.iter().filter_map(|handle| books.rows.get(handle)).cloned().collect())
     }
 
     fn generation(&self) -> u64 {

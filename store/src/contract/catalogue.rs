@@ -71,10 +71,14 @@ pub(super) fn changed(place: &dyn Place) {
     assert_eq!(ids(18, 20), last[2..]);
     assert_eq!(ids(21, 22), [(id(3), 22)]);
     assert_eq!(ids(22, u64::MAX), []);
-    for row in store.changed(0, 22).unwrap() {
-        assert_eq!(store.row_at(row.handle).unwrap(), Some(row));
+    let rows = store.changed(0, 22).unwrap();
+    let missing = u64::from(u32::MAX);
+    let handles: Vec<_> = rows.iter().rev().flat_map(|row| [missing, row.handle]).collect();
+    assert!(store.rows_at(&handles).unwrap().iter().eq(rows.iter().rev()));
+    for row in rows {
+        assert_eq!(store.rows_at(&[row.handle]).unwrap(), [row]);
     }
-    assert_eq!(store.row_at(u64::from(u32::MAX)).unwrap(), None);
+    assert_eq!(store.rows_at(&[missing]).unwrap(), []);
 }
 
 pub(super) fn once(place: &dyn Place) {

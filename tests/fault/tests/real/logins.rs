@@ -122,3 +122,23 @@ fn a_start_and_a_first_signature_ask_little_of_members() {
         assert_eq!(of_keks.map(|function| asked(&world, function)), [0; 3], "no KEK is tried");
     });
 }
+
+/// Many applications ask before each signature how long it will be, which a member is asked once in a session; from the second on
+/// each costs it two calls.
+#[test]
+fn a_signature_made_again_asks_a_member_for_nothing_else() {
+    const SIGNATURES: usize = 10;
+    let wanted = Wanted::over(&[Vendor::SoftHsm, Vendor::Kryoptic]).with("balance=primary");
+    alone(&wanted, |demo| {
+        let world = a_world(demo);
+        let (_application, session) = application();
+        works(&session);
+        let made = Kind::P256.find(&session, "key").expect("a key");
+        world.calm();
+        for _ in 0..SIGNATURES {
+            Kind::P256.work(&session, made).expect("a signature");
+        }
+        let calls = ["C_SignInit", "C_Sign"].map(|function| asked(&world, function));
+        assert_eq!(calls, [SIGNATURES; 2], "the crate asks for each length");
+    });
+}

@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::thread;
 use tandem_tests::keys::{DIGEST, Kind, Made};
 use tandem_tests::openssl::PublicKey;
-use tandem_tests::{Application, Demo, Wanted, alone, application, refused};
+use tandem_tests::{Application, Demo, Vendor, Wanted, alone, application, refused};
 
 /// How many keys are loaded when a member fails; `TANDEM_LOADED_KEYS` says otherwise.
 fn loaded_keys() -> usize {
@@ -35,9 +35,14 @@ fn with_keys(demo: &Demo, count: usize, test: fn(&World, &Application, &Session,
     test(&world, &application, &session, &keys);
 }
 
-/// How many keys a member was asked to unwrap since its script was changed.
+/// How often a member was asked for a function since its script was changed.
+fn asked(world: &World, member: &str, function: &str) -> usize {
+    world.calls(member).iter().filter(|call| call.function == function).count()
+}
+
+/// How many keys it was asked to unwrap.
 fn unwrapped(world: &World, member: &str) -> usize {
-    world.calls(member).iter().filter(|call| call.function == "C_UnwrapKey").count()
+    asked(world, member, "C_UnwrapKey")
 }
 
 /// A signature, verified with the public key that the token gives out.
@@ -72,6 +77,45 @@ fn a_key_that_many_use_for_the_first_time_is_loaded_once() {
                 }
             });
             assert_eq!(unwrapped(world, "a"), 1);
+        });
+    });
+}
+
+/// Equal members behind a network, so that both get work.
+#[test]
+fn members_without_room_share_the_keys_between_them() {
+    const ROOM: usize = 8;
+    let wanted = Wanted::over(&[Vendor::SoftHsm, Vendor::SoftHsm]).with("hold=on-demand");
+    alone(&wanted, |demo| {
+        demo.configure(|text| {
+            text.replace("[[token.member]]\n", &format!("[[token.member]]\nloaded_max = {ROOM}\n"))
+        });
+        with_keys(demo, 2 * ROOM - 4, |world, application, _, keys| {
+            const ROUNDS: usize = 12;
+            for member in world.members() {
+                world.script(member, "every delay 2\nlanes 4");
+            }
+            thread::scope(|scope| {
+                for thread in 0..4 {
+                    let session = application.open(true);
+                    scope.spawn(move || {
+                        for turn in 0..ROUNDS {
+                            let mut keys = keys.to_vec();
+                            let first = (7 * turn + 3 * thread) % keys.len();
+                            keys.rotate_left(first);
+                            all_work(&session, &keys);
+                        }
+                    });
+                }
+            });
+            let of = |function| -> Vec<_> {
+                world.members().into_iter().map(|member| asked(world, member, function)).collect()
+            };
+            let (loads, signatures) = (of("C_UnwrapKey"), of("C_Sign"));
+            println!("| loads {loads:?} | signatures {signatures:?} |");
+            assert!(signatures.iter().all(|count| *count > 0), "both have worked: {signatures:?}");
+            let (loads, used): (usize, usize) = (loads.iter().sum(), 4 * ROUNDS * keys.len());
+            assert!(5 * loads <= used, "{loads} loads for {used} signatures");
         });
     });
 }
