@@ -14,7 +14,7 @@ use crate::replica::is_hidden;
 use crate::report::{Progress, Quiet};
 use crate::seal::Seal;
 use crate::settings::Duty;
-use crate::station::{Lease, Station};
+use crate::station::{Lease, Station, names_nothing};
 use crate::token::{Token, note};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -429,7 +429,9 @@ impl Token {
         wrapped: Option<&Wrapped>,
     ) -> Taken {
         let desk = &follower.desk;
-        if let Some(handle) = follower.station.replica(follower.desk.life, object.id) {
+        let known = follower.station.replica(follower.desk.life, object.id);
+        let may_change = matches!(object.class(), CKO_DATA | CKO_CERTIFICATE);
+        if let Some(handle) = known.filter(|_| !may_change || object.holders.is_some()) {
             return Ok(Self::keep_found(follower, object, handle)?);
         }
         if object.kek == Some(Kek::Data) {
@@ -445,6 +447,11 @@ impl Token {
             open.template.set(CKA_VALUE, value.to_vec());
             open.kek = None;
             return self.bring(follower, &open, None);
+        }
+        if let Some(handle) = known
+            && self.is_as_it_should_be(follower, object, handle)?
+        {
+            return Ok(());
         }
         if (follower.look_first || object.stood_on(follower.station.name()))
             && let Some(handle) = self.find_begun(desk, object)?
@@ -481,6 +488,43 @@ impl Token {
         }
         follower.station.set_replica(follower.desk.life, object.id, handle);
         Ok(())
+    }
+
+    /// True if what holds a value of its own is there as it should be. It may be as it was before a change that failed, or another process may
+    /// have put another in its place: what is older goes.
+    fn is_as_it_should_be(
+        &self,
+        follower: &Follower<'_>,
+        object: &Object,
+        known: Handle,
+    ) -> Result<bool, Failure> {
+        let desk = &follower.desk;
+        let telling = crate::prove::telling(object);
+        let forms = || {
+            let forms = self.forms(object.id, Position::MAX);
+            forms.map_err(|error| Failure::Different(error.to_string()))
+        };
+        let mut there = Some(known);
+        while let Some(handle) = there.take() {
+            match crate::prove::compare(desk, handle, &telling) {
+                Ok(()) => {
+                    follower.station.set_replica(desk.life, object.id, handle);
+                    return Ok(true);
+                }
+                Err(Failure::Fault(fault)) if !names_nothing(fault) => return Err(fault.into()),
+                Err(Failure::Fault(_)) => {
+                    follower.station.forget_replica(object.id);
+                    if handle == known {
+                        there = self.locate_first(desk, &forms()?)?;
+                    }
+                }
+                Err(_) => {
+                    follower.station.forget_replica(object.id);
+                    desk.member.destroy(desk.session, handle)?;
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// What stood here before Tandem came was proven when it was found. A key that is in the log from now on leaves
@@ -549,33 +593,56 @@ impl Token {
                 Err(fault) => return Ok(Err(fault.into())),
             }
         }
-        let handle = match follower.station.replica(follower.desk.life, id) {
-            Some(handle) => Some(handle),
-            None => match self.find_changed(desk, object, template)? {
-                Ok(handle) => handle,
-                Err(fault) => return Ok(Err(fault.into())),
-            },
-        };
-        if let Some(handle) = handle {
-            match desk.member.write(desk.session, handle, &held) {
-                Ok(()) => return Ok(Ok(())),
-                Err(fault) if matches!(fault.class, Class::Ill | Class::Lost) => {
-                    return Ok(Err(fault.into()));
-                }
-                // A module that won't change an attribute gets a new replica that has it from the start.
-                Err(_) if !adopted => {
-                    follower.station.forget_replica(id);
-                    if let Err(fault) = desk.member.destroy(desk.session, handle) {
-                        return Ok(Err(fault.into()));
-                    }
-                }
-                Err(_) => {}
-            }
+        match self.write_changed(follower, object, template, &held)? {
+            Ok(true) => return Ok(Ok(())),
+            Ok(false) => {}
+            Err(fault) => return Ok(Err(fault.into())),
         }
         if adopted {
             return Ok(Err(Failure::Fault(Fault::new(Call::Write, CKR_ATTRIBUTE_READ_ONLY))));
         }
         Ok(self.bring(follower, object, wrapped.as_ref()))
+    }
+
+    /// Sets what was changed on the replica that is there; false if none is, or none any more: a module that won't change an attribute
+    /// gets a new one that has it from the start.
+    fn write_changed(
+        &self,
+        follower: &Follower<'_>,
+        object: &Object,
+        changed: &Template,
+        held: &Template,
+    ) -> Result<Answer<bool>> {
+        let (desk, id) = (&follower.desk, object.id);
+        let mut known = follower.station.replica(desk.life, id);
+        loop {
+            let was_known = known.is_some();
+            let handle = match known.take() {
+                Some(handle) => Some(handle),
+                None => match self.find_changed(desk, object, changed)? {
+                    Ok(handle) => handle,
+                    Err(fault) => return Ok(Err(fault)),
+                },
+            };
+            let Some(handle) = handle else { return Ok(Ok(false)) };
+            let fault = match desk.member.write(desk.session, handle, held) {
+                Ok(()) => return Ok(Ok(true)),
+                Err(fault) => fault,
+            };
+            if was_known && names_nothing(fault) {
+                // Another process has put a new replica in its place.
+                follower.station.forget_replica(id);
+                continue;
+            }
+            if matches!(fault.class, Class::Ill | Class::Lost) {
+                return Ok(Err(fault));
+            }
+            if object.holders.is_some() {
+                return Ok(Ok(false));
+            }
+            follower.station.forget_replica(id);
+            return Ok(desk.member.destroy(desk.session, handle).map(|()| false));
+        }
     }
 
     /// The replica of an object that has just changed in the catalogue but perhaps not there: looked for as it is, as it was,

@@ -78,7 +78,7 @@ const SUSPECT: u8 = 1;
 const FIT: u8 = 2;
 
 /// True of an answer by which a handle names nothing: it must not be used again, not even to destroy what it named.
-const fn names_nothing(fault: Fault) -> bool {
+pub(crate) const fn names_nothing(fault: Fault) -> bool {
     matches!(fault.rv.0, CKR_KEY_HANDLE_INVALID | CKR_OBJECT_HANDLE_INVALID)
 }
 

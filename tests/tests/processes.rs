@@ -2,7 +2,7 @@
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags};
 use cryptoki::error::RvError;
-use cryptoki::object::Attribute;
+use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use cryptoki::session::UserType;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -122,6 +122,50 @@ fn a_key_that_another_process_has_just_changed_is_used_while_no_member_has_follo
         let found = direct.find_objects(&[Attribute::Id(b"renamed".to_vec())]).expect("a search");
         assert_eq!(found.len(), 1, "the change was followed");
     });
+}
+
+#[test]
+fn a_value_that_processes_change_in_turn_is_the_last_one_everywhere() {
+    alone(&Wanted::mixed(), |demo| {
+        let (_application, session) = application();
+        let mut other = Process::start(Command::new(helper()), demo.config());
+        for (label, private) in [("open", false), ("private", true)] {
+            let template = [
+                Attribute::Class(ObjectClass::DATA),
+                Attribute::Token(true),
+                Attribute::Private(private),
+                Attribute::Label(label.into()),
+                Attribute::Value(b"made".to_vec()),
+            ];
+            let object = session.create_object(&template).expect("C_CreateObject");
+            for turn in 0..3 {
+                // A member that takes no other value gets another object, of which the one who changes it next knows no handle.
+                assert_eq!(other.asked(&format!("note {label}=its {turn}")), "noted");
+                is_whole(demo, label, &format!("its {turn}"));
+                let ours = Attribute::Value(format!("ours {turn}").into());
+                session.update_attributes(object, &[ours]).expect("C_SetAttributeValue");
+                is_whole(demo, label, &format!("ours {turn}"));
+            }
+        }
+        assert!(!demo.log().contains("does not take"), "{}", demo.log());
+    });
+}
+
+/// Every member has the data object once, with this value.
+fn is_whole(demo: &Demo, label: &str, value: &str) {
+    let verified = demo.tandem(&["verify"]);
+    let said = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success(), "{label} {value}: {said}\n{}", demo.log());
+    for (member, _) in demo.members() {
+        let direct = demo.direct(member);
+        let wanted = [Attribute::Class(ObjectClass::DATA), Attribute::Label(label.into())];
+        let found = direct.find_objects(&wanted).expect("a search");
+        let values: Vec<_> = found
+            .iter()
+            .map(|object| tandem_tests::value(&direct, *object, AttributeType::Value))
+            .collect();
+        assert_eq!(values, [value.as_bytes()], "member {member}, {label}\n{}", demo.log());
+    }
 }
 
 /// The lease of a member, held.

@@ -134,8 +134,7 @@ impl Shelf {
         // Read before looking: a change that comes while we look is seen the next time. The seal may be shut meanwhile: what is
         // taken in was all judged by it, or nothing was.
         let (generation, seal) = (self.store.generation(), self.seal.read().clone());
-        self.fold(seal.as_ref())?;
-        let reached = self.store.position()?;
+        let reached = self.fold(seal.as_ref())?;
         // Less than before: another process has begun a new log. What nobody has judged yet is not left so, and who knows nothing yet
         // begins where the checkpoint ends.
         let known = self.books.read().position;
@@ -436,19 +435,21 @@ impl Shelf {
         Ok(())
     }
 
-    /// Folds events that the catalogue has not taken in yet. The catalogue is a follower of the log like any other.
-    fn fold(&self, seal: Option<&Seal>) -> Result {
-        let (mut from, head) = (self.store.position()?, self.store.head()?.position);
-        if head < from {
+    /// Folds events that the catalogue has not taken in yet, and answers up to where it has. The catalogue is a follower of the log
+    /// like any other.
+    fn fold(&self, seal: Option<&Seal>) -> Result<Position> {
+        let (mut at, head) = (self.store.position()?, self.store.head()?.position);
+        if head < at {
             // The log was cut short: what comes next in it is not in the catalogue yet.
-            return Ok(self.store.fold(from, head, &[])?);
+            self.store.fold(at, head, &[])?;
+            return Ok(self.store.position()?);
         }
-        while from < head {
-            let to = head.min(from.saturating_add(WINDOW));
-            self.fold_window(seal, (from, to))?;
-            from = to;
+        while at < head {
+            self.fold_window(seal, (at, head.min(at.saturating_add(WINDOW))))?;
+            // Another process may have folded meanwhile, and less than this: ours is then not written.
+            at = self.store.position()?;
         }
-        Ok(())
+        Ok(at)
     }
 
     fn fold_window(&self, seal: Option<&Seal>, (from, to): (Position, Position)) -> Result {

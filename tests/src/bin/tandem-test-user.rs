@@ -61,8 +61,19 @@ impl User {
                 self.handles.remove(label);
                 Ok("destroyed".to_owned())
             }
+            "note" => self.note(label),
             other => panic!("{other:?} is nothing to do with {}", hex(&DIGEST)),
         }
+    }
+
+    /// Gives a data object another value: `label=value`.
+    fn note(&self, told: &str) -> Result<String, Error> {
+        let (label, value) = told.split_once('=').expect("a label and a value");
+        let wanted = [Attribute::Class(ObjectClass::DATA), Attribute::Label(label.into())];
+        for object in self.session.find_objects(&wanted)? {
+            self.session.update_attributes(object, &[Attribute::Value(value.into())])?;
+        }
+        Ok("noted".to_owned())
     }
 
     /// The handle that was made or found first.
