@@ -230,6 +230,13 @@ pub const SCRIPTS: &[Script] = &[
         .on_demand(),
     script("make a pair on demand", &[Random], &[Make(KeyKind::Ec)], &[]).on_demand(),
     script(
+        "make on demand while another makes",
+        &[Make(KeyKind::Hmac)],
+        &[Make(KeyKind::Aes)],
+        &[Make(KeyKind::Hmac)],
+    )
+    .on_demand(),
+    script(
         "make on demand while another destroys",
         &[Make(KeyKind::Hmac)],
         &[Make(KeyKind::Aes)],

@@ -478,6 +478,11 @@ impl Judge<'_> {
         process.is_some_and(|process| process.lock().logged_in)
     }
 
+    /// Something went wrong, besides that another process did something in the middle.
+    fn is_troubled(&self) -> bool {
+        self.hits.iter().any(|hit| hit.trouble != crate::trouble::Trouble::Intruder)
+    }
+
     /// Another process did something in the middle.
     fn disturbed(&self) -> bool {
         self.hits.iter().any(|hit| hit.trouble == crate::trouble::Trouble::Intruder)
@@ -589,7 +594,7 @@ impl Judge<'_> {
                 self.store_failed()
                     // Operators took out more than new keys can do without.
                     || self.run.able(self.truth) < self.run.options.min_replicas
-                    || !self.hits.is_empty()
+                    || self.is_troubled()
                     || self.anything_wrong()
                     || self.comes_between()
             }

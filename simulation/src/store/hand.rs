@@ -1,7 +1,7 @@
 //! A process's hand on the store: every call may go wrong, or be the last thing that the process does.
 
 use super::followers::MemoryLease;
-use super::{MemoryStore, Pause};
+use super::{Fold, MemoryStore, Pause};
 use crate::planted::Bug;
 use crate::toy::Life;
 use crate::trouble::{Kind, Place, Trouble};
@@ -47,21 +47,12 @@ impl Hand {
         }
     }
 
-    /// Now and then another process is quicker, and has folded the first of these records when it is our turn: here where each
-    /// record has a row of its own, so that it is known what it would write.
-    fn be_overtaken(
-        &self,
-        from: Position,
-        to: Position,
-        rows: &[(ObjectId, Position, Option<Vec<u8>>)],
-    ) -> Stored {
-        let (first, records) = (from + 1, usize::try_from(to - from).unwrap_or_default());
-        if from.is_multiple_of(2) || records < 2 || rows.len() != records {
-            return Ok(());
-        }
-        let folded: Vec<_> =
-            rows.iter().filter(|(_, position, _)| *position == first).cloned().collect();
-        self.store.fold(from, first, &folded)
+    /// What a process could not fold, or died before, another may have folded that had read the log when it was as short: here just
+    /// before this one's turn, which then comes too late.
+    fn be_overtaken(&self, from: Position, to: Position) -> Stored {
+        let overtakes = |late: &&Fold| late.from == from && late.to < to;
+        let late = self.world.books.lock().late.iter().find(overtakes).cloned();
+        late.map_or(Ok(()), |late| self.store.fold(late.from, late.to, &late.rows))
     }
 
     fn has(&self, bug: Bug) -> bool {
@@ -268,12 +259,14 @@ impl Catalogue for Hand {
         to: Position,
         rows: &[(ObjectId, Position, Option<Vec<u8>>)],
     ) -> Stored {
+        self.world.books.lock().late.push(Fold { from, to, rows: rows.to_vec() });
         self.call(Kind::Write, "fold", || {
-            self.be_overtaken(from, to, rows)?;
+            self.be_overtaken(from, to)?;
             self.store.fold(from, to, rows)?;
             if self.has(Bug::ReusesHandles) {
                 self.world.books.lock().reuse_handles();
             }
+            self.world.books.lock().late.clear();
             Ok(())
         })
     }

@@ -52,6 +52,19 @@ pub struct Books {
     pub(crate) lines: BTreeMap<Position, u32>,
     /// What there was before an append that is not durable, and whose it is: a planted bug.
     pub(crate) undurable: Option<(Life, Box<Self>)>,
+    /// What processes were about to fold into the catalogue since it last took something in.
+    pub(crate) late: Vec<Fold>,
+}
+
+/// What the catalogue takes in of the log at a time.
+#[derive(Clone)]
+pub(crate) struct Fold {
+    /// After this position.
+    pub from: Position,
+    /// Up to this one.
+    pub to: Position,
+    /// What has changed.
+    pub rows: Vec<(ObjectId, Position, Option<Vec<u8>>)>,
 }
 
 impl Books {
