@@ -19,8 +19,8 @@ pub struct Folder {
     pub notes: Notes,
     /// `runs.json`
     pub runs: Vec<Kept>,
-    /// `programs.json`
-    pub programs: Programs,
+    /// `programs.json`: a layer over some members, and another over others.
+    pub programs: Vec<Programs>,
 }
 
 const NOTES: &str = "notes.toml";
@@ -53,7 +53,7 @@ pub fn keep_runs(folder: &Path, runs: &Path) -> Result<()> {
 
 /// Keeps what came of programs.
 pub fn keep_programs(folder: &Path, results: &Path) -> Result<()> {
-    let programs: Programs = json(results)?;
+    let programs: Vec<Programs> = json(results)?;
     write(&folder.join(PROGRAMS), &programs)
 }
 
@@ -122,7 +122,7 @@ mod tests {
         for run in &folder.runs {
             assert!(run.worse.is_empty() && run.failed.is_empty(), "{}: {run:?}", run.name);
         }
-        for program in &folder.programs.programs {
+        for program in folder.programs.iter().flat_map(|layer| &layer.programs) {
             assert_eq!(program.different, 0, "{}", program.name);
         }
     }

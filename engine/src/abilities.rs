@@ -12,6 +12,7 @@ use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tandem_values::info::MechanismInfo;
 use tandem_values::{MechanismType, Template, ck::*, mechanism};
 
@@ -133,7 +134,10 @@ impl Token {
     /// is not asked about each mechanism again.
     pub(crate) fn note_abilities(&self, station: &Station) {
         let noted = self.noted(station);
-        let Ok(abilities) = ask(station, noted.as_ref()) else { return };
+        let asked = ask(station, noted.as_ref());
+        // What it said before may have changed since.
+        station.abilities_unasked.store(asked.is_err(), Ordering::Relaxed);
+        let Ok(abilities) = asked else { return };
         if noted.as_ref() == Some(&abilities) {
             return;
         }

@@ -16,6 +16,7 @@ use crate::station::{Lease, Station};
 use crate::token::Token;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tandem_values::{Template, ck::*, names};
 
 /// The types of keys that a member has mechanisms for.
@@ -124,10 +125,15 @@ impl Token {
 
     /// What a member can do must be known before it follows the log: what is beyond it is not looked at again.
     pub(crate) fn knows_types(&self, station: &Station) -> Result {
-        if self.settings.mechanisms == Offer::Common || self.types(station).is_some() {
+        let common = self.settings.mechanisms == Offer::Common;
+        let stale = station.abilities_unasked.load(Ordering::Relaxed);
+        if !stale && (common || self.types(station).is_some()) {
             return Ok(());
         }
         self.note_abilities(station);
+        if common {
+            return Ok(());
+        }
         self.shelf.refresh()?;
         if self.types(station).is_some() {
             return Ok(());

@@ -20,6 +20,7 @@ mod encapsulation;
 pub mod error;
 pub mod event;
 pub mod fault;
+mod first_use;
 mod follow;
 pub mod found;
 mod half_made;

@@ -113,10 +113,13 @@ impl Token {
         }
         ids.iter()
             .map(|id| {
-                self.shelf
-                    .by_id(*id)?
-                    .map(|entry| entry.handle)
-                    .ok_or_else(|| CKR_GENERAL_ERROR.into())
+                let entry = self.shelf.by_id(*id)?;
+                entry.map(|entry| entry.handle).ok_or_else(|| {
+                    let label = &self.settings.label;
+                    let what =
+                        "the new object was destroyed by another process as soon as it was made";
+                    Error::new(CKR_GENERAL_ERROR, format!("token {label}: {what}"))
+                })
             })
             .collect()
     }

@@ -4,6 +4,7 @@ use crate::carry;
 use crate::desk::Desk;
 use crate::error::Result;
 use crate::fault::{Answer, Call, Class, Fault};
+use crate::first_use::FirstUse;
 use crate::follow::{Follower, Taken, destroy_surely};
 use crate::found::Life;
 use crate::held::Held;
@@ -23,12 +24,22 @@ use tandem_values::{Handle, Template, ck::*};
 impl Token {
     /// The handle, on a member, of a key that is held on demand. It stays there as long as the lease.
     pub(crate) fn place_on_demand(&self, lease: &Lease, entry: &Entry) -> Answer<Handle> {
+        self.place_for(lease, entry, None)
+    }
+
+    /// The same for a first use, by which a key is proven that is not there yet.
+    pub(crate) fn place_for(
+        &self,
+        lease: &Lease,
+        entry: &Entry,
+        first: Option<&mut FirstUse>,
+    ) -> Answer<Handle> {
         let (station, id) = (lease.station(), entry.object.id);
         // One that was only wrapped anew since is the key that it was.
         let changed = entry.object.changed_at(entry.position);
         let key = match station.loaded.ask(lease.life(), id, changed) {
             Asked::Here(key) => key,
-            Asked::Bring(coming) => match self.load(lease, entry, coming) {
+            Asked::Bring(coming) => match self.load(lease, entry, coming, first) {
                 Ok(key) => key,
                 // That one member won't take it says nothing of the others.
                 Err(Failure::Fault(fault)) if fault.class == Class::Refused => {
@@ -52,6 +63,7 @@ impl Token {
         lease: &Lease,
         entry: &Entry,
         coming: Coming<'_>,
+        mut first: Option<&mut FirstUse>,
     ) -> Result<Arc<LoadedKey>, Failure> {
         let (station, life) = (lease.station(), lease.life());
         coming.make_room();
@@ -59,7 +71,8 @@ impl Token {
         loop {
             let home = station.home(life)?;
             home.destroy(station.loaded.take_doomed(life));
-            let fault = match self.bring_on_demand(lease, &home.desk(), entry) {
+            let first = first.as_deref_mut();
+            let fault = match self.bring_on_demand(lease, &home.desk(), entry, first) {
                 Ok(handle) => return Ok(coming.arrived(handle, home.session)),
                 Err(Failure::Fault(fault)) => fault,
                 Err(failure) => return Err(failure),
@@ -83,6 +96,7 @@ impl Token {
         lease: &Lease,
         home: &Desk<'_>,
         entry: &Entry,
+        first: Option<&mut FirstUse>,
     ) -> Result<Handle, Failure> {
         let (station, object) = (lease.station(), &entry.object);
         if object.kek.is_none() {
@@ -98,9 +112,19 @@ impl Token {
             return Err(Fault::new(Call::Session, CKR_SESSION_HANDLE_INVALID).into());
         }
         let handle = self.unwrap_visitor(lease, home, object, &wrapped)?;
-        self.prove_visitor(&bench, handle, object, &wrapped)
-            .map(|()| handle)
-            .inspect_err(|_| home.discard(handle))
+        let is_proven = match first {
+            Some(first) => first.proves(&bench.desk(), handle, object, &*self.verifier),
+            None => Ok(false),
+        };
+        let proof = match is_proven {
+            Ok(true) => Ok(()),
+            Ok(false) => self.prove_visitor(&bench, handle, object, &wrapped),
+            Err(fault) => {
+                bench.spoil();
+                Err(fault.into())
+            }
+        };
+        proof.map(|()| handle).inspect_err(|_| home.discard(handle))
     }
 
     /// Proves a key where it was unwrapped just now.
@@ -193,7 +217,10 @@ impl Token {
         // Where nobody can hold keys just now, nobody has proven these.
         let mut able = self.makers().unwrap_or_default();
         able.retain(|station| {
-            entries.iter().all(|entry| self.beyond(station, &entry.object.template).is_none())
+            self.knows_types(station).is_ok()
+                && entries
+                    .iter()
+                    .all(|entry| self.beyond(station, &entry.object.template).is_none())
         });
         able.sort_by_key(|station| Some(station.name()) == maker);
         for station in &able {

@@ -8,6 +8,7 @@ use crate::backup::is_gated;
 use crate::check;
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Call, Class, Fault};
+use crate::first_use;
 use crate::held::Held;
 use crate::import::with_keys;
 use crate::inquiry::Inquiry;
@@ -370,7 +371,7 @@ impl Session {
                 return Err(error);
             }
         };
-        let answer = if self.begins_as_ever(&activity, &step) {
+        let answer = if self.can_wait(&activity, &step) {
             Ok(Output::Nothing)
         } else if room == Room::Query {
             self.ask_length(&mut activity, &step)
@@ -415,17 +416,18 @@ impl Session {
         self.activity.lock().mechanism(verb)
     }
 
-    /// True if a step begins an operation exactly as one was begun in this session before: no member could answer
-    /// otherwise, so it is asked together with the next step, in one call.
-    fn begins_as_ever(&self, activity: &Activity, step: &Step<Held>) -> bool {
+    /// True if a step begins an operation exactly as one was begun in this session before, or as a key was proven before it was
+    /// there: no member could answer otherwise, so it is asked together with the next step, in one call.
+    fn can_wait(&self, activity: &Activity, step: &Step<Held>) -> bool {
         activity.active.is_empty()
             && self.token().settings.replay_bytes_max > 0
-            && self.begun.lock().knows(step)
+            && (self.begun.lock().knows(step) || first_use::provable(step).is_some())
     }
 
     /// How long the output of a step is. That of a signature a member has said before, where it was begun as one before.
     fn ask_length(&self, activity: &mut Activity, step: &Step<Held>) -> Result<Output> {
-        if let Some(length) = self.known_length(activity, step, None) {
+        let own = || first_use::length(activity.began(Verb::Sign)?, step);
+        if let Some(length) = self.known_length(activity, step, None).or_else(own) {
             return Ok(Output::Length(length));
         }
         let answer = self.ask(activity, step, Room::Query)?;
@@ -727,6 +729,9 @@ fn at_once(
     }
     let asked = || {
         let place = station.lease()?;
+        if let Some(output) = token.sign_first(&place, first, step, room)? {
+            return Ok((place, output));
+        }
         let real = |step| real_step(token, &place, step);
         // Looking for a key is proving it, which may have been left half-way.
         let steps = real(first).and_then(|first| Ok((first, real(step)?)));

@@ -47,9 +47,8 @@ impl Hands for OneHand {
 pub trait Verifier: Send + Sync {
     /// True if it knows the kind of key and finds the signature good; false says nothing, and a member is asked.
     ///
-    /// `message` was signed with `mechanism`, a CKM_ number. With CKM_ECDSA and CKM_RSA_PKCS, which don't hash, its SHA-256 was,
-    /// with CKM_ECDSA on P-384 its SHA-384.
-    fn is_good(&self, public: &Template, mechanism: u64, message: &[u8], signature: &[u8]) -> bool;
+    /// `data` is what was signed with `mechanism`, a CKM_ number: with CKM_ECDSA and CKM_RSA_PKCS, which don't hash, a digest.
+    fn is_good(&self, public: &Template, mechanism: u64, data: &[u8], signature: &[u8]) -> bool;
 }
 
 /// Knows no kind of key, so members judge all signatures.

@@ -29,9 +29,7 @@ impl Token {
         match held {
             Held::Token(entry) => {
                 profiles::is_no_profile(entry.handle)?;
-                // It may have been renamed since the operation began.
-                let now = self.shelf.by_id(entry.object.id).ok().flatten();
-                let entry = now.as_ref().unwrap_or(entry);
+                let entry = &self.as_it_is(entry);
                 match entry.object.hold {
                     Hold::Resident => self.place_resident(lease, entry),
                     Hold::OnDemand => self.place_on_demand(lease, entry),
@@ -39,6 +37,11 @@ impl Token {
             }
             Held::Transient(transient) => self.place_transient(lease.station(), transient),
         }
+    }
+
+    /// An object may have been renamed, or moved, since the operation began.
+    pub(crate) fn as_it_is(&self, entry: &Arc<Entry>) -> Arc<Entry> {
+        self.shelf.by_id(entry.object.id).ok().flatten().unwrap_or_else(|| Arc::clone(entry))
     }
 
     fn place_resident(&self, lease: &Lease, entry: &Entry) -> Answer<Handle> {

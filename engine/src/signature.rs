@@ -1,4 +1,4 @@
-//! The proof of a private key: its signature over a fresh challenge, judged by the one public key.
+//! The proof of a private key: its signature, as a rule over a fresh challenge, judged by the one public key.
 //!
 //! Who judges: a well-kept library of the host, where it knows the kind of key; it owes no HSM anything and costs no call of one.
 //! What it doesn't know, or doesn't find good, a member judges, and that counts.
@@ -19,12 +19,11 @@ const SHA256_INFO: [u8; 19] = [
     0x00, 0x04, 0x20,
 ];
 
-/// A signature over a challenge that was made just now, and not yet judged.
+/// A signature that was made just now, and not yet judged.
 pub struct Signature<'a> {
     desk: &'a Desk<'a>,
     method: &'a Method,
     public: &'a Template,
-    challenge: &'a [u8; 32],
     data: Bytes,
     bytes: Bytes,
 }
@@ -36,16 +35,31 @@ impl<'a> Signature<'a> {
         key: Handle,
         method: &'a Method,
         public: &'a Template,
-        challenge: &'a [u8; 32],
+        challenge: &[u8; 32],
     ) -> Answer<Self> {
-        let data = Bytes::from(to_be_signed(method, public, challenge));
+        Self::over(desk, key, method, public, to_be_signed(method, public, challenge).into())
+    }
+
+    /// Has a private key sign what somebody else wants signed.
+    pub fn over(
+        desk: &'a Desk<'a>,
+        key: Handle,
+        method: &'a Method,
+        public: &'a Template,
+        data: Bytes,
+    ) -> Answer<Self> {
         let bytes = run(desk, method, key, &data)?;
-        Ok(Self { desk, method, public, challenge, data, bytes })
+        Ok(Self { desk, method, public, data, bytes })
+    }
+
+    /// The signature itself.
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
     }
 
     /// True if the host finds it good. False says nothing.
     pub fn is_good(&self, verifier: &dyn Verifier) -> bool {
-        verifier.is_good(self.public, self.method.mechanism.kind, self.challenge, &self.bytes)
+        verifier.is_good(self.public, self.method.mechanism.kind, &self.data, &self.bytes)
     }
 
     /// What a member says of it, with the public key as a session object there.
@@ -109,8 +123,7 @@ pub fn prove(
     Signature::by(desk, key, method, public, challenge)?.judged_by(judge)
 }
 
-/// What the key is given. Mechanisms that sign what they are given get the challenge's digest, in the form in which
-/// libraries that hash by themselves verify it.
+/// What the key is given. Mechanisms that sign what they are given get the challenge's digest.
 fn to_be_signed(method: &Method, public: &Template, challenge: &[u8; 32]) -> Vec<u8> {
     match method.mechanism.kind {
         CKM_ECDSA if public.bytes(CKA_EC_PARAMS) == Some(&P384) => {

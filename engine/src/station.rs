@@ -61,6 +61,8 @@ pub struct Station {
     pub(crate) standing: Mutex<Standing>,
     /// The types of keys that it has mechanisms for, if it has said.
     pub(crate) types: AsSeen<Option<Arc<Types>>>,
+    /// It could not be asked what it can do when that was due: what is noted may be old.
+    pub(crate) abilities_unasked: AtomicBool,
 }
 
 #[derive(Default)]
@@ -117,6 +119,7 @@ impl Station {
             patience: Mutex::default(),
             standing: Mutex::default(),
             types: AsSeen::default(),
+            abilities_unasked: AtomicBool::new(false),
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Script {
     pub generator: Option<usize>,
     /// How many of each type that may be in stock are to be.
     pub stock: u64,
+    /// The host can judge signatures.
+    pub judging: bool,
 }
 
 impl Script {
@@ -51,6 +53,10 @@ impl Script {
 
     const fn on_demand(self) -> Self {
         Self { hold: Hold::OnDemand, ..self }
+    }
+
+    const fn judging(self) -> Self {
+        Self { judging: true, ..self }
     }
 
     const fn with_lacking(self, number: usize) -> Self {
@@ -88,6 +94,7 @@ const fn script(
         generator: None,
         lacking: None,
         stock: 0,
+        judging: false,
     }
 }
 
@@ -226,6 +233,23 @@ pub const SCRIPTS: &[Script] = &[
         &[Destroy(0)],
     )
     .on_demand(),
+    script("sign on demand, a proof", &[Make(KeyKind::Ec)], &[Sign(0)], &[]).on_demand().judging(),
+    script(
+        "sign with more keys than there is room for, a proof each",
+        &[Make(KeyKind::Ec), Make(KeyKind::Ec), Make(KeyKind::Rsa)],
+        &[Sign(0), Sign(1), Sign(2), Sign(0)],
+        &[],
+    )
+    .on_demand()
+    .judging(),
+    script(
+        "sign on demand, a proof, while another destroys",
+        &[Make(KeyKind::Ec)],
+        &[Sign(0)],
+        &[Destroy(0)],
+    )
+    .on_demand()
+    .judging(),
     script("MAC in parts on demand", &[Make(KeyKind::Hmac)], &[BeginMac(0), Feed(16), End], &[])
         .on_demand(),
     script("make a pair on demand", &[Random], &[Make(KeyKind::Ec)], &[]).on_demand(),
@@ -544,6 +568,7 @@ pub fn once(
         hold: script.hold,
         stock: script.stock,
         lacking: script.lacking,
+        judging: script.judging,
         ..Options::default()
     };
     let processes = if script.aside.is_empty() { 1 } else { 2 };

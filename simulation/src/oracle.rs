@@ -483,6 +483,12 @@ impl Judge<'_> {
         self.hits.iter().any(|hit| hit.trouble != crate::trouble::Trouble::Intruder)
     }
 
+    /// What was made has been destroyed since, if only by another process.
+    fn is_undone(&self) -> bool {
+        let is_gone = |id| self.truth.objects.get(id).is_none_or(|real| !real.alive);
+        self.effects.created.iter().any(is_gone)
+    }
+
     /// Another process did something in the middle.
     fn disturbed(&self) -> bool {
         self.hits.iter().any(|hit| hit.trouble == crate::trouble::Trouble::Intruder)
@@ -595,6 +601,7 @@ impl Judge<'_> {
                     // Operators took out more than new keys can do without.
                     || self.run.able(self.truth) < self.run.options.min_replicas
                     || self.is_troubled()
+                    || self.is_undone()
                     || self.anything_wrong()
                     || self.comes_between()
             }

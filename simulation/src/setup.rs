@@ -3,13 +3,13 @@
 use crate::member::Toy;
 use crate::planted::Bug;
 use crate::store::{Books, Hand};
-use crate::toy::{Hsm, Life};
+use crate::toy::{Hsm, Life, crypto};
 use crate::truth::Truth;
 use crate::world::World;
 use std::sync::Arc;
 use tandem_engine::error::{Error, Result};
 use tandem_engine::member::Member;
-use tandem_engine::ports::{NoVerifier, OneHand};
+use tandem_engine::ports::{NoVerifier, OneHand, Verifier};
 use tandem_engine::report::{PairReport, Quiet};
 
 use tandem_engine::settings::{
@@ -18,7 +18,7 @@ use tandem_engine::settings::{
 };
 use tandem_engine::token::{Parts, Token};
 use tandem_values::{
-    Secret,
+    Secret, Template,
     ck::{CKK_EC, CKR_FUNCTION_FAILED},
 };
 
@@ -61,6 +61,8 @@ pub struct Options {
     pub checkpoint_after: usize,
     /// Which member has no elliptic curves. The token then offers what any of its members can do.
     pub lacking: Option<usize>,
+    /// The host can judge signatures.
+    pub judging: bool,
 }
 
 impl Default for Options {
@@ -77,6 +79,7 @@ impl Default for Options {
             stock: 0,
             checkpoint_after: CHECKPOINT_AFTER,
             lacking: None,
+            judging: false,
         }
     }
 }
@@ -132,13 +135,21 @@ pub fn token(world: &Arc<World>, options: &Options, life: Life) -> Arc<Token> {
         store: Arc::new(Hand::new(world, life)),
         clock: Arc::clone(world) as Arc<_>,
         entropy: Arc::clone(world) as Arc<_>,
-        // A toy's signatures are a toy's to judge.
-        verifier: Arc::new(NoVerifier),
+        verifier: if options.judging { Arc::new(Judge) } else { Arc::new(NoVerifier) },
         // Runs are to be the same each time.
         hands: Arc::new(OneHand),
         shares: None,
         names: None,
     })
+}
+
+/// A host that knows how the toys sign.
+struct Judge;
+
+impl Verifier for Judge {
+    fn is_good(&self, public: &Template, mechanism: u64, data: &[u8], signature: &[u8]) -> bool {
+        signature == crypto::sign(public, mechanism, data, false)
+    }
 }
 
 /// Members and store after pairing.

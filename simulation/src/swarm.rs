@@ -82,6 +82,7 @@ impl Case {
             hold: if of_keys.per_mille(300) { Hold::OnDemand } else { Hold::Resident },
             loaded_max: 1 + of_keys.index(3),
             lacking: None,
+            judging: Chance::new(drawn_from(&[seed, 10])).per_mille(500),
             stock: 0,
             checkpoint_after: CHECKPOINTS
                 .get(Chance::new(drawn_from(&[seed, 7])).index(CHECKPOINTS.len()))

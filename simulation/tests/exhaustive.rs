@@ -5,6 +5,7 @@ use tandem_simulation::exhaustive::{SCRIPTS, Search, everywhere, once};
 use tandem_simulation::plan::Plan;
 use tandem_simulation::setup;
 use tandem_simulation::trouble::Trouble;
+use tandem_simulation::world::Event;
 
 /// So many placements are tried in the long scripts.
 const SAMPLE: usize = 500;
@@ -43,4 +44,30 @@ fn a_member_that_is_wiped_meanwhile_stays_empty_though_the_log_cannot_be_read() 
             assert!(verdict.is_ok(), "wiped at {wiped}, unread at {unread}: {verdict:?}");
         }
     }
+}
+
+/// A key that is brought to be used is proven by that use. A signature that isn't good is not given out: the key is proven by a challenge,
+/// and signs again.
+#[test]
+fn the_first_signature_by_a_key_on_demand_is_its_proof() {
+    let (snapshot, _) = setup::pair(2).unwrap();
+    let made = |name: &str, plan: Plan| {
+        let script = SCRIPTS.iter().find(|script| script.name == name).unwrap();
+        let (verdict, run, _) = once(&script.scene(&snapshot), script, plan, None, true);
+        assert!(verdict.is_ok(), "{name}: {verdict:?}");
+        let signs = |event: Event| match event {
+            Event::Call { moment, name: "whole", .. } if moment.0 == 1 => Some(moment),
+            _ => None,
+        };
+        run.world.events().into_iter().filter_map(signs).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        made("sign on demand", Plan::Nothing).len(),
+        3,
+        "a challenge, its judgement, its use"
+    );
+    let first = made("sign on demand, a proof", Plan::Nothing);
+    assert_eq!(first.len(), 1);
+    let lie = Plan::Written([(first[0], Trouble::Lie)].into());
+    assert_eq!(made("sign on demand, a proof", lie).len(), 3, "the lie, a challenge, its use");
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Is Tandem a drop-in? Runs every script of this folder on SoftHSM alone and on Tandem over two
-# members, each time with fresh tokens, and compares case by case: what passes on SoftHSM must pass
-# on Tandem, unless accepted.txt says why it can't. SoftHSM itself fails some cases; so may Tandem.
+# members, once of two kinds and once of the same, each time with fresh tokens, and compares case by case: what passes on SoftHSM
+# must pass on Tandem, unless accepted.txt says why it can't. SoftHSM itself fails some cases; so may Tandem.
 #
 #   compare.sh [SCRIPT...]                      all scripts, or those named (without .sh)
 #   compare.sh --alone softhsm [SCRIPT...]      SoftHSM alone, to see what it does
 #   compare.sh --alone kryoptic [SCRIPT...]     the other member's module alone: what fails there too
 #                                               can be a reason in accepted.txt
-# TANDEM_MEMBERS chooses the members (softhsm,kryoptic if not given); CARGO_TARGET_DIR and TANDEM_KRYOPTIC say where modules are.
+# TANDEM_MEMBERS chooses the members ("softhsm,kryoptic softhsm,softhsm" if not given: two layers); CARGO_TARGET_DIR and
+# TANDEM_KRYOPTIC say where modules are.
 # What came of it is in target/programs/results, together with what came of other scripts before; summary.json there is what
 # docs/support.md is made of.
 set -uo pipefail
@@ -15,7 +16,7 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 built=${CARGO_TARGET_DIR:-$root/target}/release
-members=${TANDEM_MEMBERS:-softhsm,kryoptic}
+read -ra layers <<< "${TANDEM_MEMBERS:-softhsm,kryoptic softhsm,softhsm}"
 cache=$root/target/programs
 results=$cache/results
 pin=123456 so_pin=12345678
@@ -26,7 +27,7 @@ mkdir -p "$cache"
 memory=$(mktemp -d "$memory/tandem-programs.XXXXXX")
 trap 'rm -rf "$memory"' EXIT
 
-sides=(softhsm tandem)
+sides=(softhsm "${layers[@]/#/over-}")
 if [ "${1:-}" = --alone ]; then
     sides=("$2")
     shift 2
@@ -56,8 +57,8 @@ fresh() {
         export KRYOPTIC_CONF=$2/kryoptic.conf P11_MODULE=${TANDEM_KRYOPTIC:-$built/libkryoptic_pkcs11.so}
         pkcs11-tool --module "$P11_MODULE" --slot 1 --init-token --label $P11_TOKEN --so-pin $so_pin
         pkcs11-tool --module "$P11_MODULE" --slot 1 --login --login-type so --so-pin $so_pin --init-pin --new-pin $pin ;;
-    tandem)
-        "$built/tandem" demo --dir "$2/demo" --members "$members"
+    over-*)
+        "$built/tandem" demo --dir "$2/demo" --members "${1#over-}"
         export TANDEM_CONFIG=$2/demo/tandem.toml P11_MODULE=$built/libtandem.so
         export P11_MEMBERS=$2/demo/members PATH=$built:$PATH ;;
     esac
@@ -91,7 +92,7 @@ run() { # SIDE SCRIPT
 count() { awk -v o="$2" '$3 == o { n++ } END { print n + 0 }' "$1"; }
 summary() { # SIDE SCRIPT
     local cases=$results/$1/$2.cases
-    printf '%-14s %-8s %4d passed %4d failed %4d skipped %5d s\n' "$2" "$1" "$(count "$cases" passed)" \
+    printf '%-14s %-22s %4d passed %4d failed %4d skipped %5d s\n' "$2" "$1" "$(count "$cases" passed)" \
         "$(count "$cases" failed)" "$(count "$cases" skipped)" "$(cat "$results/$1/$2.seconds")"
 }
 
@@ -120,71 +121,91 @@ if [ ${#sides[@]} = 1 ]; then
 fi
 
 # Names of cases hold no spaces; in a pattern of accepted.txt * stands for anything.
-cat "$results"/softhsm/*.cases > "$results/softhsm.all"
-cat "$results"/tandem/*.cases > "$results/tandem.all"
-awk '
-    function expression(pattern) {
-        gsub(/[^A-Za-z0-9_*]/, "\\\\&", pattern)
-        gsub(/\*/, ".*", pattern)
-        return "^" pattern "$"
-    }
-    function accepted(name,    i) {
-        for (i = 1; i <= patterns; i++) {
-            if (name ~ accept[i]) {
-                used[i] = 1
-                return reason[i]
+judge() { # SIDE
+    awk '
+        function expression(pattern) {
+            gsub(/[^A-Za-z0-9_*]/, "\\\\&", pattern)
+            gsub(/\*/, ".*", pattern)
+            return "^" pattern "$"
+        }
+        function accepted(name,    i) {
+            for (i = 1; i <= patterns; i++) {
+                if (name ~ accept[i]) {
+                    used[i] = 1
+                    return reason[i]
+                }
             }
+            return ""
         }
-        return ""
-    }
-    FILENAME ~ /accepted.txt$/ {
-        if ($0 !~ /^ *(#|$)/) { accept[++patterns] = expression($1); shown[patterns] = $1; $1 = ""; sub(/^ */, ""); reason[patterns] = $0 }
-        next
-    }
-    FILENAME ~ /softhsm.all$/ { softhsm[$2] = $3; next }
-    { name = $2; tandem[name] = $3; sub(/^[^ ]* [^ ]* /, ""); words[name] = $0 }
-    END {
-        for (name in softhsm) {
-            if (tandem[name] == "passed") { passed++; if (softhsm[name] != "passed") better++; continue }
-            if (softhsm[name] != "passed") { if (tandem[name] == "failed") both++; skipped++; continue }
-            why = accepted(name)
-            if (why != "") { known++; skipped++; print "accepted " name ": " why; continue }
-            failed++
-            print "different " name ": passed on SoftHSM, here " (name in words ? words[name] : "it did not run")
+        FNR == 1 { file++ }
+        file == 1 {
+            if ($0 !~ /^ *(#|$)/) { accept[++patterns] = expression($1); shown[patterns] = $1; $1 = ""; sub(/^ */, ""); reason[patterns] = $0 }
+            next
         }
-        # What only Tandem can be asked, such as to go on without a member.
-        for (name in tandem) if (!(name in softhsm)) {
-            if (tandem[name] == "failed") { failed++; print "different " name ": here " words[name] } else passed++
+        file == 2 { softhsm[$2] = $3; next }
+        { name = $2; tandem[name] = $3; sub(/^[^ ]* [^ ]* /, ""); words[name] = $0 }
+        END {
+            for (name in softhsm) {
+                if (tandem[name] == "passed") { passed++; if (softhsm[name] != "passed") better++; continue }
+                if (softhsm[name] != "passed") { if (tandem[name] == "failed") both++; skipped++; continue }
+                why = accepted(name)
+                if (why != "") { known++; skipped++; print "accepted " name ": " why; continue }
+                failed++
+                print "different " name ": passed on SoftHSM, here " (name in words ? words[name] : "it did not run")
+            }
+            # What only Tandem can be asked, such as to go on without a member.
+            for (name in tandem) if (!(name in softhsm)) {
+                if (tandem[name] == "failed") { failed++; print "different " name ": here " words[name] } else passed++
+            }
+            for (i = 1; i <= patterns; i++) if (!used[i]) print "unused " shown[i]
+            print "total " better + 0 " cases pass here and not on SoftHSM, " both + 0 " fail on both, " known + 0 " are accepted"
+            print "closing programs: " passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
         }
-        for (i = 1; i <= patterns; i++) if (!used[i]) print "unused " shown[i]
-        print "total " better + 0 " cases pass here and not on SoftHSM, " both + 0 " fail on both, " known + 0 " are accepted"
-        print "closing programs: " passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
-    }
-' "$here/accepted.txt" "$results/softhsm.all" "$results/tandem.all" > "$results/verdict"
+    ' "$here/accepted.txt" <(cat "$results"/softhsm/*.cases) <(cat "$results/$1"/*.cases) > "$results/$1/verdict"
+}
+for layer in "${layers[@]}"; do judge "over-$layer"; done
 
 # The same for whoever counts. Cases begin with their script's name.
 json_count() { printf '{"passed": %d, "failed": %d, "skipped": %d}' "$(count "$1" passed)" "$(count "$1" failed)" "$(count "$1" skipped)"; }
 text() { sed 's/\\/\\\\/g; s/"/\\"/g'; }
-{
-    printf '{"alone": "softhsm", "members": "%s", "programs": [\n' "$members"
-    between=
-    for script in $(find "$results/tandem" -maxdepth 1 -name "*.cases" -printf "%f\n" | sed "s/.cases$//" | sort); do
+told() { # LAYER
+    local side=over-$1 script between=
+    printf '{"alone": "softhsm", "members": "%s", "programs": [\n' "$1"
+    for script in $(find "$results/$side" -maxdepth 1 -name "*.cases" -printf "%f\n" | sed "s/.cases$//" | sort); do
         printf '%s{"name": "%s", "what": "%s", "alone": %s, "layer": %s, "accepted": %d, "different": %d}' "$between" "$script" \
-            "$(sed -n 's/^client //p' "$results/tandem/$script.out" | head -n 1 | text)" \
-            "$(json_count "$results/softhsm/$script.cases")" "$(json_count "$results/tandem/$script.cases")" \
-            "$(grep -c "^accepted $script\\." "$results/verdict")" "$(grep -c "^different $script\\." "$results/verdict")"
+            "$(sed -n 's/^client //p' "$results/$side/$script.out" | head -n 1 | text)" \
+            "$(json_count "$results/softhsm/$script.cases")" "$(json_count "$results/$side/$script.cases")" \
+            "$(grep -c "^accepted $script\\." "$results/$side/verdict")" "$(grep -c "^different $script\\." "$results/$side/verdict")"
         between=$',\n'
     done
-    printf '], "accepted": [\n%s]}\n' "$(sed -n 's/^accepted //p' "$results/verdict" | sort | text |
+    printf '], "accepted": [\n%s]}\n' "$(sed -n 's/^accepted //p' "$results/$side/verdict" | sort | text |
         sed 's/^\([^ ]*\): \(.*\)$/{"case": "\1", "reason": "\2"}/; $!s/$/,/')"
+}
+{
+    between='['
+    for layer in "${layers[@]}"; do
+        printf '%s' "$between"
+        told "$layer"
+        between=','
+    done
+    echo ']'
 } > "$results/summary.json"
 
-say() { sed -n "s/^$1 /$2/p" "$results/verdict" | sort; }
-echo
-say accepted 'accepted: '
-[ $# -gt 0 ] || say unused 'in accepted.txt, but not needed: '
-say different 'DIFFERENT: '
-say total ''
-say closing ''
+different=0
+for layer in "${layers[@]}"; do
+    say() { sed -n "s/^$1 /$2/p" "$results/over-$layer/verdict" | sort; }
+    echo
+    echo "over $layer:"
+    say accepted 'accepted: '
+    say different 'DIFFERENT: '
+    say total ''
+    say closing ''
+    ! grep -q '^different ' "$results/over-$layer/verdict" || different=1
+done
+# What one layer can't do another may.
+if [ $# -eq 0 ]; then
+    for layer in "${layers[@]}"; do grep '^unused ' "$results/over-$layer/verdict"; done | sort | uniq -c |
+        awk -v layers="${#layers[@]}" '$1 == layers { print "in accepted.txt, but not needed: " $3 }'
+fi
 echo "each case's output: ${results#"$root/"}"
-! grep -q '^different ' "$results/verdict"
+exit $different

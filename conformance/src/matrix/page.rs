@@ -142,15 +142,23 @@ impl<'a> Page<'a> {
     }
 
     fn programs(&self, text: &mut String) {
-        let Programs { alone, members, programs, accepted } = &self.folder.programs;
-        let members: Vec<_> = members.split(',').map(|name| self.title(name)).collect();
         section(text, &self.notes().words.programs);
-        let sides = [self.title(alone).to_owned(), format!("over {}", members.join(" + "))];
+        for (number, layer) in self.folder.programs.iter().enumerate() {
+            if number > 0 {
+                text.push('\n');
+            }
+            self.layer(text, layer);
+        }
+    }
+
+    fn layer(&self, text: &mut String, layer: &Programs) {
+        let members: Vec<_> = layer.members.split(',').map(|name| self.title(name)).collect();
+        let sides = [self.title(&layer.alone).to_owned(), format!("over {}", members.join(" + "))];
         let columns = [sides.as_slice(), &["accepted".to_owned()]].concat();
         header(text, "program", &columns, Some("different"));
         let shown =
             |count: Cases| format!("{} / {} / {}", count.passed, count.failed, count.skipped);
-        for program in programs {
+        for program in &layer.programs {
             let _ = writeln!(
                 text,
                 "| {} | {} | {} | {} | {} |",
@@ -162,7 +170,7 @@ impl<'a> Page<'a> {
             );
         }
         let mut reasons: Vec<(&str, usize)> = Vec::new();
-        for one in accepted {
+        for one in &layer.accepted {
             match reasons.iter_mut().find(|(reason, _)| *reason == one.reason) {
                 Some((_, count)) => *count = count.saturating_add(1),
                 None => reasons.push((&one.reason, 1)),

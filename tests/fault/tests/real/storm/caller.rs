@@ -1,12 +1,12 @@
 //! A thread that works, and checks every output.
 
 use super::tally::Tally;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use cryptoki::error::Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::AttributeType;
 use cryptoki::session::Session;
-use ring::digest::{SHA256, digest};
-use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tandem_tests::keys::{DIGEST, Kind, Made};
