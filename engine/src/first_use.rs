@@ -1,7 +1,6 @@
 //! The first signature by a key that is held on demand proves the key: it is given out if it is good under the one public key, and
 //! costs nothing beside itself. What the host can't judge is proven by a challenge first, like any other replica.
 
-use crate::desk::Desk;
 use crate::fault::{Answer, Class};
 use crate::held::Held;
 use crate::object::Object;
@@ -35,7 +34,7 @@ impl FirstUse {
     /// Has the key sign. True if the signature is good: then there is nothing left to prove. False says nothing.
     pub(crate) fn proves(
         &mut self,
-        desk: &Desk<'_>,
+        lease: &Lease,
         key: Handle,
         object: &Object,
         verifier: &dyn Verifier,
@@ -45,7 +44,9 @@ impl FirstUse {
         else {
             return Ok(false);
         };
-        let made = match Signature::over(desk, key, &method, public, self.data.clone()) {
+        let (station, desk) = (lease.station(), lease.desk());
+        let data = self.data.clone();
+        let made = match station.timed(|_| Signature::over(&desk, key, &method, public, data)) {
             // It may be the data that it doesn't take, which is for the application to hear.
             Err(fault) if fault.class == Class::Refused => return Ok(false),
             made => made?,

@@ -113,7 +113,7 @@ impl Token {
         }
         let handle = self.unwrap_visitor(lease, home, object, &wrapped)?;
         let is_proven = match first {
-            Some(first) => first.proves(&bench.desk(), handle, object, &*self.verifier),
+            Some(first) => first.proves(&bench, handle, object, &*self.verifier),
             None => Ok(false),
         };
         let proof = match is_proven {
