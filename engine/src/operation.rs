@@ -402,8 +402,11 @@ impl Session {
         if activity.mechanism(verb).is_some() {
             if activity.active.len() == 1 {
                 *activity = Activity::default();
-            } else if let Some(place) = &activity.place {
-                place.station().member.cancel(place.session(), verb)?;
+            } else {
+                // Where it has no place it is not begun again.
+                if let Some(place) = &activity.place {
+                    place.station().member.cancel(place.session(), verb)?;
+                }
                 activity.active.retain(|active| active.verb != verb);
                 activity.asked.retain(|asked| !concerns(&asked.step, verb));
             }
@@ -556,6 +559,7 @@ impl Session {
                         ));
                     }
                     last = Some(fault.into());
+                    activity.forget_destroyed(token, step);
                     if class == Class::Lost
                         && let Some(station) = station
                         && let Some(output) =

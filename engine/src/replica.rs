@@ -23,6 +23,19 @@ use std::sync::Arc;
 use tandem_values::template::Reading;
 use tandem_values::{AttributeType, Handle, Template, Value, ck::*};
 
+/// Attributes that say what a key may do.
+const USES: [u64; 9] = [
+    CKA_ENCRYPT,
+    CKA_DECRYPT,
+    CKA_SIGN,
+    CKA_SIGN_RECOVER,
+    CKA_VERIFY,
+    CKA_VERIFY_RECOVER,
+    CKA_WRAP,
+    CKA_UNWRAP,
+    CKA_DERIVE,
+];
+
 impl Token {
     /// The handle, on a member, of what an application's handle names.
     pub(crate) fn place(&self, lease: &Lease, held: &Held) -> Answer<Handle> {
@@ -138,22 +151,27 @@ impl Token {
 
     /// Looks for an object on a member and proves what it finds. Ids and labels are only where to look.
     pub(crate) fn locate(&self, desk: &Desk<'_>, object: &Object) -> Answer<Option<Handle>> {
-        let mut untold = None;
-        for candidate in desk.member.find(desk.session, &carry::search(object))? {
+        let (mut otherwise, mut untold) = (None, None);
+        let candidates = desk.member.find(desk.session, &carry::search(object))?;
+        for candidate in candidates.iter().copied() {
             // Of our own keys and records none is of another class than these.
             let may_be_ours = matches!(object.class(), CKO_SECRET_KEY | CKO_DATA);
             if may_be_ours && is_hidden(desk, candidate)? {
                 continue;
             }
             match self.prove_in_place(desk, candidate, object) {
-                Ok(()) => return Ok(Some(candidate)),
+                Ok(()) if candidates.len() == 1 || may_do_the_same(desk, candidate, object)? => {
+                    return Ok(Some(candidate));
+                }
+                // The same key, but for what it may do: it may be another object's, of the same name.
+                Ok(()) => otherwise = otherwise.or(Some(candidate)),
                 Err(Failure::Fault(fault)) if fault.class == Class::Unable => untold = Some(fault),
                 Err(Failure::Fault(fault)) if fault.class != Class::Refused => return Err(fault),
                 Err(_) => {}
             }
         }
         // One that could not be looked at may be the one: making another would make two.
-        untold.map_or(Ok(None), Err)
+        otherwise.map_or_else(|| untold.map_or(Ok(None), Err), |found| Ok(Some(found)))
     }
 
     /// Proves what stands on a member by what it may do itself.
@@ -532,4 +550,13 @@ pub(crate) fn is_hidden(desk: &Desk<'_>, handle: Handle) -> Answer<bool> {
         }
         _ => false,
     })
+}
+
+/// True if what stands on a member may be used as the object may.
+fn may_do_the_same(desk: &Desk<'_>, handle: Handle, object: &Object) -> Answer<bool> {
+    let used = object.template.filtered(|kind| USES.contains(&kind));
+    match prove::compare(desk, handle, &used) {
+        Err(Failure::Fault(fault)) if fault.class != Class::Refused => Err(fault),
+        compared => Ok(compared.is_ok()),
+    }
 }

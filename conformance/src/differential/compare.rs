@@ -39,6 +39,8 @@ struct Known {
     active: HashMap<(Id, &'static str), bool>,
     /// What has happened to an operation since it began, by which a rule can tell what ended it.
     past: HashMap<(Id, &'static str), String>,
+    /// The key of each.
+    keys: HashMap<(Id, &'static str), Id>,
     /// Sessions that are open.
     open: HashSet<Id>,
     /// True once the last session was closed.
@@ -119,6 +121,15 @@ impl Known {
         match (&call.what, operation(call)) {
             (What::Init { .. } | What::FindInit { .. }, Some(operation)) if one.rv == CKR_OK => {
                 self.past.insert(operation, String::new());
+                if let What::Init { key, .. } = &call.what {
+                    self.keys.insert(operation, *key);
+                }
+            }
+            (What::Destroy { object }, _) if one.rv == CKR_OK => {
+                let is_gone =
+                    |(operation, _): &(&_, &mut _)| self.keys.get(*operation) == Some(object);
+                let gone = self.past.iter_mut().filter(is_gone);
+                gone.for_each(|(_, past)| past.push_str(" after C_DestroyObject"));
             }
             (What::Init { .. } | What::FindInit { .. }, _) => {}
             (_, Some(operation)) if one.rv != CKR_OK => {
