@@ -284,3 +284,19 @@ pub fn settable(object: &Template, kind: AttributeType, copying: bool) -> Result
         _ => refused(),
     }
 }
+
+/// True of an attribute that says what a key may be used for (PKCS #11 3.2 sections 4.8 to 4.10).
+pub(crate) const fn is_use(kind: AttributeType) -> bool {
+    matches!(
+        kind,
+        CKA_ENCRYPT
+            | CKA_DECRYPT
+            | CKA_SIGN
+            | CKA_SIGN_RECOVER
+            | CKA_VERIFY
+            | CKA_VERIFY_RECOVER
+            | CKA_WRAP
+            | CKA_UNWRAP
+            | CKA_DERIVE
+    )
+}

@@ -12,16 +12,7 @@ use crate::station::Lease;
 use crate::step::{Bytes, Output, Room, Step, Verb};
 use crate::token::Token;
 use std::sync::Arc;
-use tandem_values::{Handle, Parameter, ck::*};
-
-/// Curves, as CKA_EC_PARAMS names them, and how long signatures on them are.
-const CURVES: [(&[u8], usize); 3] = [
-    (&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07], 64),
-    (&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22], 96),
-    (&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23], 132),
-];
-/// Ed25519, by its OID.
-const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
+use tandem_values::{Handle, Parameter, ck::*, keytype};
 
 /// What an application wants signed by a key that is not on the member yet.
 pub(crate) struct FirstUse {
@@ -79,12 +70,12 @@ pub(crate) fn length(begins: &Step<Held>, step: &Step<Held>) -> Option<usize> {
     }
     match public.key_type()? {
         CKK_RSA => Some(public.bytes(CKA_MODULUS)?.iter().skip_while(|byte| **byte == 0).count()),
-        // Two numbers, each as long as a coordinate of the point.
-        CKK_EC => CURVES
-            .iter()
-            .find(|(name, _)| public.bytes(CKA_EC_PARAMS) == Some(*name))
-            .map(|(_, length)| *length),
-        CKK_EC_EDWARDS if public.bytes(CKA_EC_PARAMS) == Some(ED25519) => Some(64),
+        CKK_EC | CKK_EC_EDWARDS => match keytype::of(public)?.as_str() {
+            "ec:p256" | "ed25519" => Some(64),
+            "ec:p384" => Some(96),
+            "ec:p521" => Some(132),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -23,19 +23,6 @@ use std::sync::Arc;
 use tandem_values::template::Reading;
 use tandem_values::{AttributeType, Handle, Template, Value, ck::*};
 
-/// Attributes that say what a key may do.
-const USES: [u64; 9] = [
-    CKA_ENCRYPT,
-    CKA_DECRYPT,
-    CKA_SIGN,
-    CKA_SIGN_RECOVER,
-    CKA_VERIFY,
-    CKA_VERIFY_RECOVER,
-    CKA_WRAP,
-    CKA_UNWRAP,
-    CKA_DERIVE,
-];
-
 impl Token {
     /// The handle, on a member, of what an application's handle names.
     pub(crate) fn place(&self, lease: &Lease, held: &Held) -> Answer<Handle> {
@@ -554,7 +541,7 @@ pub(crate) fn is_hidden(desk: &Desk<'_>, handle: Handle) -> Answer<bool> {
 
 /// True if what stands on a member may be used as the object may.
 fn may_do_the_same(desk: &Desk<'_>, handle: Handle, object: &Object) -> Answer<bool> {
-    let used = object.template.filtered(|kind| USES.contains(&kind));
+    let used = object.template.filtered(crate::check::is_use);
     match prove::compare(desk, handle, &used) {
         Err(Failure::Fault(fault)) if fault.class != Class::Refused => Err(fault),
         compared => Ok(compared.is_ok()),

@@ -4,8 +4,8 @@ use memmap2::{Advice, MmapMut};
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
-/// A PIN or another secret: wiped when dropped, in no core dump, and without `Debug` or `Display`, so that it can't reach a log
-/// by accident. Copies share the same bytes.
+/// A PIN or another secret: wiped when dropped, in no core dump where the system lets it, and without `Debug` or `Display`, so that it
+/// can't reach a log by accident. Copies share the same bytes.
 #[derive(Clone)]
 pub struct Secret(Arc<Place>);
 

@@ -1,5 +1,6 @@
 //! Whether a key in stock is one that an application asks for: what can't be made so any more must be so already.
 
+use crate::check;
 use tandem_values::{AttributeType, Template, Value, ck::*};
 
 /// What an application names as it likes: names, dates, and what only the virtual token upholds.
@@ -20,18 +21,7 @@ const fn is_free(kind: AttributeType) -> bool {
 /// What a key may be used for: it may be for less than the stock's.
 fn is_usage(stocked: &Template, kind: AttributeType) -> bool {
     // That a secret key derives decides which key of the ring wraps it.
-    kind == CKA_DERIVE && stocked.class() != Some(CKO_SECRET_KEY)
-        || matches!(
-            kind,
-            CKA_ENCRYPT
-                | CKA_DECRYPT
-                | CKA_SIGN
-                | CKA_SIGN_RECOVER
-                | CKA_VERIFY
-                | CKA_VERIFY_RECOVER
-                | CKA_WRAP
-                | CKA_UNWRAP
-        )
+    check::is_use(kind) && (kind != CKA_DERIVE || stocked.class() != Some(CKO_SECRET_KEY))
 }
 
 /// What the type of a key says, by which its stock was found; a curve is written in more than one way.
@@ -76,6 +66,7 @@ fn is_same_number(now: Option<&Value>, asked: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check;
     use crate::shown::{self, Origin};
     use tandem_values::keytype::{KeyType, Recipe};
 
