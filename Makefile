@@ -4,7 +4,7 @@ MODULE  := target/release/libtandem.so
 MEMBER  := target/release/libkryoptic_pkcs11.so
 KRYOPTIC := tests/members/kryoptic
 
-.PHONY: help build members demo test programs support simulation fuzz lint bench setup-%
+.PHONY: help build members demo test programs support simulation fuzz miri lint bench setup-%
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -52,6 +52,10 @@ simulation: setup-build ## the long runs in the simulated world: ten thousand se
 # Not part of `make test`, which tries every target for some seconds: here all is built again for the fuzzer.
 fuzz: setup-fuzz ## bytes that nobody would send, under libFuzzer: SECONDS=60 for each target
 	SECONDS_EACH=$(or $(SECONDS),60) fuzz/run.sh
+
+# Not part of `make test`: it needs nightly Rust.
+miri: setup-build ## what has unsafe code and loads no library, under Miri
+	scripts/miri.sh
 
 lint: setup-lint ## formatting, clippy, dependencies, shell scripts
 	cargo fmt --all --check

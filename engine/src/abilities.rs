@@ -44,7 +44,14 @@ pub(crate) enum Moment {
 }
 
 /// What is made of members' notes, as of when the shelf was last brought up: whoever uses keys does that each time.
-pub(crate) struct AsSeen<T>(Mutex<Option<(Moment, Arc<T>)>>);
+pub(crate) struct AsSeen<T>(Mutex<Option<Seen<T>>>);
+
+/// What was made, of the notes of a moment, and the number of the shelf then: while it has that one nothing more is noted.
+struct Seen<T> {
+    shelf: u64,
+    moment: Moment,
+    made: Arc<T>,
+}
 
 impl<T> Default for AsSeen<T> {
     fn default() -> Self {
@@ -55,11 +62,14 @@ impl<T> Default for AsSeen<T> {
 impl<T> AsSeen<T> {
     /// What it is now. What was known before the store went away still is.
     pub(crate) fn as_of(&self, token: &Token, make: impl FnOnce() -> (T, Unread)) -> Arc<T> {
+        // Before the notes are asked for their number: what comes between is seen the next time.
+        let shelf = token.shelf.seen();
         let moment = token.moment();
-        if let Some((known, made)) = &*self.0.lock()
-            && *known == moment
+        if let Some(seen) = &mut *self.0.lock()
+            && seen.moment == moment
         {
-            return Arc::clone(made);
+            seen.shelf = shelf;
+            return Arc::clone(&seen.made);
         }
         let (made, unread) = make();
         let made = Arc::new(made);
@@ -67,15 +77,21 @@ impl<T> AsSeen<T> {
         match (unread.0, known.as_ref()) {
             // What was noted meanwhile may or may not have been read.
             (None, _) if token.moment() != moment => {}
-            (None, _) => *known = Some((moment, Arc::clone(&made))),
+            (None, _) => *known = Some(Seen { shelf, moment, made: Arc::clone(&made) }),
             (Some(error), before) => {
                 log::warn!("token {}: {error}", token.settings.label);
-                if let Some((_, before)) = before {
-                    return Arc::clone(before);
+                if let Some(before) = before {
+                    return Arc::clone(&before.made);
                 }
             }
         }
         made
+    }
+
+    /// What it is if the shelf, which was brought up just now, is as it was when this was made. No file is asked for that.
+    fn while_shelf_is(&self, seen: u64) -> Option<Arc<T>> {
+        let known = self.0.lock();
+        known.as_ref().filter(|known| known.shelf == seen).map(|known| Arc::clone(&known.made))
     }
 }
 
@@ -104,7 +120,13 @@ struct Told {
     /// The token's manufacturer, model and serial number.
     #[n(2)]
     token: [String; 3],
+    /// How this program read it: [`READING`].
+    #[n(3)]
+    reading: u8,
 }
+
+/// Another number whenever what a module says of a mechanism is read otherwise, so that it is asked again.
+const READING: u8 = 2;
 
 /// Flags that say what a mechanism does, as against how it does it.
 const FUNCTIONS: u64 = CKF_ENCRYPT
@@ -250,7 +272,9 @@ impl Token {
 
     /// One of them as of when the shelf was last brought up.
     pub(crate) fn mechanism_as_seen(&self, kind: MechanismType) -> Result<MechanismInfo> {
-        self.offered().get(&kind).copied().ok_or_else(|| CKR_MECHANISM_INVALID.into())
+        let as_seen = self.offered.while_shelf_is(self.shelf.seen());
+        let offered = as_seen.unwrap_or_else(|| self.offered());
+        offered.get(&kind).copied().ok_or_else(|| CKR_MECHANISM_INVALID.into())
     }
 }
 
@@ -260,7 +284,7 @@ fn ask(station: &Station, noted: Option<&Abilities>) -> Answer<Abilities> {
     let (library, token) = (member.library()?, member.token()?);
     let versions = [library.version, token.hardware_version, token.firmware_version];
     let who = [token.manufacturer, token.model, token.serial];
-    let told = Told { listed: member.mechanism_list()?, versions, token: who };
+    let told = Told { listed: member.mechanism_list()?, versions, token: who, reading: READING };
     let mechanisms = match noted {
         Some(noted) if noted.told == told => noted.mechanisms.clone(),
         _ => member.mechanisms()?.into_iter().collect(),

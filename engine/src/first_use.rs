@@ -80,27 +80,38 @@ pub(crate) fn length(begins: &Step<Held>, step: &Step<Held>) -> Option<usize> {
     }
 }
 
+/// What came of a signature that may be its key's first on a member.
+pub(crate) enum Sought {
+    /// The key had to be brought, and this has proven it.
+    Signed(Output),
+    /// The key is there, under this handle, as long as the lease.
+    There(Handle),
+    /// It is none by which such a key is proven.
+    Otherwise,
+}
+
 impl Token {
-    /// A signature by a key that has to be brought to the member for it. `None` if it is there, or has to be asked otherwise.
+    /// Makes a signature by a key that has to be brought to the member for it.
     pub(crate) fn sign_first(
         &self,
         lease: &Lease,
         begins: &Step<Held>,
         step: &Step<Held>,
         room: Room,
-    ) -> Answer<Option<Output>> {
+    ) -> Answer<Sought> {
         let (Some(entry), Step::Whole(Verb::Sign, data), Room::Bytes(most)) =
             (provable(begins), step, room)
         else {
-            return Ok(None);
+            return Ok(Sought::Otherwise);
         };
         let now = self.as_it_is(entry);
         if !now.object.is_on_demand() {
-            return Ok(None);
+            return Ok(Sought::Otherwise);
         }
         let mut first = FirstUse { data: data.clone(), signature: None };
-        self.place_for(lease, &now, Some(&mut first))?;
+        let key = self.place_for(lease, &now, Some(&mut first))?;
         // One that is too long is made again where the application has room for it.
-        Ok(first.signature.filter(|made| made.len() <= most).map(Output::Bytes))
+        let signed = first.signature.filter(|made| made.len() <= most);
+        Ok(signed.map_or(Sought::There(key), |made| Sought::Signed(Output::Bytes(made))))
     }
 }

@@ -305,7 +305,7 @@ fn scratch(shown: &Template, working: bool) -> Template {
         template.remove(kind);
     }
     template.set(CKA_TOKEN, false);
-    if template.class() == Some(CKO_PUBLIC_KEY) {
+    if !matches!(template.class(), Some(CKO_PRIVATE_KEY | CKO_SECRET_KEY)) {
         return template;
     }
     template.set(CKA_EXTRACTABLE, true);

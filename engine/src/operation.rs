@@ -8,7 +8,7 @@ use crate::backup::is_gated;
 use crate::check;
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Call, Class, Fault};
-use crate::first_use;
+use crate::first_use::{self, Sought};
 use crate::held::Held;
 use crate::import::with_keys;
 use crate::inquiry::Inquiry;
@@ -387,7 +387,9 @@ impl Session {
                 Ok(output)
             }
             Err(error) => {
-                end_failed(&mut activity, &effect);
+                if !is_of_one_message(&step, error.rv.0) {
+                    end_failed(&mut activity, &effect);
+                }
                 // Everything else was checked before any member saw it.
                 let parameter =
                     matches!(effect, Effect::Begins(..)) && error.rv.0 == CKR_ARGUMENTS_BAD;
@@ -458,12 +460,11 @@ impl Session {
     /// Names the keys of a step by what they are, and checks that they may be used so.
     fn resolve(&self, step: Step) -> Result<Step<Held>> {
         let token = self.token();
+        if matches!(step, Step::Init { .. } | Step::FeedKey(_)) {
+            token.look();
+        }
         let about = match &step {
-            Step::Init { verb, mechanism, key, .. } => {
-                if key.is_none() {
-                    // No key is looked up below, which would show whether anything has changed.
-                    let _ = token.shelf.refresh();
-                }
+            Step::Init { verb, mechanism, .. } => {
                 let flags = token.mechanism_as_seen(mechanism.kind)?.flags;
                 self.keys_in(mechanism)?;
                 let is_for_it = flags & function(*verb) != 0;
@@ -473,7 +474,7 @@ impl Session {
         };
         let gated = matches!(&step, Step::Init { verb, .. } if is_gated(*verb));
         step.try_map(|handle| {
-            let held = token.held(handle).map_err(|error| match error.rv.0 {
+            let held = token.held_as_seen(handle).map_err(|error| match error.rv.0 {
                 CKR_OBJECT_HANDLE_INVALID => Error::from(CKR_KEY_HANDLE_INVALID),
                 _ => error,
             })?;
@@ -640,6 +641,24 @@ impl Session {
     }
 }
 
+/// True if a message is not what it should be, which says nothing of those after it: the operation of many goes on (PKCS #11 3.2
+/// sections 5.11.2 and 5.16.2).
+fn is_of_one_message<K>(step: &Step<K>, rv: u64) -> bool {
+    let is_message = matches!(
+        step,
+        Step::Message(..) | Step::MessageNext(.., true) | Step::MessageCheck(.., Some(_), _)
+    );
+    let is_wrong = matches!(
+        rv,
+        CKR_AEAD_DECRYPT_FAILED
+            | CKR_ENCRYPTED_DATA_INVALID
+            | CKR_ENCRYPTED_DATA_LEN_RANGE
+            | CKR_SIGNATURE_INVALID
+            | CKR_SIGNATURE_LEN_RANGE
+    );
+    is_message && is_wrong
+}
+
 /// Ends what a failed step was about (PKCS #11 3.2 section 5.2: an error ends the operation).
 fn end_failed(activity: &mut Activity, effect: &Effect) {
     match effect {
@@ -733,12 +752,14 @@ fn at_once(
     }
     let asked = || {
         let place = station.lease()?;
-        if let Some(output) = token.sign_first(&place, first, step, room)? {
-            return Ok((place, output));
-        }
         let real = |step| real_step(token, &place, step);
+        let first = match token.sign_first(&place, first, step, room)? {
+            Sought::Signed(output) => return Ok((place, output)),
+            Sought::There(key) => first.clone().try_map(|_| Ok(key)),
+            Sought::Otherwise => real(first),
+        };
         // Looking for a key is proving it, which may have been left half-way.
-        let steps = real(first).and_then(|first| Ok((first, real(step)?)));
+        let steps = first.and_then(|first| Ok((first, real(step)?)));
         let (first, then) = match steps {
             Ok(steps) => steps,
             Err(fault) => {

@@ -224,7 +224,7 @@ pub const fn is_public_part(kind: AttributeType) -> bool {
     )
 }
 
-/// The attributes to read of a fresh public key of this type, and of a fresh private or secret key.
+/// The attributes to read of a fresh public key of this type, of a fresh private or secret key, and of fresh domain parameters.
 pub const fn material(class: u64, key_type: u64) -> &'static [AttributeType] {
     match (class, key_type) {
         (CKO_PUBLIC_KEY, CKK_RSA) => &[CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_MODULUS_BITS],
@@ -234,9 +234,9 @@ pub const fn material(class: u64, key_type: u64) -> &'static [AttributeType] {
         }
         (CKO_PRIVATE_KEY, CKK_EC | CKK_EC_EDWARDS | CKK_EC_MONTGOMERY) => &[CKA_EC_PARAMS],
         (CKO_PUBLIC_KEY, CKK_DSA) => &[CKA_PRIME, CKA_SUBPRIME, CKA_BASE, CKA_VALUE],
-        (CKO_PRIVATE_KEY, CKK_DSA) => &[CKA_PRIME, CKA_SUBPRIME, CKA_BASE],
+        (CKO_PRIVATE_KEY | CKO_DOMAIN_PARAMETERS, CKK_DSA) => &[CKA_PRIME, CKA_SUBPRIME, CKA_BASE],
         (CKO_PUBLIC_KEY, CKK_DH) => &[CKA_PRIME, CKA_BASE, CKA_VALUE],
-        (CKO_PRIVATE_KEY, CKK_DH) => &[CKA_PRIME, CKA_BASE],
+        (CKO_PRIVATE_KEY | CKO_DOMAIN_PARAMETERS, CKK_DH) => &[CKA_PRIME, CKA_BASE],
         (CKO_PUBLIC_KEY, _) => &[CKA_PARAMETER_SET, CKA_VALUE],
         (CKO_PRIVATE_KEY, _) => &[CKA_PARAMETER_SET],
         (CKO_SECRET_KEY, _) => &[CKA_VALUE_LEN],

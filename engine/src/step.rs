@@ -33,6 +33,16 @@ pub enum Verb {
     VerifySignature,
 }
 
+impl Verb {
+    /// True for operations of many messages (PKCS #11 3.2 sections 5.9, 5.11, 5.14 and 5.16).
+    pub const fn is_of_messages(self) -> bool {
+        matches!(
+            self,
+            Self::MessageEncrypt | Self::MessageDecrypt | Self::MessageSign | Self::MessageVerify
+        )
+    }
+}
+
 /// One step. `K` is how keys are named: the application's handle above the engine, the member's below it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Step<K = Handle> {

@@ -372,7 +372,16 @@ impl Token {
 
     /// What a handle names, for the application: private objects are there after login only.
     pub(crate) fn held(&self, handle: Handle) -> Result<Held> {
-        let held = self.named(handle)?.ok_or_else(|| Error::from(CKR_OBJECT_HANDLE_INVALID))?;
+        self.for_application(self.named(handle)?)
+    }
+
+    /// The same as of when the shelf was last brought up.
+    pub(crate) fn held_as_seen(&self, handle: Handle) -> Result<Held> {
+        self.for_application(self.named_as_seen(handle)?)
+    }
+
+    fn for_application(&self, held: Option<Held>) -> Result<Held> {
+        let held = held.ok_or_else(|| Error::from(CKR_OBJECT_HANDLE_INVALID))?;
         if held.object().is_private() && !self.login.read().is_user() {
             return Err(CKR_OBJECT_HANDLE_INVALID.into());
         }
@@ -381,22 +390,32 @@ impl Token {
 
     /// What a handle names, seen by whoever is logged in.
     pub(crate) fn named(&self, handle: Handle) -> Result<Option<Held>> {
+        if self.transients.get(handle).is_none() {
+            self.look();
+        }
+        self.named_as_seen(handle)
+    }
+
+    fn named_as_seen(&self, handle: Handle) -> Result<Option<Held>> {
         if let Some(transient) = self.transients.get(handle) {
             return Ok(Some(Held::Transient(transient)));
         }
         if let Some(profile) = self.profile(handle) {
             return Ok(Some(profile));
         }
-        // A store that can't be read now says nothing against what is on the shelf.
+        // Nobody's yet: to applications it is not there.
+        let entry = self.shelf.get(handle)?.filter(|entry| !entry.object.is_in_stock());
+        Ok(entry.map(Held::Token))
+    }
+
+    /// Brings the shelf up. A store that can't be read now says nothing against what is there.
+    pub(crate) fn look(&self) {
         if let Err(error) = self.shelf.refresh() {
             log::warn!(
                 "token {}: {error}; answering from what this process knows",
                 self.settings.label
             );
         }
-        // Nobody's yet: to applications it is not there.
-        let entry = self.shelf.get(handle)?.filter(|entry| !entry.object.is_in_stock());
-        Ok(entry.map(Held::Token))
     }
 
     /// The seal on the log, which a login opens.

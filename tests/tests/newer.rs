@@ -179,6 +179,108 @@ impl Program {
         done(call!(raw, C_MessageDecryptFinal(session)));
     }
 
+    /// C_EncryptMessage makes what C_Encrypt makes, and what somebody changed does not open.
+    fn sealed_as_by_itself(&self, key: CK_OBJECT_HANDLE) {
+        let (raw, session) = (&self.raw, self.session);
+        let (mut iv, mut tag, mut text) = ([5_u8; 12], [0_u8; 12], TEXT.to_vec());
+        let mut by_itself = [CK_GCM_PARAMS {
+            pIv: iv.as_mut_ptr(),
+            ulIvLen: 12,
+            ulIvBits: 96,
+            pAAD: ptr::null_mut(),
+            ulAADLen: 0,
+            ulTagBits: 96,
+        }];
+        let mut kind = mechanism(CKM_AES_GCM, &mut by_itself);
+        done(call!(raw, C_EncryptInit(session, &raw mut kind, key)));
+        let size = text.len() as CK_ULONG;
+        let place = text.as_mut_ptr();
+        let whole = output(|out, len| call!(raw, C_Encrypt(session, place, size, out, len)));
+
+        let mut parameter = CK_GCM_MESSAGE_PARAMS {
+            pIv: iv.as_mut_ptr(),
+            ulIvLen: 12,
+            ulIvFixedBits: 0,
+            ivGenerator: CKG_NO_GENERATE,
+            pTag: tag.as_mut_ptr(),
+            ulTagBits: 96,
+        };
+        let bytes = size_of::<CK_GCM_MESSAGE_PARAMS>() as CK_ULONG;
+        let given = (&raw mut parameter).cast();
+        let mut gcm = plain(CKM_AES_GCM);
+        let none = ptr::null_mut();
+        let message = |text: *mut u8, size, out, len| {
+            call!(raw, C_EncryptMessage(session, given, bytes, none, 0, text, size, out, len))
+        };
+        done(call!(raw, C_MessageEncryptInit(session, &raw mut gcm, key)));
+        let mut len = 0;
+        done(message(place, size, ptr::null_mut(), &raw mut len));
+        assert_eq!(len, size, "the tag is not among it");
+        let (mut little, mut short) = ([0_u8; 4], 4);
+        let rv = message(place, size, little.as_mut_ptr(), &raw mut short);
+        assert_eq!((name_of(rv), short), ("BufferTooSmall".into(), size));
+        let mut sealed = output(|out, len| message(place, size, out, len));
+        assert_eq!([&sealed[..], &tag[..]].concat(), whole);
+        done(call!(raw, C_MessageEncryptFinal(session)));
+
+        sealed[3] ^= 1;
+        done(call!(raw, C_MessageDecryptInit(session, &raw mut gcm, key)));
+        let (mut room, mut len) = ([0_u8; 256], 256);
+        let (from, size) = (sealed.as_mut_ptr(), sealed.len() as CK_ULONG);
+        let (out, to) = (room.as_mut_ptr(), &raw mut len);
+        let rv = call!(raw, C_DecryptMessage(session, given, bytes, none, 0, from, size, out, to));
+        assert_ne!(rv, CKR_OK);
+        assert_eq!(room, [0; 256], "nothing of what does not open is given out");
+    }
+
+    /// C_SignMessage and C_VerifyMessage: messages whole and in parts, under one operation each.
+    fn signed_messages(&self, key: CK_OBJECT_HANDLE, public: CK_OBJECT_HANDLE, signature: &[u8]) {
+        let (raw, session) = (&self.raw, self.session);
+        let (mut kind, none) = (plain(CKM_SHA256_RSA_PKCS), ptr::null_mut());
+        let mut text = DIGEST.to_vec();
+        let (place, size) = (text.as_mut_ptr(), text.len() as CK_ULONG);
+        done(call!(raw, C_MessageSignInit(session, &raw mut kind, key)));
+        for _ in 0..2 {
+            let signed = output(|out, len| {
+                call!(raw, C_SignMessage(session, none, 0, place, size, out, len))
+            });
+            assert_eq!(signed, signature, "such a signature is always the same");
+        }
+        done(call!(raw, C_SignMessageBegin(session, none, 0)));
+        let middle = text.len() / 2;
+        let half = middle as CK_ULONG;
+        let rest = size - half;
+        let nowhere = ptr::null_mut();
+        done(call!(raw, C_SignMessageNext(session, none, 0, place, half, nowhere, nowhere.cast())));
+        // SAFETY: the second half of the text.
+        let second = unsafe { place.add(middle) };
+        let next =
+            |out, len| call!(raw, C_SignMessageNext(session, none, 0, second, rest, out, len));
+        let mut len = 0;
+        done(next(ptr::null_mut(), &raw mut len));
+        assert_eq!(len, signature.len() as CK_ULONG);
+        assert_eq!(output(next), signature);
+        done(call!(raw, C_MessageSignFinal(session)));
+
+        let mut good = signature.to_vec();
+        let long = good.len() as CK_ULONG;
+        let mut wrong = signature.to_vec();
+        wrong[9] ^= 1;
+        done(call!(raw, C_MessageVerifyInit(session, &raw mut kind, public)));
+        let check = |signature: *mut u8| {
+            call!(raw, C_VerifyMessage(session, none, 0, place, size, signature, long))
+        };
+        done(check(good.as_mut_ptr()));
+        done(check(good.as_mut_ptr()));
+        done(call!(raw, C_VerifyMessageBegin(session, none, 0)));
+        done(call!(raw, C_VerifyMessageNext(session, none, 0, place, half, nowhere, 0)));
+        let signature = good.as_mut_ptr();
+        done(call!(raw, C_VerifyMessageNext(session, none, 0, second, rest, signature, long)));
+        assert_eq!(name_of(check(wrong.as_mut_ptr())), "SignatureInvalid");
+        done(check(good.as_mut_ptr()));
+        done(call!(raw, C_MessageVerifyFinal(session)));
+    }
+
     /// C_VerifySignature…: the signature first, then the data, whole and in parts.
     fn signature_first(&self, key: CK_OBJECT_HANDLE, public: CK_OBJECT_HANDLE, signature: &[u8]) {
         let (raw, session) = (&self.raw, self.session);
@@ -244,6 +346,45 @@ fn all(session: &Session) {
         &signature,
     );
     program.recover(number(rsa.key));
+}
+
+/// Messages, where members have functions for them and where they have none.
+fn messages(session: &Session) {
+    let program = Program { raw: Raw::tandem(), session: session.handle() };
+    let aes = number(Kind::Aes(32).find(session, "aes").expect("a key").key);
+    let rsa = Kind::Rsa(2048).find(session, "rsa").expect("a key");
+    program.messages(aes);
+    program.sealed_as_by_itself(aes);
+    let signature = session
+        .sign(&cryptoki::mechanism::Mechanism::Sha256RsaPkcs, rsa.key, &DIGEST)
+        .expect("a signature");
+    let public = number(rsa.public.expect("its public key"));
+    program.signed_messages(number(rsa.key), public, &signature);
+}
+
+fn messages_on(demo: &Demo) {
+    {
+        let (_application, session) = application();
+        Kind::Aes(32).make(&session, "aes").expect("a key");
+        Kind::Rsa(2048).make(&session, "rsa").expect("a key");
+    }
+    for (member, _) in demo.members() {
+        demo.take_away(member);
+        let (application_, session) = application();
+        messages(&session);
+        drop((session, application_));
+        demo.bring_back(member);
+    }
+}
+
+#[test]
+fn messages_work_on_members_of_a_version_that_has_no_functions_for_them() {
+    alone(&Wanted::over(&[Vendor::SoftHsm, Vendor::SoftHsm]), |demo: &Demo| messages_on(demo));
+}
+
+#[test]
+fn messages_work_on_one_that_signs_none() {
+    alone(&Wanted::mixed(), |demo: &Demo| messages_on(demo));
 }
 
 #[test]

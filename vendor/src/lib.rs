@@ -37,6 +37,7 @@ mod initialise;
 mod library;
 mod life;
 mod member;
+mod messages;
 mod objects;
 mod output;
 mod own;

@@ -5,10 +5,11 @@ use crate::encode::Attributes;
 use crate::error::LoadError;
 use crate::functions::Functions;
 use crate::life::Keeper;
+use crate::messages::Apart;
 use crate::objects;
 use crate::parameter::CMechanism;
 use crate::read::Reader;
-use crate::sessions::Open;
+use crate::sessions::{Messages, Open};
 use crate::step::Steps;
 use crate::{decode, tokens};
 use std::sync::Arc;
@@ -373,18 +374,39 @@ impl Member for VendorMember {
     fn step(&self, session: SessionId, step: &Step, room: Room) -> Answer<Output> {
         self.in_open(Call::Step, session, |functions, open| {
             let messages = verb_of(step).and_then(|verb| open.messages(verb));
-            let steps = Steps { functions, session: open.handle, messages };
-            let output = steps.step(step, room)?;
-            if let Step::Init { verb, mechanism, .. } = step {
-                open.begin_messages(*verb, mechanism.kind);
+            let mechanism = messages.as_ref().map(|messages| messages.mechanism);
+            let steps = Steps { functions, session: open.handle, messages: mechanism };
+            if let Step::Init { verb, mechanism, key, .. } = step
+                && verb.is_of_messages()
+            {
+                let apart = match steps.step(step, room) {
+                    Err(Rv(CKR_FUNCTION_NOT_SUPPORTED)) => {
+                        Some(Apart::begin(&steps, *verb, mechanism, *key)?)
+                    }
+                    begun => begun.map(|_| None)?,
+                };
+                open.begin_messages(*verb, Messages { mechanism: mechanism.kind, apart });
+                return Ok(Output::Nothing);
             }
-            Ok(output)
+            if let Step::MessageFinal(verb) = step {
+                open.end_messages(*verb);
+            }
+            match messages.as_ref().and_then(|messages| messages.apart.as_ref()) {
+                Some(apart) => apart.step(&steps, step, room),
+                None => steps.step(step, room),
+            }
         })
     }
 
     fn cancel(&self, session: SessionId, verb: Verb) -> Answer {
-        self.in_session(Call::Step, session, |functions, session| {
-            Steps { functions, session, messages: None }.cancel(verb)
+        self.in_open(Call::Step, session, |functions, open| {
+            let steps = Steps { functions, session: open.handle, messages: None };
+            let messages = open.messages(verb);
+            open.end_messages(verb);
+            match messages.as_ref().and_then(|messages| messages.apart.as_ref()) {
+                Some(apart) => apart.end(&steps),
+                None => steps.cancel(verb),
+            }
         })
     }
 
@@ -405,7 +427,8 @@ const fn verb_of(step: &Step) -> Option<Verb> {
         Step::Message(verb, ..)
         | Step::MessageBegin(verb, ..)
         | Step::MessageNext(verb, ..)
-        | Step::MessageCheck(verb, ..) => Some(*verb),
+        | Step::MessageCheck(verb, ..)
+        | Step::MessageFinal(verb) => Some(*verb),
         _ => None,
     }
 }

@@ -1,17 +1,23 @@
 //! A member's sessions: numbers of our own, which are never used again, for the vendor's handles, which are.
 
 use crate::library::Library;
-use parking_lot::RwLock;
+use crate::messages::Apart;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tandem_engine::member::SessionId;
 use tandem_engine::step::Verb;
 use tandem_values::MechanismType;
-use tandem_values::ck::{CK_SESSION_HANDLE, CK_ULONG};
+use tandem_values::ck::CK_SESSION_HANDLE;
 
-/// No mechanism has this number.
-const NONE: u64 = CK_ULONG::MAX;
+/// An operation of many messages.
+pub(crate) struct Messages {
+    /// Its mechanism, by which the parameters of messages are laid out.
+    pub(crate) mechanism: MechanismType,
+    /// How it is done where the module has no functions for it.
+    pub(crate) apart: Option<Apart>,
+}
 
 /// An open session.
 pub(crate) struct Open {
@@ -21,43 +27,51 @@ pub(crate) struct Open {
     pub(crate) epoch: u64,
     /// The vendor's handle.
     pub(crate) handle: CK_SESSION_HANDLE,
-    /// The mechanisms of its message operations, by verb.
-    messages: [AtomicU64; 4],
+    /// Its message operations, by verb.
+    messages: Mutex<[Option<Arc<Messages>>; 4]>,
 }
 
 impl Open {
     /// A session that was just opened.
     pub(crate) fn new(library: &'static Library, epoch: u64, handle: CK_SESSION_HANDLE) -> Self {
-        Self { library, epoch, handle, messages: [const { AtomicU64::new(NONE) }; 4] }
+        Self { library, epoch, handle, messages: Mutex::default() }
     }
 
     fn has_handle_of(&self, other: &Self) -> bool {
         self.handle == other.handle && std::ptr::eq(self.library, other.library)
     }
 
-    /// Remembers by which mechanism the parameters of messages are laid out.
-    pub(crate) fn begin_messages(&self, verb: Verb, mechanism: MechanismType) {
-        if let Some(place) = self.place(verb) {
-            place.store(mechanism, Ordering::Relaxed);
+    /// Remembers an operation that was begun.
+    pub(crate) fn begin_messages(&self, verb: Verb, messages: Messages) {
+        self.put_messages(verb, Some(Arc::new(messages)));
+    }
+
+    /// Forgets one that has ended.
+    pub(crate) fn end_messages(&self, verb: Verb) {
+        self.put_messages(verb, None);
+    }
+
+    fn put_messages(&self, verb: Verb, messages: Option<Arc<Messages>>) {
+        let mut all = self.messages.lock();
+        if let Some(place) = place(verb).and_then(|place| all.get_mut(place)) {
+            *place = messages;
         }
     }
 
-    /// The mechanism of the message operation of this kind, if one was begun.
-    pub(crate) fn messages(&self, verb: Verb) -> Option<MechanismType> {
-        let mechanism = self.place(verb)?.load(Ordering::Relaxed);
-        (mechanism != NONE).then_some(mechanism)
+    /// The message operation of this kind, if one was begun.
+    pub(crate) fn messages(&self, verb: Verb) -> Option<Arc<Messages>> {
+        self.messages.lock().get(place(verb)?)?.clone()
     }
+}
 
-    fn place(&self, verb: Verb) -> Option<&AtomicU64> {
-        let index = match verb {
-            Verb::MessageEncrypt => 0,
-            Verb::MessageDecrypt => 1,
-            Verb::MessageSign => 2,
-            Verb::MessageVerify => 3,
-            _ => return None,
-        };
-        self.messages.get(index)
-    }
+const fn place(verb: Verb) -> Option<usize> {
+    Some(match verb {
+        Verb::MessageEncrypt => 0,
+        Verb::MessageDecrypt => 1,
+        Verb::MessageSign => 2,
+        Verb::MessageVerify => 3,
+        _ => return None,
+    })
 }
 
 /// Every open session of a member.

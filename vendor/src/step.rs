@@ -25,12 +25,10 @@ impl Steps<'_> {
         let Self { functions, session, .. } = *self;
         match step {
             Step::Init { verb, mechanism, key, signature } => {
-                let mut mechanism = match verb {
-                    Verb::MessageEncrypt
-                    | Verb::MessageDecrypt
-                    | Verb::MessageSign
-                    | Verb::MessageVerify => CMechanism::for_messages(mechanism),
-                    _ => CMechanism::new(mechanism),
+                let mut mechanism = if verb.is_of_messages() {
+                    CMechanism::for_messages(mechanism)
+                } else {
+                    CMechanism::new(mechanism)
                 }?;
                 let signature = signature.as_ref().map(Bytes::as_slice);
                 functions.init(session, *verb, &mut mechanism, *key, signature)?;

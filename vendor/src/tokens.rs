@@ -3,6 +3,7 @@
 use crate::config::TokenSelector;
 use crate::decode;
 use crate::functions::Functions;
+use crate::messages::with_messages;
 use tandem_values::ck::*;
 use tandem_values::info::{MechanismInfo, TokenInfo};
 use tandem_values::{MechanismType, Rv, rv::Result};
@@ -85,7 +86,7 @@ pub(crate) fn mechanisms(
     let mut known = Vec::new();
     for kind in mechanism_list(functions, slot)? {
         match functions.mechanism_info(slot, kind) {
-            Ok(info) => known.push((kind, decode::mechanism_info(&info))),
+            Ok(info) => known.push((kind, with_messages(kind, decode::mechanism_info(&info)))),
             Err(Rv(CKR_MECHANISM_INVALID)) => {}
             Err(rv) => return Err(rv),
         }

@@ -84,7 +84,7 @@ mod tests {
                 (mechanism, vec![key.with(CKA_CLASS, CKO_SECRET_KEY)])
             }
         };
-        let key_type = crate::check::generated(mechanism.kind).unwrap().1;
+        let key_type = check::generated(mechanism.kind).unwrap().1;
         let complete = |mut half: Template| {
             half.set(CKA_KEY_TYPE, key_type);
             shown::complete(&mut half, Origin::Generated(mechanism.kind));

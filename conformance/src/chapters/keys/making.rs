@@ -7,6 +7,7 @@ use crate::token::LABEL;
 pub(super) fn add(cases: &mut Cases) {
     secret(cases);
     pairs(cases);
+    parameters(cases);
     kept(cases);
 }
 
@@ -124,6 +125,47 @@ fn pairs(cases: &mut Cases) {
             })
         },
     );
+}
+
+/// Domain parameters, by how long their prime is to be (sections 6.2.4 and 6.5.4).
+fn parameters(cases: &mut Cases) {
+    for (kind, key_type, bits, parts) in [
+        (CKM_DSA_PARAMETER_GEN, CKK_DSA, 1024_u64, &[CKA_PRIME, CKA_SUBPRIME, CKA_BASE][..]),
+        (CKM_DH_PKCS_PARAMETER_GEN, CKK_DH, 512, &[CKA_PRIME, CKA_BASE]),
+    ] {
+        let generates = Need::Mechanism(kind, CKF_GENERATE);
+        let make = move |token: &Token<'_>, kept: bool| {
+            let wanted = template! {
+                CKA_CLASS: CKO_DOMAIN_PARAMETERS,
+                CKA_KEY_TYPE: key_type,
+                CKA_TOKEN: kept,
+                CKA_PRIME_BITS: bits,
+            };
+            made_whole(token, kind, wanted, parts)
+        };
+        let (session, token) = ("parameters of a session", "parameters of the token");
+        cases.add_with("C_GenerateKey", kind, session, &[generates], move |it| make(it, false));
+        let needs = [generates, Need::Writable];
+        cases.add_with("C_GenerateKey", kind, token, &needs, move |it| make(it, true));
+    }
+}
+
+/// All parts of what is generated can be read.
+fn made_whole(
+    token: &Token<'_>,
+    kind: CK_MECHANISM_TYPE,
+    mut wanted: Template,
+    parts: &[CK_ATTRIBUTE_TYPE],
+) -> Verdict {
+    let (session, mut place) = (token.session()?, Place::new());
+    let (mut mechanism, module) = (Mechanism::plain(kind), token.module);
+    module.C_GenerateKey(session.handle, &mut mechanism, &mut wanted, &mut place).ok()?;
+    let len = |part: &CK_ATTRIBUTE_TYPE| {
+        token.read(session.handle, place.value, *part).map_or(0, |value| value.len())
+    };
+    let lens: Vec<_> = parts.iter().map(len).collect();
+    module.C_DestroyObject(session.handle, place.value).ok()?;
+    ensure(lens.iter().all(|len| *len > 0), || format!("their parts are {lens:?} bytes long"))
 }
 
 /// Keys of the token.

@@ -18,7 +18,8 @@ fn refused(row: CK_ATTRIBUTE) -> CK_RV {
 fn every_form_is_typed_and_order_and_repetition_are_kept() {
     let (mut yes, mut class, mut id) = (CK_TRUE, CKO_PRIVATE_KEY, *b"\x00\x01");
     let (mut mechanisms, mut no) = ([CKM_RSA_PKCS, CKM_ECDSA], CK_FALSE);
-    let mut inner = [row(CKA_SENSITIVE, &mut yes), row(CKA_CLASS, &mut class)];
+    let (mut sensitive, mut within) = (CK_TRUE, CKO_PRIVATE_KEY);
+    let mut inner = [row(CKA_SENSITIVE, &mut sensitive), row(CKA_CLASS, &mut within)];
     let decoded = decode(&mut [
         row(CKA_TOKEN, &mut yes),
         row(CKA_CLASS, &mut class),
@@ -48,11 +49,12 @@ fn values_and_rows_may_stand_anywhere() {
     // Both the row and the number it points at are one byte off.
     let mut memory = [0u8; 48];
     memory[25..33].copy_from_slice(&CKO_SECRET_KEY.to_ne_bytes());
-    let number = memory[25..].as_mut_ptr();
+    let memory = memory.as_mut_ptr();
+    let number = memory.wrapping_add(25);
     let row = CK_ATTRIBUTE { type_: CKA_CLASS, pValue: number.cast(), ulValueLen: 8 };
     // SAFETY: 24 bytes of our own, and what `pValue` points at is behind them.
     let decoded = unsafe {
-        let place = memory.as_mut_ptr().add(1).cast::<CK_ATTRIBUTE>();
+        let place = memory.add(1).cast::<CK_ATTRIBUTE>();
         place.write_unaligned(row);
         template(place, 1)
     };
@@ -106,6 +108,7 @@ fn null_and_huge_templates_are_refused_before_anything_is_read() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "millions of bytes")]
 fn many_values_at_one_place_are_counted_each() {
     let mut bytes = vec![0u8; TEMPLATE_BYTES_MAX / 2];
     let value = row(CKA_VALUE, bytes.as_mut_slice());
@@ -116,22 +119,31 @@ fn many_values_at_one_place_are_counted_each() {
 #[test]
 fn templates_in_templates_have_a_bottom() {
     let mut yes = CK_TRUE;
-    let mut level = vec![row(CKA_SENSITIVE, &mut yes)];
+    // All are kept, so that what each points at stays in its place.
+    let mut levels = vec![vec![row(CKA_SENSITIVE, &mut yes)]];
     for depth in 1..=TEMPLATE_DEPTH_MAX + 1 {
-        // Leaked, so that the levels keep their places.
-        let inner: &'static mut [CK_ATTRIBUTE] = level.leak();
-        level = vec![row(CKA_UNWRAP_TEMPLATE, inner)];
+        let inner = levels.last_mut().unwrap().as_mut_slice();
+        let mut level = vec![row(CKA_UNWRAP_TEMPLATE, inner)];
         let expected =
             if depth <= TEMPLATE_DEPTH_MAX { CKR_OK } else { CKR_ATTRIBUTE_VALUE_INVALID };
         assert_eq!(rv(decode(&mut level)), expected, "{depth}");
+        levels.push(level);
     }
 }
 
 #[test]
 fn a_template_that_contains_itself_ends_too() {
-    let mut rows = [asking(CKA_UNWRAP_TEMPLATE); 8];
-    let place = (&raw mut rows).cast();
+    const COUNT: usize = 8;
+    let mut rows = [asking(CKA_UNWRAP_TEMPLATE); COUNT];
+    // One pointer for all that follows, as an application has it.
+    let place = rows.as_mut_ptr();
     let len = size_of_val(&rows) as CK_ULONG;
-    rows = [CK_ATTRIBUTE { type_: CKA_UNWRAP_TEMPLATE, pValue: place, ulValueLen: len }; 8];
-    assert_ne!(rv(decode(&mut rows)), CKR_OK);
+    for number in 0..COUNT {
+        let row =
+            CK_ATTRIBUTE { type_: CKA_UNWRAP_TEMPLATE, pValue: place.cast(), ulValueLen: len };
+        // SAFETY: one of them.
+        unsafe { place.add(number).write(row) };
+    }
+    // SAFETY: as many attributes as there are.
+    assert_ne!(rv(unsafe { template(place, COUNT as CK_ULONG) }), CKR_OK);
 }

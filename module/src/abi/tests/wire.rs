@@ -35,6 +35,7 @@ fn data_is_copied_and_limited() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "pages of their own, which it doesn't know")]
 fn no_pin_is_not_an_empty_pin() {
     let call = &Call::nobody();
     let mut pin = *b"123456";
