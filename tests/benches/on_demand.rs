@@ -1,8 +1,8 @@
 //! Keys on demand against bare loops of the vendors' calls, in turns: signing with one that is loaded and with one that isn't, and making
-//! them with eight threads. Prints ratios and judges nothing.
+//! them with eight threads; and both against keys that stay on a vendor's own token, where thousands are. Prints ratios and judges nothing.
 //!
-//! `TANDEM_BENCH_KEYS` says how many keys each makes in a round (400 unless given); `TANDEM_BENCH_VENDOR` and `TANDEM_BENCH_ONLY` (`loaded`,
-//! `turns`, `make`) leave the rest out.
+//! `TANDEM_BENCH_KEYS` says how many keys each makes in a round (400 unless given), `TANDEM_BENCH_OWN` how many there are on the vendor's own
+//! token (4,000); `TANDEM_BENCH_VENDOR` and `TANDEM_BENCH_ONLY` (`loaded`, `turns`, `make`, `own`) leave the rest out.
 
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark")]
 
@@ -25,8 +25,7 @@ const LOADED: usize = 16;
 const TURNS: usize = 64;
 
 fn main() {
-    let keys: usize =
-        std::env::var("TANDEM_BENCH_KEYS").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
+    let keys = number("TANDEM_BENCH_KEYS", 400);
     println!("| two members | what | Tandem, µs | bare, µs | ratio | of the rounds |");
     println!("| --- | --- | ---: | ---: | ---: | --- |");
     for vendor in [Vendor::SoftHsm, Vendor::Kryoptic] {
@@ -34,6 +33,10 @@ fn main() {
             measure(vendor, keys);
         }
     }
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// True unless this variable asks for something else.
@@ -60,6 +63,12 @@ fn measure(vendor: Vendor, keys: usize) {
     if is_asked("TANDEM_BENCH_ONLY", "make") {
         make(vendor, keys, &application, &directs);
     }
+    if is_asked("TANDEM_BENCH_ONLY", "own") {
+        let own = number("TANDEM_BENCH_OWN", 4_000);
+        (0..own).for_each(|number| stays(&directs[0], &format!("own-{number}")));
+        sign_beside_own(vendor, own, &session, &directs[0]);
+        make_beside_own(vendor, (keys, own), &application, &directs[0]);
+    }
     drop(session);
     application.finalize();
 }
@@ -76,7 +85,8 @@ fn sign_loaded(vendor: Vendor, ours: &Session, direct: &Direct) {
     let again = |session: &Session, key| (0..SIGNATURES).for_each(|_| sign(session, key));
     again(ours, key);
     again(direct, bare);
-    let rounds = rounds(SIGNATURES, |_| again(ours, key), |_| again(direct, bare));
+    let counts = (SIGNATURES, SIGNATURES);
+    let rounds = rounds(counts, |_| again(ours, key), |_| again(direct, bare));
     tell(vendor, "sign, loaded", &rounds);
 }
 
@@ -95,12 +105,71 @@ fn sign_not_loaded(vendor: Vendor, ours: &Session, direct: &Direct) {
         }
     };
     ours(0);
-    tell(vendor, "sign, not loaded", &rounds(TURNS, ours, theirs));
+    tell(vendor, "sign, not loaded", &rounds((TURNS, TURNS), ours, theirs));
+}
+
+/// The same key again and again, against one that stays on the vendor's token beside so many.
+fn sign_beside_own(vendor: Vendor, own: usize, ours: &Session, direct: &Direct) {
+    const OURS: usize = 2_000;
+    const THEIRS: usize = 50;
+    let key = Kind::P256.make(ours, "beside").expect("a key").key;
+    let last = Kind::P256.find(direct, &format!("own-{}", own - 1)).expect("a key").key;
+    let again = |session: &Session, key, times| (0..times).for_each(|_| sign(session, key));
+    again(ours, key, OURS);
+    let rounds =
+        rounds((OURS, THEIRS), |_| again(ours, key, OURS), |_| again(direct, last, THEIRS));
+    tell(vendor, &format!("sign, loaded; bare: one of {own} token keys"), &rounds);
 }
 
 /// Pairs on P-256 by several threads, against making, wrapping, unwrapping and proving by as many.
 fn make(vendor: Vendor, keys: usize, application: &Application, directs: &[Direct; 2]) {
     let each = keys.div_ceil(THREADS);
+    let rounds = race(application, directs, (each, each), |session, _, signal| {
+        let bare = Bare::new(session, vendor);
+        signal.heed(|_| {
+            for number in 0..each {
+                bare.fresh();
+                for key in bare.one(&number.to_string(), false) {
+                    session.destroy_object(key).expect("a key that goes");
+                }
+            }
+        });
+    });
+    tell(vendor, "make, 8 threads", &rounds);
+}
+
+/// The same against pairs that stay on the vendor's token beside so many.
+fn make_beside_own(
+    vendor: Vendor,
+    (keys, own): (usize, usize),
+    application: &Application,
+    direct: &Direct,
+) {
+    const THEIRS: usize = 4;
+    let counts = (keys.div_ceil(THREADS), THEIRS);
+    let directs = std::slice::from_ref(direct);
+    let rounds = race(application, directs, counts, |session, thread, signal| {
+        signal.heed(|round| {
+            for number in 0..THEIRS {
+                stays(session, &format!("more-{thread}-{round}-{number}"));
+            }
+        });
+    });
+    tell(vendor, &format!("make, 8 threads; bare: token keys beside {own}"), &rounds);
+}
+
+/// A pair on P-256 that stays.
+fn stays(session: &Session, name: &str) {
+    Kind::P256.make(session, name).expect("a key");
+}
+
+/// Rounds in which several threads make so many pairs each through Tandem, and as many do something else so many times.
+fn race(
+    application: &Application,
+    directs: &[Direct],
+    (ours_each, theirs_each): (usize, usize),
+    other: impl Fn(&Session, usize, &Signal) + Sync,
+) -> Rounds {
     let (ours, theirs) = (Signal::default(), Signal::default());
     thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -108,31 +177,20 @@ fn make(vendor: Vendor, keys: usize, application: &Application, directs: &[Direc
             let ours = &ours;
             scope.spawn(move || {
                 ours.heed(|round| {
-                    for number in 0..each {
-                        let name = format!("made-{round}-{thread}-{number}");
-                        Kind::P256.make(&session, &name).expect("a key");
+                    for number in 0..ours_each {
+                        stays(&session, &format!("made-{ours_each}-{round}-{thread}-{number}"));
                     }
                 });
             });
         }
-        for direct in directs.iter().cycle().take(THREADS) {
+        for (thread, direct) in directs.iter().cycle().take(THREADS).enumerate() {
             let session = direct.open();
-            let theirs = &theirs;
-            scope.spawn(move || {
-                let bare = Bare::new(&session, vendor);
-                theirs.heed(|_| {
-                    for number in 0..each {
-                        bare.fresh();
-                        for key in bare.one(&number.to_string(), false) {
-                            session.destroy_object(key).expect("a key that goes");
-                        }
-                    }
-                });
-            });
+            let (theirs, other) = (&theirs, &other);
+            scope.spawn(move || other(&session, thread, theirs));
         }
-        let rounds = rounds(each * THREADS, |_| ours.give(), |_| theirs.give());
-        tell(vendor, "make, 8 threads", &rounds);
-    });
+        let counts = (ours_each * THREADS, theirs_each * THREADS);
+        rounds(counts, |_| ours.give(), |_| theirs.give())
+    })
 }
 
 /// Has threads do their work at the same time, round by round.
@@ -165,18 +223,19 @@ impl Signal {
 }
 
 /// Microseconds that each of so many takes, by us and bare, round by round.
-fn rounds(count: usize, ours: impl Fn(usize), bare: impl Fn(usize)) -> Rounds {
-    let timed = |round: usize, work: &dyn Fn(usize)| {
+fn rounds(counts: (usize, usize), ours: impl Fn(usize), bare: impl Fn(usize)) -> Rounds {
+    let timed = |round: usize, count: usize, work: &dyn Fn(usize)| {
         let began = Instant::now();
         work(round);
         began.elapsed().as_secs_f64() * 1e6 / f64::from(u32::try_from(count).expect("a number"))
     };
-    Rounds((0..ROUNDS).map(|round| [timed(round, &ours), timed(round, &bare)]).collect())
+    let round = |round| [timed(round, counts.0, &ours), timed(round, counts.1, &bare)];
+    Rounds((0..ROUNDS).map(round).collect())
 }
 
 fn tell(vendor: Vendor, what: &str, rounds: &Rounds) {
     let ([least, ratio, most], [ours, bare]) = (rounds.ratios(), rounds.medians());
     println!(
-        "| {vendor} | {what} | {ours:.1} | {bare:.1} | {ratio:.2} | {least:.2} to {most:.2} |"
+        "| {vendor} | {what} | {ours:.1} | {bare:.1} | {ratio:.3} | {least:.3} to {most:.3} |"
     );
 }

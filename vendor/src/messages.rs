@@ -12,6 +12,9 @@ use tandem_values::info::MechanismInfo;
 use tandem_values::{Handle, Mechanism, MechanismType, Parameter, Part, Rv, rv::Result};
 use zeroize::Zeroizing;
 
+/// The longest IV of AES-GCM in bytes: longer ones are not in PKCS #11 2.40, and a module of that version may encrypt otherwise with them.
+const IV_MAX: usize = 256;
+
 /// An operation of many messages.
 pub(crate) struct Apart {
     /// What each message is.
@@ -211,7 +214,10 @@ impl<'a> Sealing<'a> {
                     _,
                     Part::Number(CKG_NO_GENERATE),
                     Part::Bytes(Some(tag)),
-                ] => Ok(Self { iv, tag }),
+                ] if iv.len() <= IV_MAX => Ok(Self { iv, tag }),
+                [Part::Bytes(Some(_)), _, Part::Number(CKG_NO_GENERATE), Part::Bytes(Some(_))] => {
+                    Err(Rv(CKR_FUNCTION_NOT_SUPPORTED))
+                }
                 _ => Err(Rv(CKR_MECHANISM_PARAM_INVALID)),
             },
             Parameter::None | Parameter::Flat(_) => Err(Rv(CKR_MECHANISM_PARAM_INVALID)),
