@@ -156,10 +156,7 @@ fn messages_bring_back_what_the_token_made() {
         let session = session(&member);
         let key = kek(&member, session);
         let begin = |verb| init(verb, Mechanism::plain(CKM_AES_GCM), key);
-        if let Err(fault) = member.step(session, &begin(Verb::MessageEncrypt), Room::Query) {
-            assert_eq!((kind, fault.rv.0), (Kind::SoftHsm, CKR_FUNCTION_NOT_SUPPORTED));
-            continue;
-        }
+        member.step(session, &begin(Verb::MessageEncrypt), Room::Query).unwrap();
         let asked = |nonce, generator, tag| {
             Parameter::Parts(vec![
                 Part::Bytes(Some(secret([nonce; 12]))),
@@ -168,18 +165,23 @@ fn messages_bring_back_what_the_token_made() {
                 Part::Bytes(Some(secret([tag; 16]))),
             ])
         };
-        let seal = Step::Message(
-            Verb::MessageEncrypt,
-            asked(0, CKG_GENERATE_RANDOM, 0),
-            bytes("header"),
-            bytes("a message"),
-        );
-        let Output::Message(sealed, parameter) = member.step(session, &seal, MUCH).unwrap() else {
-            panic!("no message");
+        let seal = |nonce, generator| {
+            let (parameter, text) = (asked(nonce, generator, 0), bytes("a message"));
+            let seal = Step::Message(Verb::MessageEncrypt, parameter, bytes("header"), text);
+            member.step(session, &seal, MUCH)
         };
+        // Where the module has no messages each is an operation of its own, whose nonce the application brings.
+        let made = if kind == Kind::SoftHsm {
+            let refused = seal(0, CKG_GENERATE_RANDOM).map(drop);
+            assert_eq!(refused.unwrap_err().rv.0, CKR_MECHANISM_PARAM_INVALID);
+            seal(7, CKG_NO_GENERATE)
+        } else {
+            seal(0, CKG_GENERATE_RANDOM)
+        };
+        let Output::Message(sealed, parameter) = made.unwrap() else { panic!("no message") };
         assert_eq!(sealed.len(), 9);
         let Parameter::Parts(parts) = &parameter else { panic!("no parts") };
-        assert!(parts[0] != Part::Bytes(Some(secret([0; 12]))), "a nonce was made");
+        assert!(parts[0] != Part::Bytes(Some(secret([0; 12]))), "there is a nonce");
         assert!(parts[3] != Part::Bytes(Some(secret([0; 16]))), "a tag was made");
         member.step(session, &Step::MessageFinal(Verb::MessageEncrypt), Room::Query).unwrap();
 
