@@ -39,6 +39,18 @@ fn plain(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
     mechanism::<u8>(kind, &mut [])
 }
 
+/// A message's parameter: an IV that is brought, and room for a tag.
+fn gcm_message(iv: &mut [u8], tag: &mut [u8]) -> CK_GCM_MESSAGE_PARAMS {
+    CK_GCM_MESSAGE_PARAMS {
+        pIv: iv.as_mut_ptr(),
+        ulIvLen: iv.len() as CK_ULONG,
+        ulIvFixedBits: 0,
+        ivGenerator: CKG_NO_GENERATE,
+        pTag: tag.as_mut_ptr(),
+        ulTagBits: tag.len() as CK_ULONG * 8,
+    }
+}
+
 /// The call must have been done.
 #[track_caller]
 fn done(rv: CK_RV) {
@@ -113,14 +125,7 @@ impl Program {
         for nonce in [1_u8, 2] {
             let (mut iv, mut tag, mut aad, mut text) =
                 ([nonce; 12], [0_u8; 16], *b"about", TEXT.to_vec());
-            let mut parameter = CK_GCM_MESSAGE_PARAMS {
-                pIv: iv.as_mut_ptr(),
-                ulIvLen: 12,
-                ulIvFixedBits: 0,
-                ivGenerator: CKG_NO_GENERATE,
-                pTag: tag.as_mut_ptr(),
-                ulTagBits: 128,
-            };
+            let mut parameter = gcm_message(&mut iv, &mut tag);
             let place = (&raw mut parameter).cast();
             let size = size_of::<CK_GCM_MESSAGE_PARAMS>() as CK_ULONG;
             let ciphertext = output(|out, len| {
@@ -148,14 +153,7 @@ impl Program {
         done(call!(raw, C_MessageDecryptInit(session, &raw mut gcm, key)));
         for (mut iv, mut tag, mut ciphertext) in sealed {
             let mut aad = *b"about";
-            let mut parameter = CK_GCM_MESSAGE_PARAMS {
-                pIv: iv.as_mut_ptr(),
-                ulIvLen: 12,
-                ulIvFixedBits: 0,
-                ivGenerator: CKG_NO_GENERATE,
-                pTag: tag.as_mut_ptr(),
-                ulTagBits: 128,
-            };
+            let mut parameter = gcm_message(&mut iv, &mut tag);
             let place = (&raw mut parameter).cast();
             let size = size_of::<CK_GCM_MESSAGE_PARAMS>() as CK_ULONG;
             let text = output(|out, len| {
@@ -197,14 +195,7 @@ impl Program {
         let place = text.as_mut_ptr();
         let whole = output(|out, len| call!(raw, C_Encrypt(session, place, size, out, len)));
 
-        let mut parameter = CK_GCM_MESSAGE_PARAMS {
-            pIv: iv.as_mut_ptr(),
-            ulIvLen: 12,
-            ulIvFixedBits: 0,
-            ivGenerator: CKG_NO_GENERATE,
-            pTag: tag.as_mut_ptr(),
-            ulTagBits: 96,
-        };
+        let mut parameter = gcm_message(&mut iv, &mut tag);
         let bytes = size_of::<CK_GCM_MESSAGE_PARAMS>() as CK_ULONG;
         let given = (&raw mut parameter).cast();
         let mut gcm = plain(CKM_AES_GCM);

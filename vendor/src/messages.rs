@@ -48,6 +48,8 @@ impl Apart {
             if this.mechanism.kind != CKM_AES_GCM {
                 return Err(Rv(CKR_MECHANISM_INVALID));
             }
+        } else if is_for_one_message(this.mechanism.kind) {
+            return Err(Rv(CKR_MECHANISM_INVALID));
         } else {
             this.ready(steps)?;
         }
@@ -266,12 +268,33 @@ const fn apart(verb: Verb) -> Option<Verb> {
     })
 }
 
+/// True of a MAC whose IV or key, said once at the beginning, is good for one message: for a second it would tell the key.
+const fn is_for_one_message(kind: MechanismType) -> bool {
+    matches!(kind, CKM_AES_GMAC | CKM_POLY1305)
+}
+
 /// What a mechanism can do, messages included: by the module itself or as here.
 pub(crate) fn with_messages(kind: MechanismType, info: MechanismInfo) -> MechanismInfo {
     let pairs: &[(u64, u64)] = match kind {
         CKM_AES_GCM => &[(CKF_ENCRYPT, CKF_MESSAGE_ENCRYPT), (CKF_DECRYPT, CKF_MESSAGE_DECRYPT)],
+        kind if is_for_one_message(kind) => &[],
         _ => &[(CKF_SIGN, CKF_MESSAGE_SIGN), (CKF_VERIFY, CKF_MESSAGE_VERIFY)],
     };
     let can = pairs.iter().filter(|(by_itself, _)| info.flags & by_itself != 0);
     MechanismInfo { flags: can.fold(info.flags, |flags, (_, message)| flags | message), ..info }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mac_that_is_for_one_message_is_offered_for_no_more() {
+        let flags = |kind| {
+            let info = MechanismInfo { key_size_min: 0, key_size_max: 0, flags: CKF_SIGN };
+            with_messages(kind, info).flags
+        };
+        assert_eq!(flags(CKM_SHA256_HMAC), CKF_SIGN | CKF_MESSAGE_SIGN);
+        assert_eq!((flags(CKM_AES_GMAC), flags(CKM_POLY1305)), (CKF_SIGN, CKF_SIGN));
+    }
 }
