@@ -687,18 +687,7 @@ impl Token {
         object: &Object,
     ) -> Result<Option<Handle>, Failure> {
         let names = self.names_of(object)?;
-        let found = self.locate_first(desk, &names);
-        let in_doubt = match &found {
-            Ok(found) => found.is_none(),
-            Err(fault) => fault.may_be_the_request(),
-        };
-        if in_doubt
-            && desk.member.quirks().leaves_half_made
-            && self.remove_valueless(desk, object)?
-        {
-            return Ok(self.locate_first(desk, &names)?);
-        }
-        Ok(found?)
+        Ok(self.beyond_half_made(desk, object, &|| self.locate_first(desk, &names))?)
     }
 
     /// The first of some forms of an object that is found.
@@ -765,10 +754,10 @@ impl Token {
         object: &Object,
         forms: &[Object],
     ) -> Answer<Option<Handle>> {
-        match self.locate_first(desk, forms)? {
+        self.beyond_half_made(desk, object, &|| match self.locate_first(desk, forms)? {
             Some(handle) => Ok(Some(handle)),
             None => self.locate_any(desk, object),
-        }
+        })
     }
 
     /// A replica to be destroyed. It is proven like any other, so that another key of the same name is left alone.

@@ -2,14 +2,14 @@
 //!
 //! SoftHSM writes the file of an object many times before the object is whole: first it has neither name nor material, then a
 //! name and no value. One that was killed in between leaves such an object for ever: no search by name finds the first,
-//! and the second stands in the way of the copy that it was to be.
+//! and the second stands in the way of the copy that it was to be, or is taken for it where nothing can be proven by it.
 
 use crate::carry;
 use crate::desk::Desk;
 use crate::fault::{Answer, Class};
 use crate::object::Object;
 use crate::prove::{self, Failure};
-use crate::replica::is_hidden;
+use crate::replica::{is_hidden, may_do_the_same};
 use crate::station::Station;
 use crate::step::Verb;
 use crate::token::Token;
@@ -67,10 +67,29 @@ impl Token {
         Ok(())
     }
 
+    /// What a search finds, once what a process that is no more left half-made in its way is removed. Only for the one process
+    /// that writes to the member.
+    pub(crate) fn beyond_half_made(
+        &self,
+        desk: &Desk<'_>,
+        object: &Object,
+        search: &dyn Fn() -> Answer<Option<Handle>>,
+    ) -> Answer<Option<Handle>> {
+        let found = search();
+        let may_be = desk.member.quirks().leaves_half_made
+            && !object.stood_on(desk.name())
+            && object.holders.is_none();
+        let in_doubt = match found {
+            Ok(None) => may_be,
+            Ok(Some(handle)) => may_be && !Self::proves_itself(object) && is_begun(desk, handle)?,
+            Err(fault) => may_be && (fault.may_be_the_request() || fault.class == Class::Unable),
+        };
+        if in_doubt && self.remove_valueless(desk, object)? { search() } else { found }
+    }
+
     /// Removes what bears an object's name and class and has no value to be used by: a key that merely may not be used so is
-    /// somebody's. Only where the copy of that object on this
-    /// member was begun by a process that is no more. Answers whether there was any.
-    pub(crate) fn remove_valueless(&self, desk: &Desk<'_>, object: &Object) -> Answer<bool> {
+    /// somebody's. Answers whether there was any.
+    fn remove_valueless(&self, desk: &Desk<'_>, object: &Object) -> Answer<bool> {
         let search = carry::search(object);
         let found = self.shelf.find(&search);
         if found.map_or(true, |found| found.iter().any(|it| it.object.id != object.id)) {
@@ -79,13 +98,7 @@ impl Token {
         }
         let mut removed = false;
         for candidate in desk.member.find(desk.session, &search)? {
-            if is_hidden(desk, candidate)? {
-                continue;
-            }
-            if let Err(Failure::Fault(fault)) = self.prove_in_place(desk, candidate, object)
-                && (fault.rv.0 == CKR_KEY_SIZE_RANGE || fault.may_be_the_request())
-                && self.is_well(desk)
-            {
+            if !is_hidden(desk, candidate)? && self.is_valueless(desk, candidate, object)? {
                 say_removed(desk, &format!("a copy of object {} without a value", object.id));
                 desk.member.destroy(desk.session, candidate)?;
                 removed = true;
@@ -93,6 +106,37 @@ impl Token {
         }
         Ok(removed)
     }
+
+    /// True if what bears an object's name can't have a value.
+    fn is_valueless(&self, desk: &Desk<'_>, candidate: Handle, object: &Object) -> Answer<bool> {
+        let was_begun = || -> Answer<bool> {
+            Ok(is_begun(desk, candidate)? && may_do_the_same(desk, candidate, object)?)
+        };
+        match self.prove_in_place(desk, candidate, object) {
+            // Nothing was proven: it is the copy that was begun if it is meant for the same and was never whole.
+            Ok(()) => Ok(!Self::proves_itself(object) && was_begun()?),
+            // What SoftHSM says of a key for a cipher.
+            Err(Failure::Fault(fault)) if fault.rv.0 == CKR_MECHANISM_INVALID => {
+                Ok(was_begun()? && self.is_well(desk))
+            }
+            Err(Failure::Fault(fault)) => Ok((fault.rv.0 == CKR_KEY_SIZE_RANGE
+                || fault.may_be_the_request())
+                && self.is_well(desk)),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+/// True if a key was begun and is not whole. It gets its value and what it has been at once, at the end: until then it was
+/// never extractable and yet not made there, which a key that was unwrapped can't be (PKCS #11 3.2 section 4.9). One that was
+/// derived can.
+fn is_begun(desk: &Desk<'_>, key: Handle) -> Answer<bool> {
+    let readings = desk.member.read(desk.session, key, &[CKA_LOCAL, CKA_NEVER_EXTRACTABLE])?;
+    let flag = |at: usize| match readings.get(at) {
+        Some(Reading::Value(Value::Flag(flag))) => Some(*flag),
+        _ => None,
+    };
+    Ok((flag(0), flag(1)) == (Some(false), Some(true)))
 }
 
 /// The type of a secret key without a name, if these attributes, [`TELLING`], are of one.

@@ -200,6 +200,20 @@ impl Token {
         }
     }
 
+    /// True if what stands on a member is proven to be this object by more than what it shows.
+    pub(crate) fn proves_itself(object: &Object) -> bool {
+        match (object.class(), &object.public) {
+            (CKO_PRIVATE_KEY, Some(_)) => {
+                prove::private_method(&object.template).is_some()
+                    || encapsulation::proves(&object.template)
+            }
+            (CKO_PRIVATE_KEY | CKO_SECRET_KEY, _) => {
+                object.fingerprint.is_some() && Self::own_method(object).is_some()
+            }
+            _ => true,
+        }
+    }
+
     /// How a key answers by itself, if its flags let it.
     fn own_method(object: &Object) -> Option<prove::Method> {
         let method = prove::keyed_method(object)?;
@@ -540,7 +554,7 @@ pub(crate) fn is_hidden(desk: &Desk<'_>, handle: Handle) -> Answer<bool> {
 }
 
 /// True if what stands on a member may be used as the object may.
-fn may_do_the_same(desk: &Desk<'_>, handle: Handle, object: &Object) -> Answer<bool> {
+pub(crate) fn may_do_the_same(desk: &Desk<'_>, handle: Handle, object: &Object) -> Answer<bool> {
     let used = object.template.filtered(crate::check::is_use);
     match prove::compare(desk, handle, &used) {
         Err(Failure::Fault(fault)) if fault.class != Class::Refused => Err(fault),

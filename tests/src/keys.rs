@@ -31,6 +31,8 @@ pub enum Kind {
     Ed25519,
     /// AES of so many bytes.
     Aes(u64),
+    /// AES of so many bytes that may only wrap: on a member it can't be proven by what it answers.
+    Wrapping(u64),
     /// A generic secret of so many bytes.
     Generic(u64),
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Kind {
             Self::P384 => f.write_str("P-384"),
             Self::Ed25519 => f.write_str("Ed25519"),
             Self::Aes(bytes) => write!(f, "AES-{}", bytes * 8),
+            Self::Wrapping(bytes) => write!(f, "AES-{} that wraps", bytes * 8),
             Self::Generic(bytes) => write!(f, "generic secret, {bytes} bytes"),
         }
     }
@@ -61,7 +64,7 @@ impl Kind {
     /// The class of what signs, or encrypts.
     pub fn class(self) -> ObjectClass {
         match self {
-            Self::Aes(_) | Self::Generic(_) => ObjectClass::SECRET_KEY,
+            Self::Aes(_) | Self::Wrapping(_) | Self::Generic(_) => ObjectClass::SECRET_KEY,
             _ => ObjectClass::PRIVATE_KEY,
         }
     }
@@ -72,7 +75,7 @@ impl Kind {
             Self::Rsa(_) => KeyType::RSA,
             Self::P256 | Self::P384 => KeyType::EC,
             Self::Ed25519 => KeyType::EC_EDWARDS,
-            Self::Aes(_) => KeyType::AES,
+            Self::Aes(_) | Self::Wrapping(_) => KeyType::AES,
             Self::Generic(_) => KeyType::GENERIC_SECRET,
         }
     }
@@ -120,6 +123,10 @@ impl Kind {
                     Attribute::Decrypt(true),
                 ],
             ),
+            Self::Wrapping(len) => secret(
+                &Mechanism::AesKeyGen,
+                &[Attribute::ValueLen(len.into()), Attribute::Wrap(true)],
+            ),
             Self::Generic(len) => secret(
                 &Mechanism::GenericSecretKeyGen,
                 &[Attribute::ValueLen(len.into()), Attribute::Sign(true), Attribute::Verify(true)],
@@ -155,7 +162,7 @@ impl Kind {
         })
     }
 
-    /// Works with the key: a signature, a MAC, or a ciphertext of [`DIGEST`].
+    /// Works with the key: a signature, a MAC, or a ciphertext of [`DIGEST`], or a key of that value wrapped.
     pub fn work(self, session: &Session, made: Made) -> Result<Vec<u8>, Error> {
         match self {
             Self::Rsa(_) => {
@@ -167,9 +174,28 @@ impl Kind {
                 session.sign(&Mechanism::Eddsa(pure), made.key, &DIGEST)
             }
             Self::Aes(_) => session.encrypt(&Mechanism::AesCbc([7; 16]), made.key, &DIGEST),
+            Self::Wrapping(_) => {
+                let wrapped = session.create_object(&known_key())?;
+                let answer = session.wrap_key(&Mechanism::AesKeyWrap, made.key, wrapped);
+                session.destroy_object(wrapped)?;
+                answer
+            }
             // SoftHSM wants a key as long as the hash's output.
             Self::Generic(..32) => session.sign(&Mechanism::Sha1Hmac, made.key, &DIGEST),
             Self::Generic(_) => session.sign(&Mechanism::Sha256Hmac, made.key, &DIGEST),
         }
     }
+}
+
+/// A key of the session whose value everybody knows.
+fn known_key() -> Vec<Attribute> {
+    vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Sensitive(false),
+        Attribute::Extractable(true),
+        Attribute::Encrypt(true),
+        Attribute::Value(DIGEST.to_vec()),
+    ]
 }

@@ -1,4 +1,4 @@
-/* Preloaded by crash: kills the process before its nth write to the state folder, counted from the moment when the
+/* Preloaded by crash: kills the process before its nth write to a folder, counted from the moment when the
  * test calls tandem_shim_arm. What is a write: bytes, lengths, names and locks of files, and their way to the disk.
  *
  * TANDEM_SHIM_DIR   the folder
@@ -144,10 +144,11 @@ int flock(int fd, int how)
     return real(fd, how);
 }
 
-/* SQLite's locks: between two of them it writes to the index of its write-ahead file, which is mapped memory. */
+/* SQLite's locks: between two of them it writes to the index of its write-ahead file, which is mapped memory. And SoftHSM's, which
+ * waits for them: what it writes under them goes another way than by the calls above. */
 static int lock(int fd, int cmd, void *argument)
 {
-    if (cmd == F_SETLK && ((struct flock *)argument)->l_type != F_RDLCK)
+    if ((cmd == F_SETLK || cmd == F_SETLKW) && ((struct flock *)argument)->l_type != F_RDLCK)
         step_on(((struct flock *)argument)->l_type == F_UNLCK ? "unlock" : "lock", fd);
     return (int)syscall(SYS_fcntl, fd, cmd, argument);
 }

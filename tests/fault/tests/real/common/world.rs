@@ -26,7 +26,7 @@ pub(crate) fn fault_module() -> PathBuf {
 pub(crate) struct World {
     pub(crate) demo: Demo,
     servers: BTreeMap<&'static str, Server>,
-    _dir: Option<TempDir>,
+    dir: Option<TempDir>,
 }
 
 /// A call that a member's fault module has written down: its number since the script was changed.
@@ -36,11 +36,25 @@ pub(crate) struct Call {
     pub(crate) function: String,
 }
 
+/// What a test that failed leaves may be kept (`TANDEM_TEST_KEEP`), to be looked at.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && std::env::var_os("TANDEM_TEST_KEEP").is_some()
+            && let Some(dir) = self.dir.take()
+        {
+            println!("kept: {}", dir.keep().display());
+        }
+    }
+}
+
 impl World {
     /// A demo with faults around these members; no script says any yet.
     pub(crate) fn make(wanted: &Wanted) -> Self {
         let (dir, demo) = Demo::make(wanted);
-        Self { _dir: Some(dir), ..Self::around(demo) }
+        let mut world = Self::around(demo);
+        world.dir = Some(dir);
+        world
     }
 
     /// A demo that is there already, with faults from now on.
@@ -58,13 +72,13 @@ impl World {
         let names = demo.members().into_iter().map(|(name, _)| name);
         let servers = names.filter_map(|name| Some((name, server(&demo, name)?))).collect();
         demo.configure(|text| configured(&text, demo.dir(), &servers));
-        Self { demo, servers, _dir: None }
+        Self { demo, servers, dir: None }
     }
 
     /// The same, in a process that a test has started.
     pub(crate) fn at(dir: &Path, wanted: &Wanted) -> Self {
         let demo = Demo::at(dir, &wanted.members);
-        Self { demo, servers: BTreeMap::new(), _dir: None }
+        Self { demo, servers: BTreeMap::new(), dir: None }
     }
 
     /// What serves a member that is remote.

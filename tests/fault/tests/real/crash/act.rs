@@ -39,6 +39,7 @@ impl Act {
             match self {
                 Self::Make(Kind::P256) => "p256",
                 Self::Make(Kind::Rsa(_)) => "rsa",
+                Self::Make(Kind::Wrapping(_)) => "wrapping",
                 Self::Make(_) => "aes",
                 Self::Destroy => "destroy",
             },
@@ -50,6 +51,7 @@ impl Act {
         let act = match std::env::var(ACT).ok()?.as_str() {
             "p256" => Self::Make(Kind::P256),
             "rsa" => Self::Make(Kind::Rsa(2048)),
+            "wrapping" => Self::Make(Kind::Wrapping(32)),
             "aes" => Self::Make(Kind::Aes(32)),
             _ => Self::Destroy,
         };

@@ -34,6 +34,21 @@ fn making_p256_on_two_of_one_vendor() {
     steps::kill_at_each(&Wanted::over(&[Vendor::SoftHsm, Vendor::SoftHsm]), Act::Make(Kind::P256));
 }
 
+#[test]
+fn making_p256_within_softhsm() {
+    steps::kill_within_softhsm(&Wanted::mixed(), Act::Make(Kind::P256));
+}
+
+#[test]
+fn making_aes_256_within_softhsm() {
+    steps::kill_within_softhsm(&Wanted::mixed(), Act::Make(Kind::Aes(32)));
+}
+
+#[test]
+fn making_what_only_wraps_within_softhsm() {
+    steps::kill_within_softhsm(&Wanted::mixed(), Act::Make(Kind::Wrapping(32)));
+}
+
 /// The process that is killed. Does nothing when it is not started by a test.
 #[test]
 #[ignore = "a process of the other tests"]
